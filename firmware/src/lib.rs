@@ -1,1 +1,4 @@
-//! stub
+//! igpt-cam: classifies what a camera sees with ImageGPT, on the device.
+
+#[cfg(feature = "linux")]
+pub mod linux;
