@@ -8,6 +8,7 @@ IGPT_CACHE=${IGPT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/igpt-edge}
 IGPT_ARM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 IGPT_ROOT=$(cd "$IGPT_ARM_DIR/../.." && pwd)
 IGPT_DEBIAN_RUST=$IGPT_CACHE/rust-debian
+IGPT_BOARD=$IGPT_CACHE/board
 A64=aarch64-unknown-linux-gnu
 
 # die MESSAGE: what is wrong and how to fix it.
