@@ -7,7 +7,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 export IGPT_CACHE IGPT_DEBIAN_RUST
 
-if have_target $A64 && [ -z "${IGPT_FORCE_DEBIAN:-}" ]; then
+if have_target "$A64" && [ -z "${IGPT_FORCE_DEBIAN:-}" ]; then
   export IGPT_RUST=rustup
 else
   export IGPT_RUST=debian

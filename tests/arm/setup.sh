@@ -17,7 +17,7 @@ apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 echo "cross compiler: $(aarch64-linux-gnu-gcc -dumpfullversion)"
 echo "emulator: $(qemu-aarch64 --version | head -n 1)"
 
-if have_target $A64; then
+if have_target "$A64"; then
   echo "standard library: $(rustc --version), rustup's target $A64"
   exit
 fi
