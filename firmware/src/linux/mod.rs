@@ -1,4 +1,5 @@
-//! The Linux side of the app: where frames come from and where pictures go.
+//! The Linux side of the app: where frames come from and where pictures go, the log, the app itself.
 
+pub mod defmt_log;
 pub mod sink;
 pub mod source;
