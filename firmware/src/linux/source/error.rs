@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Skipped;
+
 /// Why a source could not be opened or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,7 +28,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// A directory holds no picture.
-    #[error("{}: no picture in this directory (expected .png, .jpg, .jpeg, .bmp, .pnm or .webp files)", path.display())]
+    #[error("{}: no picture in this directory (expected .png, .jpg or .jpeg files)", path.display())]
     EmptyDirectory {
         /// Which.
         path: PathBuf,
@@ -74,12 +76,17 @@ pub enum SourceError {
         max_pixels: u32,
     },
     /// The stream ended and not one frame in it could be used.
-    #[error("{name}: not one usable frame ({skipped} skipped as broken)")]
+    #[error(
+        "{name}: not one usable frame ({skipped} skipped as broken{})",
+        last_of(last)
+    )]
     NoFrames {
         /// The file or stream.
         name: String,
         /// How many pictures were broken.
         skipped: u64,
+        /// The last of them.
+        last: Option<Skipped>,
     },
     /// There is no such camera.
     #[error(
@@ -144,5 +151,12 @@ impl SourceError {
                 | Self::NoCamera { .. }
                 | Self::Camera { .. }
         )
+    }
+}
+
+fn last_of(skipped: &Option<Skipped>) -> String {
+    match skipped {
+        Some(Skipped { name, reason }) => format!("; {name}: {reason}"),
+        None => String::new(),
     }
 }

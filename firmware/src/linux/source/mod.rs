@@ -1,14 +1,26 @@
 //! Where frames come from: the trait every source implements, and `open`, which picks one from a spec.
 
+mod directory;
 mod error;
+mod jpeg;
+mod jpeg_split;
+mod mjpeg;
+mod open;
 mod pattern;
+mod skip;
+mod y4m;
+mod yuv;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use directory::DirectorySource;
 pub use error::SourceError;
+pub use mjpeg::MjpegSource;
+pub use open::open;
 pub use pattern::PatternSource;
+pub use y4m::Y4mSource;
 
 /// One RGB8 picture and where it came from. Sources refill it in place, so that a running
 /// stream does not allocate.
@@ -122,21 +134,4 @@ impl fmt::Debug for SourceOptions {
             .field("on_skipped", &self.on_skipped.is_some())
             .finish()
     }
-}
-
-/// Opens the source that `spec` names:
-///
-/// | spec | source |
-/// |---|---|
-/// | `pattern`, `pattern:WIDTHxHEIGHT` | a synthetic moving picture |
-///
-/// # Errors
-/// [`SourceError::UnknownSpec`] for a spec that is none of these, and whatever opening finds.
-pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceError> {
-    if spec == "pattern" || spec.starts_with("pattern:") {
-        return Ok(Box::new(PatternSource::from_spec(spec, options)?));
-    }
-    Err(SourceError::UnknownSpec {
-        spec: spec.to_owned(),
-    })
 }

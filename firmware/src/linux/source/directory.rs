@@ -1,0 +1,188 @@
+//! The pictures of a directory in the natural order of their names, or one picture file.
+//! A file that cannot be read or decoded is passed over and reported.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use image::{ImageDecoder, ImageReader};
+
+use super::skip::Skips;
+use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
+
+/// The extensions taken for pictures, in lower case.
+const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Whether a file's name says that it is a picture this app reads.
+pub(super) fn is_picture(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| EXTENSIONS.iter().any(|e| extension.eq_ignore_ascii_case(e)))
+}
+
+/// Frames from picture files.
+#[derive(Debug)]
+pub struct DirectorySource {
+    /// The directory, or the one file.
+    root: PathBuf,
+    files: std::vec::IntoIter<PathBuf>,
+    count: usize,
+    max_pixels: u32,
+    skips: Skips,
+    next: u64,
+    opened: Instant,
+}
+
+impl DirectorySource {
+    /// Lists `path`. Hidden files, directories and files whose extension is not a picture's
+    /// are no part of the stream.
+    ///
+    /// # Errors
+    /// [`SourceError::Open`] if the directory cannot be listed, [`SourceError::EmptyDirectory`]
+    /// if there is no picture in it.
+    pub fn new(path: &Path, options: &SourceOptions) -> Result<Self, SourceError> {
+        let open = |source| SourceError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(path).map_err(open)? {
+            let entry = entry.map_err(open)?.path();
+            let hidden = name_of(&entry).starts_with('.');
+            if !hidden && is_picture(&entry) && !entry.is_dir() {
+                files.push(entry);
+            }
+        }
+        if files.is_empty() {
+            return Err(SourceError::EmptyDirectory {
+                path: path.to_owned(),
+            });
+        }
+        files.sort_by(|a, b| natural(name_bytes(a), name_bytes(b)));
+        Ok(Self::from_files(path, files, options))
+    }
+
+    /// A stream of one picture.
+    pub fn single(path: &Path, options: &SourceOptions) -> Self {
+        Self::from_files(path, vec![path.to_owned()], options)
+    }
+
+    fn from_files(root: &Path, files: Vec<PathBuf>, options: &SourceOptions) -> Self {
+        Self {
+            root: root.to_owned(),
+            count: files.len(),
+            files: files.into_iter(),
+            max_pixels: options.max_pixels,
+            skips: Skips::new(options),
+            next: 0,
+            opened: Instant::now(),
+        }
+    }
+}
+
+impl FrameSource for DirectorySource {
+    fn read(&mut self, frame: &mut FrameBuffer) -> Result<ReadOutcome, SourceError> {
+        for path in self.files.by_ref() {
+            match load(&path, self.max_pixels, frame) {
+                Ok(()) => {
+                    frame.seq = self.next;
+                    frame.name = Some(name_of(&path));
+                    frame.captured = self.opened.elapsed();
+                    frame.dropped_before = 0;
+                    self.next += 1;
+                    return Ok(ReadOutcome::Frame);
+                }
+                Err(reason) => self.skips.add(path.display().to_string(), reason),
+            }
+        }
+        match self.next {
+            0 => Err(self.skips.no_frames(&self.root.display().to_string())),
+            _ => Ok(ReadOutcome::End),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let plural = if self.count == 1 { "" } else { "s" };
+        format!("{}: {} picture{plural}", self.root.display(), self.count)
+    }
+
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skips.count()
+    }
+}
+
+/// Decodes one file, upright, whatever its extension claims it to be.
+fn load(path: &Path, max_pixels: u32, frame: &mut FrameBuffer) -> Result<(), String> {
+    let words = |e: image::ImageError| e.to_string();
+    let mut decoder = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|e| format!("cannot read: {e}"))?
+        .into_decoder()
+        .map_err(words)?;
+    // Before anything of that size is allocated.
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > u64::from(max_pixels) {
+        return Err(format!(
+            "{width}x{height}; expected 1x1 up to {max_pixels} pixels"
+        ));
+    }
+    let orientation = decoder.orientation().map_err(words)?;
+    let mut picture = image::DynamicImage::from_decoder(decoder).map_err(words)?;
+    picture.apply_orientation(orientation);
+    let rgb = picture.into_rgb8();
+    (frame.width, frame.height) = rgb.dimensions();
+    frame.rgb = rgb.into_raw();
+    Ok(())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn name_bytes(path: &Path) -> &[u8] {
+    path.file_name().unwrap_or_default().as_encoded_bytes()
+}
+
+/// The order a person expects: runs of digits by their value, so that `frame9` comes before `frame10`,
+/// everything else byte by byte. Names equal in that order (`a1`, `a01`) are told apart by their bytes.
+fn natural(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut x, mut y) = (a, b);
+    loop {
+        let order = match (x, y) {
+            ([], _) | (_, []) => return x.len().cmp(&y.len()).then_with(|| a.cmp(b)),
+            ([p, ..], [q, ..]) if p.is_ascii_digit() && q.is_ascii_digit() => {
+                let (p, q) = (take_number(&mut x), take_number(&mut y));
+                p.len().cmp(&q.len()).then_with(|| p.cmp(q))
+            }
+            ([p, rest_x @ ..], [q, rest_y @ ..]) => {
+                (x, y) = (rest_x, rest_y);
+                p.cmp(q)
+            }
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// Takes the digits off the front of `bytes`; leading zeros are not part of the answer.
+fn take_number<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let count = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (digits, rest) = bytes.split_at_checked(count).unwrap_or_default();
+    *bytes = rest;
+    let zeros = digits.iter().take_while(|&&b| b == b'0').count();
+    digits.get(zeros..).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "directory/tests.rs"]
+mod tests;

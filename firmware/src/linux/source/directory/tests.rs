@@ -1,0 +1,171 @@
+//! Directories: the order, what is passed over and what is refused.
+
+use super::*;
+use std::sync::{Arc, Mutex};
+
+fn save(path: &Path, width: u32, height: u32, colour: [u8; 3]) {
+    image::RgbImage::from_pixel(width, height, image::Rgb(colour))
+        .save(path)
+        .unwrap();
+}
+
+fn drain(source: &mut DirectorySource) -> (Vec<FrameBuffer>, Option<SourceError>) {
+    let (mut frames, mut frame) = (Vec::new(), FrameBuffer::default());
+    loop {
+        match source.read(&mut frame) {
+            Ok(ReadOutcome::Frame) => frames.push(frame.clone()),
+            Ok(ReadOutcome::End) => return (frames, None),
+            Err(error) => return (frames, Some(error)),
+        }
+    }
+}
+
+#[test]
+fn names_sort_as_people_count() {
+    let mut names = [
+        "b",
+        "a10",
+        "a9",
+        "a",
+        "a010",
+        "a1b",
+        "a1",
+        "a01",
+        "a99999999999999999999999",
+        "A2",
+    ];
+    names.sort_by(|a, b| natural(a.as_bytes(), b.as_bytes()));
+    assert_eq!(
+        names,
+        [
+            "A2",
+            "a",
+            "a01",
+            "a1",
+            "a1b",
+            "a9",
+            "a010",
+            "a10",
+            "a99999999999999999999999",
+            "b"
+        ]
+    );
+    // A total order, over many short names.
+    let all: Vec<Vec<u8>> = (0..3usize.pow(4))
+        .map(|n| (0..4).map(|i| b"01a"[n / 3usize.pow(i) % 3]).collect())
+        .collect();
+    for a in &all {
+        for b in &all {
+            assert_eq!(natural(a, b), natural(b, a).reverse());
+            assert_eq!(natural(a, b).is_eq(), a == b);
+            for c in &all {
+                assert!(!(natural(a, b).is_le() && natural(b, c).is_le()) || natural(a, c).is_le());
+            }
+        }
+    }
+}
+
+#[test]
+fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    save(&dir.path().join("frame10.png"), 3, 2, [10, 0, 0]);
+    save(&dir.path().join("frame9.PNG"), 4, 5, [9, 0, 0]);
+    // A PNG that is called a JPEG is still a picture.
+    fs::copy(
+        dir.path().join("frame10.png"),
+        dir.path().join("frame11.jpg"),
+    )
+    .unwrap();
+    let whole = fs::read(dir.path().join("frame10.png")).unwrap();
+    fs::write(dir.path().join("frame1.png"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(dir.path().join("frame2.jpg"), b"no picture at all").unwrap();
+    fs::write(dir.path().join("frame3.png"), b"").unwrap();
+    save(&dir.path().join("frame4.png"), 200, 200, [0; 3]);
+    std::os::unix::fs::symlink("nowhere", dir.path().join("frame5.png")).unwrap();
+    // No part of the stream.
+    fs::write(dir.path().join("labels.txt"), b"x").unwrap();
+    fs::write(dir.path().join(".frame0.png"), b"x").unwrap();
+    fs::create_dir(dir.path().join("frame0.png")).unwrap();
+
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&reports);
+    let options = SourceOptions {
+        max_pixels: 1000,
+        on_skipped: Some(Arc::new(move |s| sink.lock().unwrap().push(s.clone()))),
+        ..SourceOptions::default()
+    };
+    let mut source = DirectorySource::new(dir.path(), &options).unwrap();
+    let (frames, error) = drain(&mut source);
+    assert!(error.is_none());
+    let seen: Vec<_> = frames
+        .iter()
+        .map(|f| (f.seq, f.name.as_deref(), f.width, f.height, f.rgb[0]))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (0, Some("frame9.PNG"), 4, 5, 9),
+            (1, Some("frame10.png"), 3, 2, 10),
+            (2, Some("frame11.jpg"), 3, 2, 10)
+        ]
+    );
+    let reports = reports.lock().unwrap();
+    let names: Vec<_> = reports
+        .iter()
+        .map(|s| s.name.rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "frame1.png",
+            "frame2.jpg",
+            "frame3.png",
+            "frame4.png",
+            "frame5.png"
+        ]
+    );
+    assert!(
+        reports[3].reason.contains("200x200"),
+        "{}",
+        reports[3].reason
+    );
+    assert_eq!(source.skipped(), 5);
+}
+
+#[test]
+fn nothing_to_show_is_an_error_that_names_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SourceOptions::default();
+    fs::write(dir.path().join("labels.txt"), b"x").unwrap();
+    let error = DirectorySource::new(dir.path(), &options).unwrap_err();
+    assert!(
+        matches!(error, SourceError::EmptyDirectory { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains(dir.path().to_str().unwrap()));
+
+    let missing = dir.path().join("missing");
+    let error = DirectorySource::new(&missing, &options).unwrap_err();
+    assert!(matches!(error, SourceError::Open { .. }), "{error}");
+
+    // All broken: found out at the end, and the last one is named.
+    fs::write(dir.path().join("a.png"), b"x").unwrap();
+    let (frames, error) = drain(&mut DirectorySource::new(dir.path(), &options).unwrap());
+    assert!(frames.is_empty());
+    assert!(error.unwrap().to_string().contains("a.png"));
+}
+
+#[test]
+fn a_picture_turned_by_its_camera_is_turned_back() {
+    // Orientation 6: the camera was held so that the top of the scene is at the right.
+    let exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let jpeg = super::super::jpeg::tests::sample(20, 10, 3);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let turned = [&jpeg[..2], &[0xff, 0xe1], &length, exif, &jpeg[2..]].concat();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.jpg"), &turned).unwrap();
+    let mut source = DirectorySource::single(&dir.path().join("a.jpg"), &SourceOptions::default());
+    let (frames, error) = drain(&mut source);
+    assert!(error.is_none());
+    assert_eq!((frames[0].width, frames[0].height), (10, 20));
+}
