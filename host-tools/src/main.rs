@@ -1,1 +1,3 @@
+//! The command `igpt`.
+
 fn main() {}

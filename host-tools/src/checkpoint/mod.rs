@@ -1,0 +1,269 @@
+//! A checkpoint folder in Hugging Face's layout, whatever its weights are stored as.
+//!
+//! The weights are mapped into memory and nothing of them is read before it is asked for, so the cost of a
+//! conversion is that of the tensor being converted.
+
+mod error;
+mod index;
+mod pickle;
+mod pickle_value;
+mod safetensors_file;
+mod tensor;
+mod torch_file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+pub use error::CheckpointError;
+use safetensors_file::SafetensorsFile;
+pub use tensor::{Dtype, TensorView};
+use torch_file::TorchFile;
+
+/// An opened checkpoint. Tensor names are Hugging Face's without the `transformer.` prefix, which the
+/// heads' checkpoints have and a bare `ImageGPTModel`'s has not.
+pub struct Checkpoint {
+    folder: PathBuf,
+    files: Vec<WeightFile>,
+    /// Name without prefix -> (file, name in the file).
+    tensors: BTreeMap<String, (usize, String)>,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("folder", &self.folder)
+            .field("tensors", &self.tensors.len())
+            .finish()
+    }
+}
+
+struct WeightFile {
+    path: PathBuf,
+    map: Mmap,
+    kind: Kind,
+}
+
+enum Kind {
+    Safetensors(SafetensorsFile),
+    Torch(TorchFile),
+}
+
+/// In the order Hugging Face looks for them.
+const SINGLE_OR_INDEX: [(&str, bool); 4] = [
+    ("model.safetensors", false),
+    ("model.safetensors.index.json", true),
+    ("pytorch_model.bin", false),
+    ("pytorch_model.bin.index.json", true),
+];
+
+impl Checkpoint {
+    /// Opens the weights of `folder`: headers only.
+    ///
+    /// # Errors
+    /// No weights, a malformed or unreadable file, a pickle that is more than a state dict, an index that
+    /// disagrees with its shards.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        // An unreadable or missing folder is an error of its own, not a lack of weights.
+        std::fs::read_dir(folder).map_err(|source| CheckpointError::Io {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let found = SINGLE_OR_INDEX
+            .iter()
+            .find(|(name, _)| folder.join(name).exists());
+        let Some((name, is_index)) = found else {
+            return Err(CheckpointError::NoWeights {
+                folder: folder.to_owned(),
+            });
+        };
+        let mut checkpoint = Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
+        if *is_index {
+            checkpoint.open_shards(&folder.join(name))?;
+        } else {
+            checkpoint.open_file(&folder.join(name), None)?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn open_shards(&mut self, index: &Path) -> Result<(), CheckpointError> {
+        let weight_map = index::read(index)?;
+        let shards: BTreeSet<&String> = weight_map.values().collect();
+        for shard in shards {
+            let listed = weight_map
+                .iter()
+                .filter(|(_, file)| *file == shard)
+                .map(|(name, _)| name.as_str());
+            self.open_file(&self.folder.join(shard), Some(&listed.collect()))?;
+        }
+        Ok(())
+    }
+
+    /// Maps one file and enters its tensors; with an index, they must be those that it lists.
+    fn open_file(
+        &mut self,
+        path: &Path,
+        listed: Option<&BTreeSet<&str>>,
+    ) -> Result<(), CheckpointError> {
+        let io = |source| CheckpointError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the mapping is read-only and private to this struct. Should another process truncate the
+        // file meanwhile, access ends in SIGBUS, as with any mapped file; it cannot corrupt our memory.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let torch = path.extension().is_some_and(|extension| extension == "bin");
+        let kind = if torch {
+            Kind::Torch(TorchFile::open(path, &map)?)
+        } else {
+            Kind::Safetensors(SafetensorsFile::open(path, &map)?)
+        };
+        let file = WeightFile {
+            path: path.to_owned(),
+            map,
+            kind,
+        };
+        let names = file.names();
+        if let Some(listed) = listed {
+            let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            if let Some(name) = listed.symmetric_difference(&there).next() {
+                let (has, other) = if there.contains(name) {
+                    ("shard", "index")
+                } else {
+                    ("index", "shard")
+                };
+                let message = format!("tensor `{name}` is in the {has} but not in the {other}");
+                return Err(CheckpointError::Malformed {
+                    path: path.to_owned(),
+                    message,
+                });
+            }
+        }
+        let index = self.files.len();
+        for name in names {
+            let short = name
+                .strip_prefix("transformer.")
+                .unwrap_or(&name)
+                .to_owned();
+            if is_buffer(&short) {
+                continue;
+            }
+            if self.tensors.insert(short, (index, name.clone())).is_some() {
+                let message = format!("tensor `{name}` is there twice");
+                return Err(CheckpointError::Malformed {
+                    path: path.to_owned(),
+                    message,
+                });
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// The folder the checkpoint was opened from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The weight files, in the order they were opened.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// Total size of the weight files in bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.map.len() as u64).sum()
+    }
+
+    /// All tensors, sorted by name; causal-mask buffers of old checkpoints are left out.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor's shape, without reading its bytes.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        let (file, full) = self.tensors.get(name)?;
+        self.files.get(*file)?.shape(full)
+    }
+
+    /// One tensor, mapped where the file allows it.
+    ///
+    /// # Errors
+    /// No such tensor, an element type other than f32, f16 and bf16, bytes that do not fit its shape, or a
+    /// checksum that does not match.
+    pub fn tensor(&self, name: &str) -> Result<TensorView<'_>, CheckpointError> {
+        let no_tensor = || CheckpointError::NoTensor {
+            folder: self.folder.clone(),
+            tensor: name.to_owned(),
+        };
+        let (file, full) = self.tensors.get(name).ok_or_else(no_tensor)?;
+        let file = self.files.get(*file).ok_or_else(no_tensor)?;
+        let view = file.tensor(full).ok_or_else(no_tensor)?;
+        view.map_err(|message| CheckpointError::Tensor {
+            path: file.path.clone(),
+            tensor: full.clone(),
+            message,
+        })
+    }
+
+    /// One tensor's elements as f32, row-major, all of them finite.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`], and an element that is infinite or not a number.
+    pub fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let values = self.tensor(name)?.to_f32();
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(index) => {
+                let value = values.get(index).copied().unwrap_or(f32::NAN);
+                let (file, tensor) = self.tensors.get(name).cloned().unwrap_or_default();
+                let path = self
+                    .files
+                    .get(file)
+                    .map_or_else(|| self.folder.clone(), |file| file.path.clone());
+                Err(CheckpointError::NonFinite {
+                    path,
+                    tensor,
+                    index,
+                    value,
+                })
+            }
+        }
+    }
+}
+
+impl WeightFile {
+    fn names(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Safetensors(file) => file.names().cloned().collect(),
+            Kind::Torch(file) => file.names().cloned().collect(),
+        }
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        match &self.kind {
+            Kind::Safetensors(file) => file.shape(name),
+            Kind::Torch(file) => file.shape(name),
+        }
+    }
+
+    fn tensor(&self, name: &str) -> Option<Result<TensorView<'_>, String>> {
+        match &self.kind {
+            Kind::Safetensors(file) => file.tensor(&self.map, name),
+            Kind::Torch(file) => file.tensor(&self.map, name),
+        }
+    }
+}
+
+/// The causal masks that transformers before version 5 saved with every layer: `h.3.attn.bias` and
+/// `h.3.attn.masked_bias`. `h.3.attn.c_attn.bias` is a weight.
+fn is_buffer(name: &str) -> bool {
+    name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")
+}
