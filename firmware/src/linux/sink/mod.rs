@@ -15,6 +15,12 @@ pub trait FrameSink: Send {
 
     /// One line for the log.
     fn describe(&self) -> String;
+
+    /// The size in pixels at which pictures are shown as they are. Others are fitted, and their
+    /// small type suffers. `None` where any size will do.
+    fn size(&self) -> Option<(u32, u32)> {
+        None
+    }
 }
 
 /// Shows nothing.
