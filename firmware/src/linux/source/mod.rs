@@ -8,6 +8,8 @@ mod mjpeg;
 mod open;
 mod pattern;
 mod skip;
+#[cfg(target_pointer_width = "64")]
+mod v4l2;
 mod y4m;
 mod yuv;
 
@@ -20,6 +22,8 @@ pub use error::SourceError;
 pub use mjpeg::MjpegSource;
 pub use open::open;
 pub use pattern::PatternSource;
+#[cfg(target_pointer_width = "64")]
+pub use v4l2::V4l2Source;
 pub use y4m::Y4mSource;
 
 /// One RGB8 picture and where it came from. Sources refill it in place, so that a running

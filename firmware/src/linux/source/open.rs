@@ -95,10 +95,17 @@ fn open_stdin(options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceErr
     )
 }
 
+#[cfg(target_pointer_width = "64")]
+fn open_camera(path: &Path, options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceError> {
+    Ok(Box::new(super::V4l2Source::open(path, options)?))
+}
+
+/// The kernel's structures differ on 32-bit systems; pipes work there.
+#[cfg(not(target_pointer_width = "64"))]
 fn open_camera(path: &Path, _options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceError> {
     Err(SourceError::NotACamera {
         path: path.to_owned(),
-        reason: "V4L2 capture is not built in".to_owned(),
+        reason: "V4L2 needs a 64-bit system; use rpicam-vid or ffmpeg and a pipe".to_owned(),
     })
 }
 

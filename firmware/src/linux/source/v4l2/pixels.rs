@@ -1,0 +1,344 @@
+//! The pixel formats this app takes from a camera, and how their bytes become RGB8.
+
+use super::super::yuv::{Matrix, grey_row};
+use super::abi::{PixFormat, QUANTIZATION_FULL_RANGE, YCBCR_ENC_709};
+
+/// A format's code: four letters, the first in the low byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PixelFormat {
+    /// Packed 4:2:2, Y Cb Y Cr.
+    Yuyv,
+    /// One JPEG a frame.
+    Mjpg,
+    /// Red, green, blue.
+    Rgb3,
+    /// Blue, green, red.
+    Bgr3,
+    /// Planar luma, then Cb and Cr interleaved, 4:2:0.
+    Nv12,
+    /// Planar luma, Cb, Cr, 4:2:0.
+    Yu12,
+    /// Packed 4:2:2, Cb Y Cr Y.
+    Uyvy,
+    /// Luma alone.
+    Grey,
+}
+
+impl PixelFormat {
+    /// In the order of preference: what every USB camera has and is cheap to convert comes first.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Yuyv,
+        Self::Mjpg,
+        Self::Rgb3,
+        Self::Bgr3,
+        Self::Nv12,
+        Self::Yu12,
+        Self::Uyvy,
+        Self::Grey,
+    ];
+
+    pub(super) fn fourcc(self) -> u32 {
+        u32::from_le_bytes(*match self {
+            Self::Yuyv => b"YUYV",
+            Self::Mjpg => b"MJPG",
+            Self::Rgb3 => b"RGB3",
+            Self::Bgr3 => b"BGR3",
+            Self::Nv12 => b"NV12",
+            Self::Yu12 => b"YU12",
+            Self::Uyvy => b"UYVY",
+            Self::Grey => b"GREY",
+        })
+    }
+
+    /// Bytes of a row of `width` pixels, of luma where the format is planar. 0 for JPEG.
+    fn row_bytes(self, width: usize) -> usize {
+        match self {
+            Self::Yuyv | Self::Uyvy => width.div_ceil(2) * 4,
+            Self::Rgb3 | Self::Bgr3 => width * 3,
+            Self::Nv12 | Self::Yu12 | Self::Grey => width,
+            Self::Mjpg => 0,
+        }
+    }
+}
+
+/// A code as a person reads it.
+pub(super) fn fourcc_name(fourcc: u32) -> String {
+    fourcc.to_le_bytes().escape_ascii().to_string()
+}
+
+/// Which matrix the camera says its colours were made with.
+fn matrix(pix: &PixFormat) -> Matrix {
+    let full = pix.quantization == QUANTIZATION_FULL_RANGE;
+    match (pix.ycbcr_enc == YCBCR_ENC_709, full) {
+        (false, false) => Matrix::BT601_LIMITED,
+        (false, true) => Matrix::BT601_FULL,
+        (true, false) => Matrix::BT709_LIMITED,
+        (true, true) => Matrix::BT709_FULL,
+    }
+}
+
+/// The bytes one frame of `pix` must have, and the stride of its rows.
+///
+/// # Errors
+/// Rows that the camera declares shorter than their pixels.
+pub(super) fn layout(format: PixelFormat, pix: &PixFormat) -> Result<(usize, usize), String> {
+    let (width, height) = (pix.width as usize, pix.height as usize);
+    let tight = format.row_bytes(width);
+    let stride = match pix.bytesperline as usize {
+        0 => tight,
+        stride if stride >= tight => stride,
+        stride => {
+            return Err(format!(
+                "declares rows of {stride} bytes for {width} pixels of {format:?}, expected at least {tight}"
+            ));
+        }
+    };
+    let chroma_rows = height.div_ceil(2);
+    let bytes = match format {
+        PixelFormat::Mjpg => 0,
+        PixelFormat::Nv12 => stride * (height + chroma_rows),
+        PixelFormat::Yu12 => stride * height + 2 * stride.div_ceil(2) * chroma_rows,
+        // The padding behind the last row need not be there.
+        _ => stride * (height - 1) + tight,
+    };
+    Ok((bytes, stride))
+}
+
+/// Converts one frame, which is not a JPEG, into `rgb` (`width * height * 3` bytes).
+///
+/// # Errors
+/// Fewer bytes than the format demands.
+pub(super) fn convert(
+    format: PixelFormat,
+    pix: &PixFormat,
+    bytes: &[u8],
+    rgb: &mut [u8],
+) -> Result<(), String> {
+    let (expected, stride) = layout(format, pix)?;
+    if bytes.len() < expected {
+        return Err(format!(
+            "short frame: {} bytes, expected {expected}",
+            bytes.len()
+        ));
+    }
+    let (width, height) = (pix.width as usize, pix.height as usize);
+    let matrix = matrix(pix);
+    let out = rgb.chunks_exact_mut(3 * width);
+    let (first, second) = bytes
+        .split_at_checked(stride * height)
+        .unwrap_or((bytes, &[]));
+    let rows = out.zip(first.chunks(stride));
+    match format {
+        PixelFormat::Yuyv => rows.for_each(|(out, row)| matrix.packed_row(out, row, [0, 2, 1, 3])),
+        PixelFormat::Uyvy => rows.for_each(|(out, row)| matrix.packed_row(out, row, [1, 3, 0, 2])),
+        PixelFormat::Grey => rows.for_each(|(out, row)| grey_row(matrix, out, row)),
+        PixelFormat::Rgb3 => rows.for_each(|(out, row)| {
+            out.iter_mut().zip(row).for_each(|(out, byte)| *out = *byte);
+        }),
+        PixelFormat::Bgr3 => rows.for_each(|(out, row)| {
+            for (out, bgr) in out.chunks_exact_mut(3).zip(row.chunks_exact(3)) {
+                out.iter_mut()
+                    .zip(bgr.iter().rev())
+                    .for_each(|(out, byte)| *out = *byte);
+            }
+        }),
+        PixelFormat::Nv12 => {
+            let chroma = second.chunks(stride).flat_map(|row| [row, row]);
+            for ((out, luma), chroma) in rows.zip(chroma) {
+                let pairs = chroma.chunks_exact(2).map(|pair| match *pair {
+                    [cb, cr] => (cb, cr),
+                    _ => (128, 128),
+                });
+                matrix.row(out, luma, pairs, 2);
+            }
+        }
+        PixelFormat::Yu12 => {
+            let stride = stride.div_ceil(2);
+            let (cb, cr) = second
+                .split_at_checked(stride * height.div_ceil(2))
+                .unwrap_or_default();
+            let chroma = cb
+                .chunks(stride)
+                .zip(cr.chunks(stride))
+                .flat_map(|pair| [pair, pair]);
+            for ((out, luma), (cb, cr)) in rows.zip(chroma) {
+                matrix.row(out, luma, cb.iter().copied().zip(cr.iter().copied()), 2);
+            }
+        }
+        PixelFormat::Mjpg => return Err("a JPEG where pixels were expected".to_owned()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTH: usize = 6;
+    const HEIGHT: usize = 4;
+
+    fn pix(bytesperline: usize) -> PixFormat {
+        PixFormat {
+            width: WIDTH as u32,
+            height: HEIGHT as u32,
+            bytesperline: bytesperline as u32,
+            ..PixFormat::default()
+        }
+    }
+
+    /// A picture whose chroma is the same in every 2x2 block, as (Y, Cb, Cr).
+    fn scene(x: usize, y: usize) -> (u8, u8, u8) {
+        (
+            (20 + 13 * x + 40 * y) as u8,
+            (60 + 50 * (x / 2)) as u8,
+            (220 - 70 * (y / 2)) as u8,
+        )
+    }
+
+    fn want(matrix: Matrix) -> Vec<u8> {
+        let mut rgb = vec![0; WIDTH * HEIGHT * 3];
+        for (i, pixel) in rgb.chunks_exact_mut(3).enumerate() {
+            let (y, cb, cr) = scene(i % WIDTH, i / WIDTH);
+            matrix.row(pixel, &[y], std::iter::once((cb, cr)), 1);
+        }
+        rgb
+    }
+
+    fn plane(
+        width: usize,
+        height: usize,
+        stride: usize,
+        sample: impl Fn(usize, usize) -> u8,
+    ) -> Vec<u8> {
+        let mut bytes = vec![0xee; stride * height];
+        for y in 0..height {
+            for x in 0..width {
+                bytes[y * stride + x] = sample(x, y);
+            }
+        }
+        bytes
+    }
+
+    /// The scene in `format`, with `pad` bytes behind each row.
+    fn encode(format: PixelFormat, pad: usize) -> (PixFormat, Vec<u8>) {
+        let luma = |x, y| scene(x, y).0;
+        let stride = format.row_bytes(WIDTH) + pad;
+        let rgb = want(Matrix::BT601_LIMITED);
+        let bytes = match format {
+            PixelFormat::Yuyv | PixelFormat::Uyvy => {
+                let flip = usize::from(format == PixelFormat::Uyvy);
+                plane(WIDTH * 2, HEIGHT, stride, |i, y| {
+                    match ((i ^ flip) % 2, i / 2 % 2) {
+                        (0, _) => luma(i / 2, y),
+                        (_, 0) => scene(i / 2, y).1,
+                        _ => scene(i / 2, y).2,
+                    }
+                })
+            }
+            PixelFormat::Rgb3 => plane(WIDTH * 3, HEIGHT, stride, |i, y| rgb[y * WIDTH * 3 + i]),
+            PixelFormat::Bgr3 => plane(WIDTH * 3, HEIGHT, stride, |i, y| {
+                rgb[(y * WIDTH + i / 3) * 3 + 2 - i % 3]
+            }),
+            PixelFormat::Grey => plane(WIDTH, HEIGHT, stride, luma),
+            PixelFormat::Nv12 => [
+                plane(WIDTH, HEIGHT, stride, luma),
+                plane(WIDTH, HEIGHT / 2, stride, |i, y| match i % 2 {
+                    0 => scene(i, 2 * y).1,
+                    _ => scene(i, 2 * y).2,
+                }),
+            ]
+            .concat(),
+            PixelFormat::Yu12 => [
+                plane(WIDTH, HEIGHT, stride, luma),
+                plane(WIDTH / 2, HEIGHT / 2, stride / 2, |x, y| {
+                    scene(2 * x, 2 * y).1
+                }),
+                plane(WIDTH / 2, HEIGHT / 2, stride / 2, |x, y| {
+                    scene(2 * x, 2 * y).2
+                }),
+            ]
+            .concat(),
+            PixelFormat::Mjpg => Vec::new(),
+        };
+        (pix(stride), bytes)
+    }
+
+    #[test]
+    fn every_format_gives_the_same_picture_with_and_without_padding() {
+        for format in PixelFormat::ALL
+            .into_iter()
+            .filter(|&f| f != PixelFormat::Mjpg)
+        {
+            for pad in [0, 2, 10] {
+                let (pix, bytes) = encode(format, pad);
+                let mut rgb = vec![0; WIDTH * HEIGHT * 3];
+                convert(format, &pix, &bytes, &mut rgb).unwrap();
+                if format == PixelFormat::Grey {
+                    let grey = |i: usize| scene(i % WIDTH, i / WIDTH).0;
+                    assert!(rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]));
+                    assert_eq!(
+                        rgb[0],
+                        ((f64::from(grey(0)) - 16.0) * 255.0 / 219.0).round() as u8
+                    );
+                } else {
+                    assert_eq!(
+                        rgb,
+                        want(Matrix::BT601_LIMITED),
+                        "{format:?} padded by {pad}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cameras_word_on_its_colours_is_heeded() {
+        let (mut pix, bytes) = encode(PixelFormat::Yuyv, 0);
+        for (ycbcr_enc, quantization, matrix) in [
+            (0, 0, Matrix::BT601_LIMITED),
+            (1, 2, Matrix::BT601_LIMITED),
+            (0, 1, Matrix::BT601_FULL),
+            (2, 0, Matrix::BT709_LIMITED),
+            (2, 1, Matrix::BT709_FULL),
+        ] {
+            (pix.ycbcr_enc, pix.quantization) = (ycbcr_enc, quantization);
+            let mut rgb = vec![0; WIDTH * HEIGHT * 3];
+            convert(PixelFormat::Yuyv, &pix, &bytes, &mut rgb).unwrap();
+            assert_eq!(rgb, want(matrix));
+        }
+    }
+
+    #[test]
+    fn short_frames_and_short_rows_are_refused() {
+        for format in PixelFormat::ALL
+            .into_iter()
+            .filter(|&f| f != PixelFormat::Mjpg)
+        {
+            let (pix, bytes) = encode(format, 2);
+            let (expected, _) = layout(format, &pix).unwrap();
+            let mut rgb = vec![0; WIDTH * HEIGHT * 3];
+            assert!(expected <= bytes.len());
+            for length in 0..bytes.len() {
+                let result = convert(format, &pix, &bytes[..length], &mut rgb);
+                assert_eq!(result.is_ok(), length >= expected, "{format:?} {length}");
+            }
+            let narrow = PixFormat {
+                bytesperline: format.row_bytes(WIDTH) as u32 - 1,
+                ..pix
+            };
+            assert!(
+                convert(format, &narrow, &bytes, &mut rgb)
+                    .unwrap_err()
+                    .contains("rows")
+            );
+        }
+    }
+
+    #[test]
+    fn codes_are_the_kernels() {
+        assert_eq!(PixelFormat::Yuyv.fourcc(), 0x5659_5559);
+        assert_eq!(PixelFormat::Mjpg.fourcc(), 0x4750_4a4d);
+        assert_eq!(fourcc_name(0x3231_5659), "YV12");
+        assert_eq!(fourcc_name(0x8000_0000 | 0x3231_5659), "YV1\\xb2");
+    }
+}
