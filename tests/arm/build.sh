@@ -9,7 +9,8 @@ if ! have_target "$A64" || ! command -v aarch64-linux-gnu-gcc >/dev/null; then "
 . "$here/env.sh"
 
 cd "$IGPT_ROOT"
-cargo build --release --target "$A64" -p igpt-firmware -p igpt-tools "$@"
+# The whole workspace, because Cargo chooses dependencies' features by what is built: the tests then share this build.
+cargo build --release --target "$A64" --workspace --bins "$@"
 for name in igpt-cam igpt; do
   program=${CARGO_TARGET_DIR:-$IGPT_ROOT/target}/$A64/release/$name
   echo "$program: $(stat -c %s "$program") bytes"
