@@ -1,1 +1,30 @@
-//! stub
+//! Kernels for ImageGPT: int8 linear layers, causal attention, RMS norm, activations.
+//!
+//! One set of formulas (`portable`), compiled for every instruction set, and one hand-written integer dot-product
+//! tile per instruction set (`dot`). The same inputs give the same bits on all of them: see `docs/numerics.md`.
+//!
+//! This crate knows nothing of models, files or threads. [`Kernels`] is the whole interface: choose one with
+//! [`Kernels::best`] or [`Kernels::for_isa`], pack weights once with [`Kernels::pack`], then call its methods on blocks of rows
+//! from as many threads as you like.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod aligned;
+mod dot;
+mod isa;
+mod kernels;
+mod kv;
+mod pack;
+mod portable;
+
+pub use aligned::AlignedBytes;
+pub use dot::Layout;
+pub use isa::{Isa, IsaError};
+pub use kernels::{
+    Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, NonFinite,
+    Prepare,
+};
+pub use kv::{KV_TILE, KvInt8};
+pub use pack::{PackedF32, PackedInt8, PackedRows};
+pub use portable::Activation;

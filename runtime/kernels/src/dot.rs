@@ -1,0 +1,130 @@
+//! The one hand-written primitive: an integer dot-product tile, and the memory layout that each instruction set wants.
+//!
+//! A tile multiplies a panel of `mr` packed rows by a panel of `nr` packed columns:
+//!
+//! ```text
+//! A panel  [k/kr][mr][kr]   bytes, each the int8 value XOR `offset`
+//! W panel  [k/kr][nr][kr]   int8
+//! acc      [mr][ldc]        int32, columns 0..nr written
+//! acc[i][j] = sum over k of a[i][k] * w[k][j]       (exact)
+//! ```
+//!
+//! `vpdpbusd` multiplies unsigned by signed bytes, so that kernel wants `offset` = 0x80 (value + 128) and starts each
+//! column from `comp[j] = -128 * sum over k of w[k][j]`. The others have `offset` = 0 and ignore `comp`.
+
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64;
+
+use crate::isa::Isa;
+
+/// How operands are laid out for a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Rows of a tile.
+    pub mr: usize,
+    /// Columns of a tile; divides the kv tile.
+    pub nr: usize,
+    /// Consecutive k kept together; divides the kv tile.
+    pub kr: usize,
+    /// What packed activations are XORed with: 0 or 0x80.
+    pub offset: u8,
+}
+
+/// The largest tile of any instruction set, which sizes the accumulator on the stack.
+pub(crate) const MAX_TILE: usize = 16 * 64;
+
+/// Computes rows `0..rows` (it may write up to `mr`) and columns `0..nr` of one tile.
+///
+/// Arguments: `rows`, `k_groups` (= k / kr, padded up), `a`, `w`, `comp`, `acc`, `ldc` (in i32).
+///
+/// # Safety
+/// The instruction set must be available. `a` must hold `k_groups * mr * kr` bytes, `w` `k_groups * nr * kr`, `comp` `nr` i32,
+/// and `acc` `(mr - 1) * ldc + nr` i32; `1 <= rows <= mr`. `w` must not contain -128 (the NEON kernel's 16-bit sums rely on it).
+pub(crate) type Tile = unsafe fn(
+    rows: usize,
+    k_groups: usize,
+    a: *const u8,
+    w: *const i8,
+    comp: *const i32,
+    acc: *mut i32,
+    ldc: usize,
+);
+
+/// An instruction set's layout and tile. Having one is the proof that the machine can run it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dot {
+    pub(crate) isa: Isa,
+    pub(crate) layout: Layout,
+    pub(crate) tile: Tile,
+}
+
+impl Dot {
+    /// The tile of `isa`, or `None` if this machine has no such instructions.
+    pub(crate) fn for_isa(isa: Isa) -> Option<Self> {
+        if !isa.is_available() {
+            return None;
+        }
+        let (layout, tile): (Layout, Tile) = match isa {
+            Isa::Scalar => (scalar::LAYOUT, scalar::tile),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => (x86::avx2::LAYOUT, x86::avx2::tile),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => (x86::avx512vnni::LAYOUT, x86::avx512vnni::tile),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => (aarch64::neon::LAYOUT, aarch64::neon::tile),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => (aarch64::dotprod::LAYOUT, aarch64::dotprod::tile),
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => (aarch64::i8mm::LAYOUT, aarch64::i8mm::tile),
+            #[allow(
+                unreachable_patterns,
+                reason = "the other architecture's instruction sets"
+            )]
+            _ => return None,
+        };
+        debug_assert!(layout.mr * layout.nr.max(crate::kv::KV_TILE) <= MAX_TILE);
+        debug_assert!(
+            crate::kv::KV_TILE.is_multiple_of(layout.nr)
+                && crate::kv::KV_TILE.is_multiple_of(layout.kr)
+        );
+        Some(Self { isa, layout, tile })
+    }
+
+    /// One tile, bounds checked.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the tile's own")]
+    pub(crate) fn run(
+        &self,
+        rows: usize,
+        k_groups: usize,
+        a: &[u8],
+        w: &[u8],
+        comp: &[i32],
+        acc: &mut [i32],
+        ldc: usize,
+    ) {
+        let Layout { mr, nr, kr, .. } = self.layout;
+        assert!((1..=mr).contains(&rows) && ldc >= nr);
+        assert!(a.len() >= k_groups * mr * kr && w.len() >= k_groups * nr * kr);
+        assert!(comp.len() >= nr && acc.len() >= (mr - 1) * ldc + nr);
+        // SAFETY: the lengths were checked just above; `for_isa` checked the instruction set; packing never writes -128.
+        unsafe {
+            (self.tile)(
+                rows,
+                k_groups,
+                a.as_ptr(),
+                w.as_ptr().cast(),
+                comp.as_ptr(),
+                acc.as_mut_ptr(),
+                ldc,
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Tiles for aarch64.
+
+pub(super) mod dotprod;
+pub(super) mod i8mm;
+pub(super) mod neon;

@@ -1,0 +1,47 @@
+//! The reference tile: three loops.
+
+use crate::dot::Layout;
+
+pub(in crate::dot) const LAYOUT: Layout = Layout {
+    mr: 4,
+    nr: 16,
+    kr: 4,
+    offset: 0,
+};
+
+/// See `Tile`.
+///
+/// # Safety
+/// As `Tile`.
+pub(in crate::dot) unsafe fn tile(
+    rows: usize,
+    k_groups: usize,
+    a: *const u8,
+    w: *const i8,
+    _comp: *const i32,
+    acc: *mut i32,
+    ldc: usize,
+) {
+    let Layout { mr, nr, kr, .. } = LAYOUT;
+    // SAFETY: the caller vouches for these lengths.
+    let (a, w) = unsafe {
+        (
+            core::slice::from_raw_parts(a.cast::<i8>(), k_groups * mr * kr),
+            core::slice::from_raw_parts(w, k_groups * nr * kr),
+        )
+    };
+    for i in 0..rows {
+        let mut sums = [0i32; LAYOUT.nr];
+        for (a, w) in a.chunks_exact(mr * kr).zip(w.chunks_exact(nr * kr)) {
+            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(kr)) {
+                *sum += a[i * kr..][..kr]
+                    .iter()
+                    .zip(w)
+                    .map(|(a, w)| i32::from(*a) * i32::from(*w))
+                    .sum::<i32>();
+            }
+        }
+        // SAFETY: row i < rows <= mr lies within the accumulator that the caller vouches for.
+        unsafe { acc.add(i * ldc).copy_from_nonoverlapping(sums.as_ptr(), nr) };
+    }
+}

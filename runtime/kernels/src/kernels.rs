@@ -1,0 +1,319 @@
+//! The crate's interface: one [`Kernels`] per instruction set, every method the same formula compiled for it.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use crate::aligned::AlignedBytes;
+use crate::dot::{Dot, Layout};
+use crate::isa::{Isa, IsaError};
+use crate::kv::{KV_TILE, KvInt8};
+use crate::pack::{PackedF32, PackedInt8, PackedRows};
+use crate::portable::Activation;
+
+mod table;
+
+use table::Table;
+
+/// A row held NaN or infinity where a number was needed. Nothing is computed from such a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NonFinite {
+    /// Row within the block handed in.
+    pub row: usize,
+    /// The offending magnitude.
+    pub found: f32,
+}
+
+impl fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "row {} reached {}, expected a finite number",
+            self.row, self.found
+        )
+    }
+}
+
+impl core::error::Error for NonFinite {}
+
+/// What is done to a row before it is quantised.
+#[derive(Clone, Copy, Debug)]
+pub enum Prepare<'a> {
+    /// Nothing.
+    Plain,
+    /// RMS norm with this gain `[k]`.
+    Norm {
+        /// Gain of each channel.
+        gain: &'a [f32],
+        /// Added to the mean square.
+        eps: f32,
+    },
+    /// The MLP's activation.
+    Activate(Activation),
+}
+
+/// Attention heads of a layer; the width of the model is `count * dim`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Number of heads.
+    pub count: usize,
+    /// Width of one head; any number from 1 on.
+    pub dim: usize,
+}
+
+/// One int8 linear layer over a block of rows: `out = a w + bias`, or `out += a w + bias`.
+pub struct Linear<'a> {
+    /// Quantised rows `[rows, k]`.
+    pub a: &'a PackedRows,
+    /// Weights `[k, n]`.
+    pub w: &'a PackedInt8,
+    /// Scale of each output channel, `[n]`.
+    pub w_scale: &'a [f32],
+    /// Bias of each output channel, `[n]`.
+    pub bias: &'a [f32],
+    /// Where column `panels.start * nr` of row 0 goes.
+    pub out: &'a mut [f32],
+    /// Distance between rows of `out`.
+    pub ldo: usize,
+    /// Add to `out` instead of storing.
+    pub add: bool,
+    /// Column panels to compute: all, or a thread's share.
+    pub panels: Range<usize>,
+}
+
+/// One f32 linear layer over a block of rows. Fields as in [`Linear`].
+pub struct LinearF32<'a> {
+    /// Rows `[rows, k]`, `lda` apart.
+    pub a: &'a [f32],
+    /// Distance between rows of `a`.
+    pub lda: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Weights `[k, n]`.
+    pub w: &'a PackedF32,
+    /// Bias `[n]`.
+    pub bias: &'a [f32],
+    /// Where column `panels.start * 16` of row 0 goes.
+    pub out: &'a mut [f32],
+    /// Distance between rows of `out`.
+    pub ldo: usize,
+    /// Add to `out` instead of storing.
+    pub add: bool,
+    /// Column panels of 16 to compute.
+    pub panels: Range<usize>,
+}
+
+/// Causal int8 attention of a block of query rows, one head.
+pub struct Attention<'a> {
+    /// Heads of the layer.
+    pub heads: Heads,
+    /// Which one.
+    pub head: usize,
+    /// Quantised queries of that head `[rows, dim]`.
+    pub q: &'a PackedRows,
+    /// The layer's keys and values from token 0 to the last query at least.
+    pub kv: &'a [KvInt8],
+    /// Absolute position of the first query.
+    pub position: usize,
+    /// What multiplies Q.K.
+    pub scale: f32,
+    /// Where column 0 of the head's output of row 0 goes.
+    pub out: &'a mut [f32],
+    /// Distance between rows of `out`.
+    pub ldo: usize,
+}
+
+/// Causal f32 attention of one query row, one head.
+pub struct AttentionF32<'a> {
+    /// The query, `[dim]`.
+    pub q: &'a [f32],
+    /// Keys, one row a token, `stride` apart.
+    pub keys: &'a [f32],
+    /// Values, likewise.
+    pub values: &'a [f32],
+    /// Distance between tokens.
+    pub stride: usize,
+    /// How many tokens the query sees, itself included.
+    pub tokens: usize,
+    /// What multiplies Q.K.
+    pub scale: f32,
+    /// Output, `[dim]`.
+    pub out: &'a mut [f32],
+}
+
+/// Working memory of [`Kernels::attend`], one per thread, reused.
+#[derive(Clone, Debug, Default)]
+pub struct AttentionScratch {
+    pub(crate) scores: Vec<i32>,
+    pub(crate) sums: Vec<i32>,
+    pub(crate) output: Vec<f32>,
+    pub(crate) p: AlignedBytes,
+    pub(crate) zeros: Vec<i32>,
+}
+
+impl AttentionScratch {
+    pub(crate) fn reshape(&mut self, mr: usize, ldv: usize) {
+        self.scores.resize(mr * KV_TILE, 0);
+        self.sums.resize(mr * ldv, 0);
+        self.output.resize(mr * ldv, 0.0);
+        self.p.resize(mr * KV_TILE);
+        self.zeros.resize(KV_TILE, 0);
+    }
+}
+
+/// The kernels of one instruction set. Copy it freely; it is two pointers' worth of choice made once at start.
+#[derive(Clone, Copy)]
+pub struct Kernels {
+    dot: Dot,
+    table: &'static Table,
+}
+
+impl fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernels({}, {:?})", self.dot.isa, self.dot.layout)
+    }
+}
+
+impl Kernels {
+    /// The kernels of `isa`.
+    ///
+    /// # Errors
+    /// If this machine cannot run them.
+    pub fn for_isa(isa: Isa) -> Result<Self, IsaError> {
+        let dot = Dot::for_isa(isa).ok_or(IsaError::Missing(isa))?;
+        Ok(Self {
+            dot,
+            table: Table::of(isa),
+        })
+    }
+
+    /// The fastest kernels this machine can run.
+    pub fn best() -> Self {
+        let isa = Isa::available().last().unwrap_or(Isa::Scalar);
+        Self::for_isa(isa).expect("an available instruction set has kernels")
+    }
+
+    /// Which instruction set these are for.
+    pub fn isa(&self) -> Isa {
+        self.dot.isa
+    }
+
+    /// How these kernels lay out their operands.
+    pub fn layout(&self) -> Layout {
+        self.dot.layout
+    }
+
+    /// Packs an int8 weight matrix, row-major `[k, n]`, values in [-127, 127].
+    pub fn pack(&self, w: &[i8], k: usize, n: usize) -> PackedInt8 {
+        PackedInt8::new(self.dot.layout, w, k, n)
+    }
+
+    /// An empty kv tile for this layout.
+    pub fn kv_tile(&self, heads: Heads) -> KvInt8 {
+        KvInt8::new(self.dot.layout, heads)
+    }
+
+    /// Prepares, quantises and packs `rows` rows of `x`, `ldx` apart, `k` wide.
+    ///
+    /// # Errors
+    /// If a row is not finite.
+    pub fn prepare(
+        &self,
+        x: &[f32],
+        ldx: usize,
+        rows: usize,
+        k: usize,
+        how: Prepare<'_>,
+        out: &mut PackedRows,
+    ) -> Result<(), NonFinite> {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.prepare)(self.dot.layout, x, ldx, rows, k, how, out) }
+    }
+
+    /// An int8 linear layer.
+    pub fn linear(&self, job: Linear<'_>) {
+        assert_eq!(job.a.k(), job.w.k(), "inner dimensions");
+        assert!(
+            job.w_scale.len() == job.w.n() && job.bias.len() == job.w.n(),
+            "one scale and one bias a channel"
+        );
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.linear)(&self.dot, job) }
+    }
+
+    /// Quantises q, k and v of the rows of `qkv` (`[rows, 3 * width]`), which are tokens `first..` of `tile`.
+    ///
+    /// # Errors
+    /// If a row is not finite.
+    pub fn split(
+        &self,
+        heads: Heads,
+        qkv: &[f32],
+        first: usize,
+        q: &mut [PackedRows],
+        tile: &mut KvInt8,
+    ) -> Result<(), NonFinite> {
+        assert!(q.len() >= heads.count, "a buffer of queries for each head");
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.split)(self.dot.layout, heads, qkv, first, q, tile) }
+    }
+
+    /// Causal int8 attention.
+    ///
+    /// # Errors
+    /// If a score overflows.
+    pub fn attend(
+        &self,
+        job: Attention<'_>,
+        scratch: &mut AttentionScratch,
+    ) -> Result<(), NonFinite> {
+        assert!(
+            job.q.k() == job.heads.dim && job.head < job.heads.count,
+            "queries of that head"
+        );
+        if job.q.rows() == 0 {
+            return Ok(());
+        }
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.attend)(&self.dot, job, scratch) }
+    }
+
+    /// RMS norm of rows as wide as `gain`.
+    pub fn norm(&self, x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.norm)(x, gain, eps, out) }
+    }
+
+    /// The activation in place.
+    pub fn activate(&self, kind: Activation, x: &mut [f32]) {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.activate)(kind, x) }
+    }
+
+    /// Adds the rows of `x`, as wide as `sums`, to `sums`, in order.
+    pub fn add_rows(&self, x: &[f32], sums: &mut [f32]) {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.add_rows)(x, sums) }
+    }
+
+    /// Dot product of two rows.
+    pub fn dot_f32(&self, x: &[f32], y: &[f32]) -> f32 {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.dot_f32)(x, y) }
+    }
+
+    /// An f32 linear layer.
+    pub fn linear_f32(&self, job: LinearF32<'_>) {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.linear_f32)(job) }
+    }
+
+    /// Causal f32 attention of one row.
+    ///
+    /// # Errors
+    /// If a score overflows.
+    pub fn attend_f32(&self, job: AttentionF32<'_>) -> Result<(), NonFinite> {
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.attend_f32)(job) }
+    }
+}

@@ -1,0 +1,111 @@
+//! Keys and values of one layer as int8, in the order the attention tiles read them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::aligned::AlignedBytes;
+use crate::dot::Layout;
+use crate::kernels::Heads;
+use crate::pack::scatter;
+
+/// Keys of one step of the online softmax, on an absolute grid. Part of the numerics contract.
+pub const KV_TILE: usize = 64;
+
+/// [`KV_TILE`] consecutive tokens of every head of one layer.
+///
+/// For a head, K is a weight matrix `[head_dim, 64]` and V one of `[64, head_dim]`, both packed as a tile wants them; each token has
+/// one scale for its key and one for its value.
+#[derive(Clone, Debug)]
+pub struct KvInt8 {
+    layout: Layout,
+    heads: Heads,
+    k: AlignedBytes,
+    k_comp: Vec<i32>,
+    k_scale: Vec<f32>,
+    v: AlignedBytes,
+    v_scale: Vec<f32>,
+}
+
+impl KvInt8 {
+    pub(crate) fn new(layout: Layout, heads: Heads) -> Self {
+        let tokens = heads.count * KV_TILE;
+        Self {
+            layout,
+            heads,
+            k: AlignedBytes::zeroed(heads.count * Self::k_len(layout, heads)),
+            k_comp: vec![0; tokens],
+            k_scale: vec![0.0; tokens],
+            v: AlignedBytes::zeroed(heads.count * Self::v_len(layout, heads)),
+            v_scale: vec![0.0; tokens],
+        }
+    }
+
+    /// Bytes of memory a tile takes.
+    pub fn size_in_bytes(&self) -> usize {
+        self.k.len()
+            + self.v.len()
+            + 4 * (self.k_comp.len() + self.k_scale.len() + self.v_scale.len())
+    }
+
+    fn k_len(layout: Layout, heads: Heads) -> usize {
+        KV_TILE * heads.dim.next_multiple_of(layout.kr)
+    }
+
+    fn v_len(layout: Layout, heads: Heads) -> usize {
+        KV_TILE * heads.dim.next_multiple_of(layout.nr)
+    }
+
+    /// Stores the quantised key of token `j` of the tile; `bytes` are int8, padded to a multiple of kr with zeros.
+    #[inline(always)]
+    pub(crate) fn store_k(&mut self, head: usize, j: usize, bytes: &[u8], scale: f32) {
+        let Layout { nr, offset, .. } = self.layout;
+        let len = Self::k_len(self.layout, self.heads);
+        let panel_len = len / (KV_TILE / nr);
+        let panel = &mut self.k.as_mut_slice()[head * len + j / nr * panel_len..][..panel_len];
+        scatter(bytes, panel, nr, j % nr, self.layout.kr);
+        let sum: i32 = bytes.iter().map(|b| i32::from(*b as i8)).sum();
+        self.k_comp[head * KV_TILE + j] = -sum * i32::from(offset);
+        self.k_scale[head * KV_TILE + j] = scale;
+    }
+
+    /// Stores the quantised value of token `j` of the tile.
+    #[inline(always)]
+    pub(crate) fn store_v(&mut self, head: usize, j: usize, bytes: &[u8], scale: f32) {
+        let Layout { nr, kr, .. } = self.layout;
+        let len = Self::v_len(self.layout, self.heads);
+        let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
+        for (panel, bytes) in panels.zip(bytes.chunks(nr)) {
+            let slots = panel[j / kr * nr * kr + j % kr..].iter_mut().step_by(kr);
+            for (slot, byte) in slots.zip(bytes) {
+                *slot = *byte;
+            }
+        }
+        self.v_scale[head * KV_TILE + j] = scale;
+    }
+
+    #[inline(always)]
+    pub(crate) fn k_panel(&self, head: usize, panel: usize) -> (&[u8], &[i32]) {
+        let nr = self.layout.nr;
+        let len = Self::k_len(self.layout, self.heads);
+        let panel_len = len / (KV_TILE / nr);
+        (
+            &self.k.as_slice()[head * len + panel * panel_len..][..panel_len],
+            &self.k_comp[head * KV_TILE + panel * nr..][..nr],
+        )
+    }
+
+    #[inline(always)]
+    pub(crate) fn v_panel(&self, head: usize, panel: usize) -> &[u8] {
+        let len = Self::v_len(self.layout, self.heads);
+        &self.v.as_slice()[head * len + panel * KV_TILE * self.layout.nr..]
+            [..KV_TILE * self.layout.nr]
+    }
+
+    /// Scales of the head's keys and values.
+    #[inline(always)]
+    pub(crate) fn scales(&self, head: usize) -> (&[f32; KV_TILE], &[f32; KV_TILE]) {
+        let (k, _) = self.k_scale.as_chunks::<KV_TILE>();
+        let (v, _) = self.v_scale.as_chunks::<KV_TILE>();
+        (&k[head], &v[head])
+    }
+}

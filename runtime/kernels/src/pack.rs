@@ -1,0 +1,219 @@
+//! Operands in the order a tile reads them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::aligned::AlignedBytes;
+use crate::dot::Layout;
+
+/// An int8 weight matrix `[k, n]`, packed once: panels of `nr` columns, `[n/nr][k/kr][nr][kr]`, zero padded.
+#[derive(Clone, Debug)]
+pub struct PackedInt8 {
+    layout: Layout,
+    k: usize,
+    n: usize,
+    data: AlignedBytes,
+    comp: Vec<i32>,
+}
+
+impl PackedInt8 {
+    /// Packs `w`, row-major `[k, n]`, values in [-127, 127].
+    ///
+    /// # Panics
+    /// If `w` does not hold `k * n` values. A -128 is clamped to -127, since no kernel is exact on it.
+    pub(crate) fn new(layout: Layout, w: &[i8], k: usize, n: usize) -> Self {
+        assert_eq!(w.len(), k * n, "a weight matrix of {k} x {n}");
+        let Layout { nr, kr, offset, .. } = layout;
+        let (panels, k_groups) = (n.div_ceil(nr), k.div_ceil(kr));
+        let mut data = AlignedBytes::zeroed(panels * k_groups * nr * kr);
+        let mut comp = vec![0i32; panels * nr];
+        let bytes = data.as_mut_slice();
+        for (row, w) in w.chunks_exact(n.max(1)).enumerate() {
+            for panel in 0..panels {
+                let base = (panel * k_groups + row / kr) * nr * kr + row % kr;
+                for (lane, w) in w[panel * nr..n.min((panel + 1) * nr)].iter().enumerate() {
+                    let w = (*w).max(-127);
+                    bytes[base + lane * kr] = w as u8;
+                    comp[panel * nr + lane] -= i32::from(w) * i32::from(offset);
+                }
+            }
+        }
+        Self {
+            layout,
+            k,
+            n,
+            data,
+            comp,
+        }
+    }
+
+    /// Inner dimension, unpadded.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns, unpadded.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Panels of `nr` columns.
+    pub fn panels(&self) -> usize {
+        self.n.div_ceil(self.layout.nr)
+    }
+
+    /// Bytes this matrix keeps in memory.
+    pub fn size_in_bytes(&self) -> usize {
+        self.data.len() + self.comp.len() * size_of::<i32>()
+    }
+
+    pub(crate) fn k_groups(&self) -> usize {
+        self.k.div_ceil(self.layout.kr)
+    }
+
+    #[inline(always)]
+    pub(crate) fn panel(&self, panel: usize) -> &[u8] {
+        let len = self.k_groups() * self.layout.nr * self.layout.kr;
+        &self.data.as_slice()[panel * len..][..len]
+    }
+
+    #[inline(always)]
+    pub(crate) fn comp(&self, panel: usize) -> &[i32] {
+        &self.comp[panel * self.layout.nr..][..self.layout.nr]
+    }
+}
+
+/// Quantised rows `[rows, k]` in panels of `mr`, `[rows/mr][k/kr][mr][kr]`, with one scale a row. A reusable buffer.
+#[derive(Clone, Debug, Default)]
+pub struct PackedRows {
+    pub(crate) rows: usize,
+    pub(crate) k: usize,
+    pub(crate) panel_len: usize,
+    pub(crate) data: AlignedBytes,
+    /// The value of one step, a row.
+    pub(crate) scales: Vec<f32>,
+    /// One row on its way: after norm or activation, then as bytes.
+    pub(crate) values: Vec<f32>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl PackedRows {
+    /// Sets the shape; memory is kept. Rows and bytes that pad a panel are zero or stale: a tile may read, never use them.
+    pub(crate) fn reshape(&mut self, layout: Layout, rows: usize, k: usize) {
+        let Layout { mr, kr, .. } = layout;
+        (self.rows, self.k) = (rows, k);
+        self.panel_len = k.div_ceil(kr) * mr * kr;
+        self.data.resize(rows.div_ceil(mr) * self.panel_len);
+        self.scales.resize(rows, 0.0);
+        self.values.resize(k, 0.0);
+        self.bytes.clear();
+        // The bytes past k pad the last group; weights are zero there, so any value will do, and this one means 0.
+        self.bytes.resize(k.next_multiple_of(kr), layout.offset);
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns, unpadded.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Scale of each row.
+    pub fn scales(&self) -> &[f32] {
+        &self.scales[..self.rows]
+    }
+
+    #[inline(always)]
+    pub(crate) fn panel(&self, panel: usize) -> &[u8] {
+        &self.data.as_slice()[panel * self.panel_len..][..self.panel_len]
+    }
+
+    /// Copies the finished `bytes` of `row` to its place.
+    #[inline(always)]
+    pub(crate) fn store_bytes(&mut self, layout: Layout, row: usize) {
+        let panel =
+            &mut self.data.as_mut_slice()[row / layout.mr * self.panel_len..][..self.panel_len];
+        scatter(&self.bytes, panel, layout.mr, row % layout.mr, layout.kr);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_int8(layout: Layout, a: &[i8], rows: usize, k: usize) -> Self {
+        let mut packed = Self::default();
+        packed.reshape(layout, rows, k);
+        for row in 0..rows {
+            for (byte, a) in packed.bytes.iter_mut().zip(&a[row * k..][..k]) {
+                *byte = *a as u8 ^ layout.offset;
+            }
+            packed.store_bytes(layout, row);
+        }
+        packed
+    }
+}
+
+/// Spreads a row of bytes over a panel: group g of `kr` bytes goes to `[g][lane]` of `[k/kr][lanes][kr]`.
+#[inline(always)]
+pub(crate) fn scatter(row: &[u8], panel: &mut [u8], lanes: usize, lane: usize, kr: usize) {
+    /// The same with the group's size known, so that a group is one load and one store.
+    #[inline(always)]
+    fn groups<const KR: usize>(row: &[u8], panel: &mut [u8], lanes: usize, lane: usize) {
+        let (groups, _) = panel.as_chunks_mut::<KR>();
+        let (row, _) = row.as_chunks::<KR>();
+        for (to, from) in groups.iter_mut().skip(lane).step_by(lanes).zip(row) {
+            *to = *from;
+        }
+    }
+    match kr {
+        4 => groups::<4>(row, panel, lanes, lane),
+        8 => groups::<8>(row, panel, lanes, lane),
+        16 => groups::<16>(row, panel, lanes, lane),
+        _ => unreachable!("no layout has kr = {kr}"),
+    }
+}
+
+/// An f32 weight matrix `[k, n]` in panels of 16 columns, `[n/16][k][16]`, zero padded.
+#[derive(Clone, Debug)]
+pub struct PackedF32 {
+    k: usize,
+    n: usize,
+    data: Vec<[f32; 16]>,
+}
+
+impl PackedF32 {
+    /// Packs `w`, row-major `[k, n]`.
+    ///
+    /// # Panics
+    /// If `w` does not hold `k * n` values.
+    pub fn new(w: &[f32], k: usize, n: usize) -> Self {
+        assert_eq!(w.len(), k * n, "a weight matrix of {k} x {n}");
+        let mut data = vec![[0.0; 16]; n.div_ceil(16) * k];
+        for (row, w) in w.chunks_exact(n.max(1)).enumerate() {
+            for (panel, w) in w.chunks(16).enumerate() {
+                data[panel * k + row][..w.len()].copy_from_slice(w);
+            }
+        }
+        Self { k, n, data }
+    }
+
+    /// Inner dimension.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns, unpadded.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Panels of 16 columns.
+    pub fn panels(&self) -> usize {
+        self.n.div_ceil(16)
+    }
+
+    #[inline(always)]
+    pub(crate) fn panel(&self, panel: usize) -> &[[f32; 16]] {
+        &self.data[panel * self.k..][..self.k]
+    }
+}

@@ -1,0 +1,144 @@
+//! The MLP's activation functions, under Hugging Face's names.
+
+use core::f32::consts::LOG2_E;
+
+use super::math::{exp2, fma};
+
+/// `config.activation_function`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `u * sigmoid(1.702 u)`, ImageGPT's own.
+    QuickGelu,
+    /// `u * Phi(u)` with the error function.
+    Gelu,
+    /// The tanh approximation of gelu.
+    GeluNew,
+    /// `max(u, 0)`.
+    Relu,
+    /// `u * sigmoid(u)`.
+    Silu,
+}
+
+/// u * sigmoid(z) where `scaled` = -z * log2(e).
+#[inline(always)]
+fn gate(u: f32, scaled: f32) -> f32 {
+    u / (1.0 + exp2(scaled))
+}
+
+#[inline(always)]
+fn quick_gelu(u: f32) -> f32 {
+    gate(u, u * (-1.702 * LOG2_E))
+}
+
+#[inline(always)]
+fn silu(u: f32) -> f32 {
+    gate(u, u * -LOG2_E)
+}
+
+/// 0.5 (1 + tanh z) is sigmoid(2z), so no tanh is needed.
+#[inline(always)]
+fn gelu_new(u: f32) -> f32 {
+    const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+    let z = (u * SQRT_2_OVER_PI) * fma(0.044_715 * u, u, 1.0);
+    gate(u, z * (-2.0 * LOG2_E))
+}
+
+/// Phi by Abramowitz and Stegun 7.1.26; absolute error of erf 1.5e-7.
+#[inline(always)]
+fn gelu(u: f32) -> f32 {
+    let x = u * core::f32::consts::FRAC_1_SQRT_2;
+    let a = f32::from_bits(x.to_bits() & 0x7fff_ffff);
+    let t = 1.0 / fma(0.327_591_1, a, 1.0);
+    let p = fma(t, 1.061_405_4, -1.453_152);
+    let p = fma(t, p, 1.421_413_7);
+    let p = fma(t, p, -0.284_496_72);
+    let p = fma(t, p, 0.254_829_6);
+    // 1 - erf(|x|); for negative u this is what remains, so nothing cancels there.
+    let tail = (p * t) * exp2((a * a) * -LOG2_E);
+    let phi = if u > 0.0 {
+        fma(-0.5, tail, 1.0)
+    } else {
+        0.5 * tail
+    };
+    u * phi
+}
+
+#[inline(always)]
+fn map(row: &mut [f32], f: impl Fn(f32) -> f32) {
+    let (chunks, tail) = row.as_chunks_mut::<16>();
+    for chunk in chunks {
+        for u in chunk {
+            *u = f(*u);
+        }
+    }
+    for u in tail {
+        *u = f(*u);
+    }
+}
+
+/// Applies `kind` in place.
+#[inline(always)]
+pub(crate) fn activate(kind: Activation, row: &mut [f32]) {
+    match kind {
+        Activation::QuickGelu => map(row, quick_gelu),
+        Activation::Gelu => map(row, gelu),
+        Activation::GeluNew => map(row, gelu_new),
+        Activation::Relu => map(row, |u| if u > 0.0 { u } else { 0.0 }),
+        Activation::Silu => map(row, silu),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sigmoid(z: f64) -> f64 {
+        1.0 / (1.0 + (-z).exp())
+    }
+
+    #[test]
+    fn each_is_close_to_its_definition() {
+        let tanh_gelu = |u: f64| {
+            0.5 * u
+                * (1.0 + ((2.0 / core::f64::consts::PI).sqrt() * (u + 0.044715 * u.powi(3))).tanh())
+        };
+        let erf_gelu = |u: f64| 0.5 * u * libm::erfc(-u / core::f64::consts::SQRT_2);
+        let cases: [(Activation, &dyn Fn(f64) -> f64); 5] = [
+            (Activation::QuickGelu, &|u| u * sigmoid(1.702 * u)),
+            (Activation::Gelu, &erf_gelu),
+            (Activation::GeluNew, &tanh_gelu),
+            (Activation::Relu, &|u| u.max(0.0)),
+            (Activation::Silu, &|u| u * sigmoid(u)),
+        ];
+        for (kind, want) in cases {
+            let inputs: std::vec::Vec<f32> = (-3000..3000).map(|i| i as f32 * 0.01).collect();
+            let mut got = inputs.clone();
+            activate(kind, &mut got);
+            for (u, got) in inputs.iter().zip(got) {
+                let want = want(f64::from(*u));
+                let error = (f64::from(got) - want).abs();
+                assert!(
+                    error < 1e-6 * (1.0 + want.abs()),
+                    "{kind:?}({u}) = {got}, want {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn huge_inputs_saturate_instead_of_giving_nan() {
+        for kind in [
+            Activation::QuickGelu,
+            Activation::Gelu,
+            Activation::GeluNew,
+            Activation::Relu,
+            Activation::Silu,
+        ] {
+            let mut row = [1e18, -1e18, 0.0, -0.0];
+            activate(kind, &mut row);
+            assert_eq!(row[0], 1e18, "{kind:?}");
+            assert!(row[1].abs() < 1e-10, "{kind:?} gives {}", row[1]);
+            assert_eq!(row[2], 0.0);
+        }
+    }
+}

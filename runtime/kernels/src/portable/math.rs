@@ -1,0 +1,88 @@
+//! Scalar primitives of the contract: fused multiply-add, exp2, square root.
+
+/// `a * b + c` with one rounding.
+#[inline(always)]
+pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
+    #[cfg(feature = "std")]
+    {
+        a.mul_add(b, c)
+    }
+    #[cfg(not(feature = "std"))]
+    {
+        libm::fmaf(a, b, c)
+    }
+}
+
+/// Square root, correctly rounded.
+#[inline(always)]
+pub(crate) fn sqrt(x: f32) -> f32 {
+    #[cfg(feature = "std")]
+    {
+        x.sqrt()
+    }
+    #[cfg(not(feature = "std"))]
+    {
+        libm::sqrtf(x)
+    }
+}
+
+/// The larger of two, as `if a > b`: the select that every vector unit has, and defined for NaN (gives `b`).
+#[inline(always)]
+pub(crate) fn max(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// Adding this rounds an f32 below 2^22 in magnitude to an integer, ties to even, and leaves that integer in the low bits.
+pub(crate) const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
+
+/// Coefficients of 2^f on [-1/2, 1/2]: 1 + f*(C1 + f*(C2 + ...)). A weighted least-squares fit driven to equal
+/// ripple; with the constant term held at 1, so that exp2(0) is exactly 1 (the largest key of a softmax). Relative error 1.6e-7.
+const C1: f32 = 0.693_147;
+const C2: f32 = 0.240_222_42;
+const C3: f32 = 0.055_507_336;
+const C4: f32 = 0.009_671_513;
+const C5: f32 = 0.001_326_472_7;
+
+/// 2^t for t clamped to [-125, 127]; a NaN gives the lower end.
+#[inline(always)]
+pub(crate) fn exp2(t: f32) -> f32 {
+    let t = max(t, -125.0);
+    let t = if t < 127.0 { t } else { 127.0 };
+    let z = t + ROUND;
+    let f = t - (z - ROUND);
+    let p = fma(f, C5, C4);
+    let p = fma(f, p, C3);
+    let p = fma(f, p, C2);
+    let p = fma(f, p, C1);
+    let p = fma(f, p, 1.0);
+    // The low bits of z hold round(t); what else z carries is shifted out.
+    f32::from_bits(p.to_bits().wrapping_add(z.to_bits() << 23))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp2_is_close_everywhere_and_exact_at_zero() {
+        assert_eq!(exp2(0.0), 1.0);
+        assert_eq!(exp2(-0.0), 1.0);
+        let mut t = -124.9f32;
+        while t < 126.9 {
+            let want = f64::from(t).exp2();
+            let error = (f64::from(exp2(t)) / want - 1.0).abs();
+            assert!(error < 2.0e-7, "exp2({t}) is off by {error:e}");
+            t += 0.001_37;
+        }
+    }
+
+    #[test]
+    fn exp2_is_defined_for_everything() {
+        for t in [f32::NEG_INFINITY, f32::MIN, -1e9, f32::NAN] {
+            assert_eq!(exp2(t), exp2(-125.0));
+        }
+        for t in [f32::INFINITY, f32::MAX, 1e9] {
+            assert_eq!(exp2(t), exp2(127.0));
+        }
+    }
+}

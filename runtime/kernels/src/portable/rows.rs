@@ -1,0 +1,97 @@
+//! What happens to one row between two matrices: RMS norm, activation, quantisation.
+
+use super::activation::{Activation, activate};
+use super::lanes::{amax_bits, dot};
+use super::math::{ROUND, sqrt};
+use crate::dot::Layout;
+use crate::kernels::{NonFinite, Prepare};
+use crate::pack::PackedRows;
+
+/// Rows whose largest magnitude is below this are zeros: 127 / amax would overflow not far below.
+pub(crate) const TINY: f32 = 7.888_609e-31; // 2^-100
+
+/// RMS norm of one row: `(x * (1 / sqrt(mean(x^2) + eps))) * gain`.
+#[inline(always)]
+pub(crate) fn norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
+    let inverse = 1.0 / sqrt(dot(x, x) / x.len() as f32 + eps);
+    for ((out, x), gain) in out.iter_mut().zip(x).zip(gain) {
+        *out = (*x * inverse) * *gain;
+    }
+}
+
+/// Quantises a row to `bytes` (value XOR `offset`) and gives its scale; the bits of the largest magnitude on NaN or infinity.
+#[inline(always)]
+pub(crate) fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f32> {
+    let amax = f32::from_bits(amax_bits(x));
+    if !amax.is_finite() {
+        return Err(amax);
+    }
+    if amax < TINY {
+        bytes[..x.len()].fill(offset);
+        return Ok(0.0);
+    }
+    let inverse = 127.0 / amax;
+    for (byte, x) in bytes.iter_mut().zip(x) {
+        // Rounds to nearest even and leaves the integer in the low byte.
+        *byte = (*x * inverse + ROUND).to_bits() as u8 ^ offset;
+    }
+    Ok(amax / 127.0)
+}
+
+/// Prepares and quantises `rows` rows of `x` (row stride `ldx`) into packed panels.
+#[inline(always)]
+pub(crate) fn prepare(
+    layout: Layout,
+    x: &[f32],
+    ldx: usize,
+    rows: usize,
+    k: usize,
+    how: Prepare<'_>,
+    out: &mut PackedRows,
+) -> Result<(), NonFinite> {
+    out.reshape(layout, rows, k);
+    for row in 0..rows {
+        let x = &x[row * ldx..][..k];
+        let from = match how {
+            Prepare::Plain => x,
+            Prepare::Norm { gain, eps } => {
+                norm(x, gain, eps, &mut out.values);
+                &out.values
+            }
+            Prepare::Activate(kind) => {
+                out.values.copy_from_slice(x);
+                activate(kind, &mut out.values);
+                &out.values
+            }
+        };
+        out.scales[row] = quantize(from, &mut out.bytes, layout.offset)
+            .map_err(|found| NonFinite { row, found })?;
+        out.store_bytes(layout, row);
+    }
+    Ok(())
+}
+
+/// RMS norm of many rows.
+#[inline(always)]
+pub(crate) fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
+    let n = gain.len();
+    for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+        norm(x, gain, eps, out);
+    }
+}
+
+/// Activation in place.
+#[inline(always)]
+pub(crate) fn activate_rows(kind: Activation, rows: &mut [f32]) {
+    activate(kind, rows);
+}
+
+/// Adds each row of `x` to `sums`, in order.
+#[inline(always)]
+pub(crate) fn add_rows(x: &[f32], sums: &mut [f32]) {
+    for x in x.chunks_exact(sums.len()) {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += *x;
+        }
+    }
+}
