@@ -10,6 +10,10 @@ use crate::pack::PackedRows;
 use crate::portable::{Activation, attention, attention_f32, lanes, linear, linear_f32, rows};
 
 /// Every formula, compiled for one instruction set. Calling one needs that instruction set.
+#[allow(
+    clippy::type_complexity,
+    reason = "each type is the signature of one formula"
+)]
 pub(super) struct Table {
     pub(super) prepare: unsafe fn(
         Layout,
