@@ -1,4 +1,24 @@
-//! The reference tile: three loops.
+//! The AVX2 tile: `vpmaddubsw` multiplies unsigned by signed bytes, so the sign of A is moved to W first.
+//!
+//! One group of four k (8 sums, 2 of W, ones, A and |A|, and the term under way: 14 of 16):
+//!
+//! ```text
+//!                     w[0..8]    w[8..16]       ymm loads, 8 columns x 4 k each
+//! a[0]  broadcast x8  sum 0,0    sum 0,1        for each sum:
+//! a[1]                sum 1,0    sum 1,1          s = vpsignb(w, a)        w with the sign of a
+//! a[2]                sum 2,0    sum 2,1          p = vpmaddubsw(|a|, s)   16-bit sums of two products
+//! a[3]                sum 3,0    sum 3,1          sum += vpmaddwd(p, 1)    32-bit sums of four
+//! ```
+//!
+//! Exact: both operands lie in [-127, 127], so a sum of two products is at most 2 * 127 * 127 = 32258 and `vpmaddubsw`, which
+//! saturates at 32767, never does. (An A of -128, which packing does not write, would do no harm either: |a| = 128 as an unsigned
+//! byte. A W of -128 would: it has no negative.)
+
+use core::arch::x86_64::{
+    __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256,
+    _mm256_sign_epi8, _mm256_storeu_si256,
+};
 
 use crate::dot::Layout;
 
@@ -9,10 +29,14 @@ pub(in crate::dot) const LAYOUT: Layout = Layout {
     offset: 0,
 };
 
-/// See `Tile`.
+/// Columns of a register of sums; a panel is two registers wide.
+const LANES: usize = 8;
+
+/// See [`Tile`](crate::dot::Tile).
 ///
 /// # Safety
-/// As `Tile`.
+/// As [`Tile`](crate::dot::Tile).
+#[target_feature(enable = "avx2")]
 pub(in crate::dot) unsafe fn tile(
     rows: usize,
     k_groups: usize,
@@ -22,26 +46,61 @@ pub(in crate::dot) unsafe fn tile(
     acc: *mut i32,
     ldc: usize,
 ) {
-    let Layout { mr, nr, kr, .. } = LAYOUT;
-    // SAFETY: the caller vouches for these lengths.
-    let (a, w) = unsafe {
-        (
-            core::slice::from_raw_parts(a.cast::<i8>(), k_groups * mr * kr),
-            core::slice::from_raw_parts(w, k_groups * nr * kr),
-        )
-    };
-    for i in 0..rows {
-        let mut sums = [0i32; LAYOUT.nr];
-        for (a, w) in a.chunks_exact(mr * kr).zip(w.chunks_exact(nr * kr)) {
-            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(kr)) {
-                *sum += a[i * kr..][..kr]
-                    .iter()
-                    .zip(w)
-                    .map(|(a, w)| i32::from(*a) * i32::from(*w))
-                    .sum::<i32>();
-            }
+    // SAFETY: each block computes at least `rows` and at most `mr` rows, for which the caller vouches.
+    unsafe {
+        match rows {
+            1 => block::<1>(k_groups, a, w, acc, ldc),
+            2 => block::<2>(k_groups, a, w, acc, ldc),
+            _ => block::<4>(k_groups, a, w, acc, ldc),
         }
-        // SAFETY: row i < rows <= mr lies within the accumulator that the caller vouches for.
-        unsafe { acc.add(i * ldc).copy_from_nonoverlapping(sums.as_ptr(), nr) };
     }
+}
+
+/// The first `ROWS` rows of a tile. The chain from group to group is one addition, so even one row needs no unrolling.
+///
+/// # Safety
+/// As [`Tile`](crate::dot::Tile), with `ROWS <= mr`.
+#[target_feature(enable = "avx2")]
+unsafe fn block<const ROWS: usize>(
+    k_groups: usize,
+    a: *const u8,
+    w: *const i8,
+    acc: *mut i32,
+    ldc: usize,
+) {
+    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+    for group in 0..k_groups {
+        // SAFETY: group < k_groups, and the panel of w holds k_groups groups of nr * kr = 2 * 32 bytes.
+        let w = unsafe {
+            let w = w.add(group * nr * kr);
+            [
+                _mm256_loadu_si256(w.cast()),
+                _mm256_loadu_si256(w.add(32).cast()),
+            ]
+        };
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: group < k_groups and i < ROWS <= mr, and the panel of a holds k_groups groups of mr * kr bytes.
+            let a = unsafe { a.add((group * mr + i) * kr).cast::<i32>().read_unaligned() };
+            let a = _mm256_set1_epi32(a);
+            sums[0] = _mm256_add_epi32(sums[0], dot4(a, w[0]));
+            sums[1] = _mm256_add_epi32(sums[1], dot4(a, w[1]));
+        }
+    }
+    for (i, sums) in sums.iter().enumerate() {
+        // SAFETY: i < ROWS <= mr, and rows of the accumulator are nr = 2 * LANES wide or wider.
+        unsafe {
+            let acc = acc.add(i * ldc);
+            _mm256_storeu_si256(acc.cast(), sums[0]);
+            _mm256_storeu_si256(acc.add(LANES).cast(), sums[1]);
+        }
+    }
+}
+
+/// Sums of four products in each of 8 lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dot4(a: __m256i, w: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(w, a));
+    _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
 }
