@@ -216,12 +216,12 @@ impl Pipeline {
                 Ok((state, Action::Finish))
             }
             (State::Stopped { .. }, _) => Err(UnexpectedEvent { event, state }),
-            (_, Event::Captured | Event::Undecodable | Event::Classified | Event::OutputFailed) => {
-                match state {
-                    State::Starting => Err(UnexpectedEvent { event, state }),
-                    _ => Ok((state, Action::Continue)),
-                }
-            }
+            // Opening a stream may mean to search it for its first frame.
+            (_, Event::Undecodable) => Ok((state, Action::Continue)),
+            (_, Event::Captured | Event::Classified | Event::OutputFailed) => match state {
+                State::Starting => Err(UnexpectedEvent { event, state }),
+                _ => Ok((state, Action::Continue)),
+            },
 
             (State::Starting | State::SourceLost { .. }, Event::SourceReady) => {
                 Ok((State::Running, Action::Continue))

@@ -17,12 +17,12 @@ pub(super) struct Layout {
 
 /// Width of a panel beside the picture on a canvas so wide.
 fn side_width(canvas: u32) -> u32 {
-    (canvas * 2 / 5).clamp(128, 280).min(canvas)
+    (canvas * 2 / 5).clamp(144, 280).min(canvas)
 }
 
 /// Height of a panel below the picture on a canvas so high.
 fn strip_height(canvas: u32) -> u32 {
-    (canvas * 3 / 10).clamp(76, 132).min(canvas)
+    (canvas * 3 / 10).clamp(88, 132).min(canvas)
 }
 
 impl Layout {
@@ -115,7 +115,7 @@ pub fn canvas_for(width: u32, height: u32) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::{Layout, canvas_for, fit};
-    use embedded_graphics::geometry::{Dimensions, Size};
+    use embedded_graphics::geometry::Size;
     use embedded_graphics::primitives::Rectangle;
 
     fn inside(part: Rectangle, whole: Rectangle) -> bool {
@@ -200,16 +200,6 @@ mod tests {
                 (240..=1300).contains(&height.max(width)),
                 "{picture:?}: {width}x{height}"
             );
-        }
-    }
-
-    trait ZeroSized {
-        fn is_zero_sized(&self) -> bool;
-    }
-
-    impl ZeroSized for Rectangle {
-        fn is_zero_sized(&self) -> bool {
-            self.bounding_box().size.width == 0 || self.bounding_box().size.height == 0
         }
     }
 }

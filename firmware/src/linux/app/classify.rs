@@ -1,0 +1,31 @@
+//! The app's view of a model: a picture goes in, logits come out.
+
+use crate::linux::source::FrameBuffer;
+
+/// What a model makes of one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classified {
+    /// CRC-32 of the tokens, as little-endian u16s: whether two machines saw the same.
+    pub tokens_crc32: u32,
+    /// One logit per class.
+    pub logits: Vec<f32>,
+    /// Their softmax.
+    pub probabilities: Vec<f32>,
+    /// Tokens whose work was reused from the frame before.
+    pub reused_tokens: usize,
+}
+
+/// Something that classifies frames: the model, or a stand-in for tests.
+pub trait Classify {
+    /// The classes' names.
+    fn labels(&self) -> &[String];
+
+    /// A short name for the panel and the log.
+    fn name(&self) -> &str;
+
+    /// Classifies one frame.
+    ///
+    /// # Errors
+    /// When the picture cannot be turned into tokens, or the model fails on it.
+    fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified>;
+}

@@ -1,0 +1,52 @@
+//! Why the app could not do its work, and the exit code that says so to scripts and systemd.
+
+use std::process::ExitCode;
+
+/// Everything that ends the app with an exit code other than 0.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line or the configuration asks for something that cannot be.
+    #[error("{0:#}")]
+    Usage(anyhow::Error),
+    /// The source could not be opened, or was lost for good.
+    #[error("{0:#}")]
+    Source(anyhow::Error),
+    /// The model is missing, damaged or unsuitable.
+    #[error("{0:#}")]
+    Model(anyhow::Error),
+    /// A sink or the record could not be opened.
+    #[error("{0:#}")]
+    Output(anyhow::Error),
+    /// Something failed while running.
+    #[error("{0:#}")]
+    Runtime(anyhow::Error),
+}
+
+/// The table in `--help`; kept beside the codes so that they cannot part.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  the stream ended, the frame limit was reached, or Ctrl-C or SIGTERM asked for the end
+  1  something failed while running
+  2  the command line or the configuration file is wrong
+  3  the source is missing, unreadable or lost for good
+  4  the model is missing, damaged or does not suit this app
+  5  a sink or the record directory could not be opened";
+
+impl Failure {
+    /// See [`EXIT_CODES`].
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Runtime(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Source(_) => 3,
+            Self::Model(_) => 4,
+            Self::Output(_) => 5,
+        }
+    }
+}
+
+impl From<&Failure> for ExitCode {
+    fn from(failure: &Failure) -> Self {
+        Self::from(failure.code())
+    }
+}

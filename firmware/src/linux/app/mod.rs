@@ -1,0 +1,210 @@
+//! The app `igpt-cam`: from the command line to an exit code.
+//!
+//! ```text
+//! capture thread:  source --> FrameQueue            (capture.rs; never waits for the model)
+//! main thread:     FrameQueue --> model --> filter --> lines, pictures, record   (engine.rs, worker.rs)
+//! signal thread:   SIGINT, SIGTERM --> stop         (signals.rs)
+//! ```
+
+mod bell;
+mod capture;
+mod classify;
+mod embedded;
+mod engine;
+mod exit;
+mod guard;
+mod log;
+mod model;
+mod options;
+mod record;
+mod render;
+mod report;
+mod sample;
+mod settings;
+mod signals;
+mod stats;
+mod systemd;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+
+pub use bell::Shared;
+pub use capture::Opener;
+pub use classify::{Classified, Classify};
+pub use exit::Failure;
+pub use options::{CommandLine, Options};
+pub use report::{Reporter, Summary};
+
+use engine::Engine;
+use guard::Guard;
+use log::{Event, Log, LogTarget};
+use record::Recorder;
+use render::Renderer;
+use sample::SampleSource;
+use settings::Settings;
+use worker::Worker;
+
+use crate::linux::{sink, source};
+
+/// Reads the command line, runs the app, and says how it went. clap itself ends the process with
+/// code 2 for a wrong command line and 0 for `--help`.
+pub fn main() -> ExitCode {
+    let shared = Arc::new(Shared::new());
+    match CommandLine::parse()
+        .resolve()
+        .and_then(|options| start(options, &shared))
+    {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("igpt-cam: {failure}");
+            ExitCode::from(&failure)
+        }
+    }
+}
+
+/// Sets everything up in the order in which mistakes are cheapest, then runs to the end.
+fn start(options: Options, shared: &Arc<Shared>) -> Result<Summary, Failure> {
+    // systemd may name several directories; ours is the first.
+    let state_directory = std::env::var_os("STATE_DIRECTORY")
+        .and_then(|dirs| std::env::split_paths(&dirs).next())
+        .filter(|dir| !dir.as_os_str().is_empty());
+    let settings = Settings::new(options, state_directory).map_err(Failure::Usage)?;
+    let log = Arc::new(Log::open(settings.log.clone()).map_err(Failure::Output)?);
+    let outcome = start_logged(settings, shared, &log);
+    if let Err(failure) = &outcome {
+        log.write(&Event::Failed { failure });
+    }
+    log.close();
+    outcome
+}
+
+fn start_logged(
+    settings: Settings,
+    shared: &Arc<Shared>,
+    log: &Arc<Log>,
+) -> Result<Summary, Failure> {
+    signals::watch(shared)
+        .context("cannot install signal handlers")
+        .map_err(Failure::Runtime)?;
+    let reporter = reporter(&settings);
+    let (guard, model) = guard_model(&settings, log);
+    let classifier = model::load(model.as_deref(), &settings, log)?;
+    let opener = opener(&settings.source);
+    run(
+        settings,
+        shared,
+        classifier,
+        opener,
+        reporter,
+        guard,
+        Arc::clone(log),
+    )
+}
+
+/// Opens the outputs and runs.
+fn run(
+    settings: Settings,
+    shared: &Arc<Shared>,
+    classifier: Box<dyn Classify>,
+    opener: Opener,
+    reporter: Reporter,
+    guard: Option<Guard>,
+    log: Arc<Log>,
+) -> Result<Summary, Failure> {
+    let mut sinks = Vec::new();
+    for spec in &settings.sinks {
+        sinks.push(sink::open(spec).map_err(|error| Failure::Output(error.into()))?);
+    }
+    let outputs: Vec<String> = sinks.iter().map(|sink| sink.describe()).collect();
+    for description in &outputs {
+        log.write(&Event::SinkOpened { description });
+    }
+    let recorder = settings
+        .record
+        .as_deref()
+        .map(Recorder::create)
+        .transpose()
+        .map_err(Failure::Output)?;
+    let renderer = Renderer::new(sinks, settings.canvas);
+    let worker = Worker::new(classifier, renderer, recorder, reporter, settings.top_k)?;
+    Engine::new(
+        settings,
+        Arc::clone(shared),
+        opener,
+        worker,
+        guard,
+        log,
+        outputs,
+    )
+    .run()
+}
+
+/// Verdicts go to standard output unless the log does.
+fn reporter(settings: &Settings) -> Reporter {
+    if settings.log == LogTarget::DefmtStdout {
+        Reporter::new(
+            settings.json,
+            Box::new(io::stderr()),
+            Box::new(io::stderr()),
+        )
+    } else {
+        Reporter::new(
+            settings.json,
+            Box::new(io::stdout()),
+            Box::new(io::stderr()),
+        )
+    }
+}
+
+/// The boot guard, where there is a place for its notes, and the model file to load. The bundled
+/// model needs no guard: there is nothing to fall back to.
+fn guard_model(settings: &Settings, log: &Log) -> (Option<Guard>, Option<PathBuf>) {
+    let (Some(dir), Some(configured)) = (&settings.state_dir, &settings.model) else {
+        return (None, settings.model.clone());
+    };
+    match Guard::start(dir, configured) {
+        Ok((guard, choice)) => {
+            let reason = format!("{}: set aside after repeated crashes", configured.display());
+            let model = match choice {
+                guard::Choice::Configured => Some(configured.clone()),
+                guard::Choice::LastGood(copy) => {
+                    log.write(&Event::FellBack {
+                        reason: &reason,
+                        instead: &copy.display().to_string(),
+                    });
+                    Some(copy)
+                }
+                guard::Choice::Bundled => {
+                    log.write(&Event::FellBack {
+                        reason: &reason,
+                        instead: "the bundled model",
+                    });
+                    None
+                }
+            };
+            (Some(guard), model)
+        }
+        Err(error) => {
+            let error = format!("{}: {error}", dir.display());
+            log.write(&Event::GuardFailed { error: &error });
+            (None, Some(configured.clone()))
+        }
+    }
+}
+
+fn opener(spec: &str) -> Opener {
+    if spec == settings::SAMPLE {
+        return Arc::new(|_| Ok(Box::new(SampleSource::default())));
+    }
+    let spec = spec.to_owned();
+    Arc::new(move |options| source::open(&spec, options))
+}

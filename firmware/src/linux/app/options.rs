@@ -1,0 +1,314 @@
+//! What can be asked for: one struct that is both the command line and the configuration file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use serde::Deserialize;
+
+use super::exit::{EXIT_CODES, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  igpt-cam                                        the bundled model on the bundled pictures
+  igpt-cam --source /dev/video0 --sink /dev/fb0   a USB camera, shown on the screen
+  rpicam-vid -t 0 --codec mjpeg -o - | igpt-cam --source - --json
+                                                  a Raspberry Pi camera, one JSON object a frame
+  igpt-cam --source photos/ --record run1/        keep the frames and their exact logits,
+  igpt-cam --source run1/ --record run2/          so that another machine can prove it gets the same bits";
+
+/// Classifies what a camera sees with ImageGPT, on this machine, offline.
+///
+/// Frames come from a source, go through the model, and come out as one line each on standard
+/// output and as annotated pictures in the sinks. A camera is never kept waiting: while the model
+/// works the newest frame replaces older ones, and each one dropped is counted. Of files and
+/// directories every picture is classified.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "igpt-cam", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct CommandLine {
+    /// Read settings from this TOML file. Its keys are the long options without the dashes
+    /// (`top-k = 5`, `sink = ["/dev/fb0"]`); what is given on the command line wins.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// The settings, each `None` where not given.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// Where frames come from: a directory of pictures, a picture, a Y4M or MJPEG file, - for
+    /// standard input, a camera such as /dev/video0, pattern[:WIDTHxHEIGHT], or sample.
+    #[arg(
+        long,
+        value_name = "SPEC",
+        help_heading = "Input",
+        default_missing_value = "sample"
+    )]
+    pub source: Option<String>,
+    /// The size to ask a camera for. It may choose another near it.
+    #[arg(long, value_name = "WxH", help_heading = "Input")]
+    pub size: Option<String>,
+    /// Stop after this many classified frames.
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub frames: Option<u64>,
+    /// At least this long between two classified frames, such as 500ms or 2s: saves power.
+    #[arg(long, value_name = "TIME", help_heading = "Input")]
+    pub interval: Option<String>,
+    /// Drop frames that arrive while the model works, also from files.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        conflicts_with = "no_drop",
+        help_heading = "Input"
+    )]
+    pub drop: Option<bool>,
+    /// Classify every frame, also from a pipe: its producer waits.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub no_drop: Option<bool>,
+    /// Attempts to reopen a camera that was lost, before giving up; 0 for no attempt.
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub retries: Option<u32>,
+
+    /// An int8 ONNX file made with `igpt quantize --task classify`. Default: the bundled one, which
+    /// knows ten kinds of clothing on grey 28x28 product pictures.
+    #[arg(long, value_name = "FILE.onnx", help_heading = "Model")]
+    pub model: Option<PathBuf>,
+    /// Threads for the model. The result is the same for any number.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub threads: Option<usize>,
+    /// Use these kernels instead of the fastest the CPU has. The result is the same.
+    #[arg(long, value_name = "PATH", help_heading = "Model",
+          value_parser = ["scalar", "avx2", "avx512vnni", "neon", "dotprod", "i8mm"])]
+    pub cpu: Option<String>,
+    /// Where to note starts and keep a copy of the last model that worked. After three crashes
+    /// within five minutes the app falls back to it. Default: what systemd's StateDirectory= gives.
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Classes to tell, likeliest first. [default: 3]
+    #[arg(long, value_name = "K", help_heading = "Verdict")]
+    pub top_k: Option<usize>,
+    /// Probability below which the verdict is "unsure". [default: 0.5]
+    #[arg(long, value_name = "P", help_heading = "Verdict")]
+    pub threshold: Option<f32>,
+    /// Average over this many frames, 1 to 32. [default: 5 for live sources, 1 for files]
+    #[arg(long, value_name = "N", help_heading = "Verdict")]
+    pub smooth: Option<usize>,
+    /// Lead that another class needs to replace the shown one. [default: 0.05 when smoothing, else 0]
+    #[arg(long, value_name = "P", help_heading = "Verdict")]
+    pub hysteresis: Option<f32>,
+
+    /// Where annotated pictures go: a framebuffer such as /dev/fb0, a directory for PNG files, or
+    /// none. May be given several times. [default: ./out when there is no --source either, else none]
+    #[arg(long, value_name = "SPEC", help_heading = "Output")]
+    pub sink: Option<Vec<String>>,
+    /// Size of the annotated pictures. Default: what suits the sink and the frame.
+    #[arg(long, value_name = "WxH", help_heading = "Output")]
+    pub canvas: Option<String>,
+    /// Keep each classified frame as PNG, with verdicts.jsonl: its tokens' checksum and the exact
+    /// bits of its logits. The directory is itself a source.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub record: Option<PathBuf>,
+    /// One JSON object a line instead of text.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Output"
+    )]
+    pub json: Option<bool>,
+    /// The log: text (standard error), defmt:FILE or defmt:- (binary, read with
+    /// `defmt-print -e igpt-cam < FILE`; with - verdicts move to standard error), or none. [default: text]
+    #[arg(long, value_name = "HOW", help_heading = "Output")]
+    pub log: Option<String>,
+}
+
+impl Options {
+    /// `self`, and where it is silent, `other`.
+    fn or(self, other: Self) -> Self {
+        Self {
+            source: self.source.or(other.source),
+            size: self.size.or(other.size),
+            frames: self.frames.or(other.frames),
+            interval: self.interval.or(other.interval),
+            drop: self.drop.or(other.drop),
+            no_drop: self.no_drop.or(other.no_drop),
+            retries: self.retries.or(other.retries),
+            model: self.model.or(other.model),
+            threads: self.threads.or(other.threads),
+            cpu: self.cpu.or(other.cpu),
+            state_dir: self.state_dir.or(other.state_dir),
+            top_k: self.top_k.or(other.top_k),
+            threshold: self.threshold.or(other.threshold),
+            smooth: self.smooth.or(other.smooth),
+            hysteresis: self.hysteresis.or(other.hysteresis),
+            sink: self.sink.or(other.sink),
+            canvas: self.canvas.or(other.canvas),
+            record: self.record.or(other.record),
+            json: self.json.or(other.json),
+            log: self.log.or(other.log),
+        }
+    }
+}
+
+impl CommandLine {
+    /// The options, completed from the configuration file.
+    ///
+    /// # Errors
+    /// When that file cannot be read or holds an unknown key or a wrong type.
+    pub fn resolve(self) -> Result<Options, Failure> {
+        match &self.config {
+            None => Ok(self.options),
+            Some(path) => Ok(self.options.or(from_file(path).map_err(Failure::Usage)?)),
+        }
+    }
+}
+
+fn from_file(path: &Path) -> anyhow::Result<Options> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot read the configuration", path.display()))?;
+    let options: Options = toml::from_str(&text)
+        .with_context(|| format!("{}: not a valid configuration", path.display()))?;
+    Ok(options)
+}
+
+/// `640x480` as a pair.
+pub(super) fn parse_size(option: &str, text: &str) -> anyhow::Result<(u32, u32)> {
+    let parsed = text
+        .split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    match parsed {
+        Some((width @ 1..=8192, height @ 1..=8192)) => Ok((width, height)),
+        _ => bail!("--{option} {text:?}: expected WIDTHxHEIGHT, each 1 to 8192, such as 640x480"),
+    }
+}
+
+/// `500ms`, `2s`, `1.5s`, `2m`; a bare number is seconds.
+pub(super) fn parse_time(option: &str, text: &str) -> anyhow::Result<Duration> {
+    let (number, unit) = if let Some(number) = text.strip_suffix("ms") {
+        (number, 0.001)
+    } else if let Some(number) = text.strip_suffix('s') {
+        (number, 1.0)
+    } else if let Some(number) = text.strip_suffix('m') {
+        (number, 60.0)
+    } else {
+        (text, 1.0)
+    };
+    number
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
+        .filter(|time| *time <= Duration::from_secs(86_400))
+        .with_context(|| {
+            format!("--{option} {text:?}: expected a time up to a day, such as 500ms or 2s")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CommandLine, Options, parse_size, parse_time};
+    use clap::{CommandFactory, Parser};
+    use std::time::Duration;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_win_over_the_configuration_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cam.toml");
+        std::fs::write(
+            &path,
+            "source = \"/dev/video3\"\ntop-k = 7\nsink = [\"none\"]\njson = true\n",
+        )
+        .unwrap();
+        let line = [
+            "igpt-cam",
+            "--config",
+            path.to_str().unwrap(),
+            "--top-k",
+            "2",
+        ];
+        let options = CommandLine::parse_from(line).resolve().unwrap();
+        assert_eq!(options.top_k, Some(2));
+        assert_eq!(options.source.as_deref(), Some("/dev/video3"));
+        assert_eq!(options.sink, Some(vec!["none".to_owned()]));
+        assert_eq!((options.json, options.frames), (Some(true), None));
+    }
+
+    #[test]
+    fn a_wrong_configuration_names_the_file_and_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, culprit) in [
+            ("tresh = 1", "tresh"),
+            ("top-k = \"x\"", "top-k"),
+            ("source = [", "source"),
+        ] {
+            let path = dir.path().join("wrong.toml");
+            std::fs::write(&path, text).unwrap();
+            let line = CommandLine {
+                config: Some(path),
+                options: Options::default(),
+            };
+            let failure = line.resolve().expect_err(text);
+            let message = failure.to_string();
+            assert!(
+                message.contains("wrong.toml") && message.contains(culprit),
+                "{message}"
+            );
+            assert_eq!(failure.code(), 2);
+        }
+        let missing = CommandLine {
+            config: Some(dir.path().join("none.toml")),
+            options: Options::default(),
+        };
+        assert!(
+            missing
+                .resolve()
+                .expect_err("missing")
+                .to_string()
+                .contains("none.toml")
+        );
+    }
+
+    #[test]
+    fn sizes_and_times_are_read_or_refused_by_name() {
+        assert_eq!(parse_size("canvas", "640x480").unwrap(), (640, 480));
+        for bad in ["", "640", "x", "0x1", "9000x1", "-1x5", "640x480x3"] {
+            let message = parse_size("canvas", bad).expect_err(bad).to_string();
+            assert!(
+                message.contains("--canvas") && message.contains(bad),
+                "{message}"
+            );
+        }
+        assert_eq!(
+            parse_time("interval", "250ms").unwrap(),
+            Duration::from_millis(250)
+        );
+        assert_eq!(
+            parse_time("interval", "1.5s").unwrap(),
+            Duration::from_millis(1500)
+        );
+        assert_eq!(parse_time("interval", "2").unwrap(), Duration::from_secs(2));
+        assert_eq!(
+            parse_time("interval", "1m").unwrap(),
+            Duration::from_secs(60)
+        );
+        for bad in ["", "ms", "-1s", "NaN", "inf", "1e300s", "2 days"] {
+            assert!(parse_time("interval", bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The options, checked and completed: everything that can be refused is refused here, before a
+//! device is touched.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use super::log::LogTarget;
+use super::options::{Options, parse_size, parse_time};
+use crate::linux::source::SourceOptions;
+use crate::pipeline::RetryPolicy;
+use crate::verdict::{FilterSettings, VerdictFilter};
+
+/// Most classes a model may have here.
+pub(super) const MAX_CLASSES: usize = 1024;
+/// Most frames that can be averaged.
+pub(super) const MAX_WINDOW: usize = 32;
+
+/// The filter as the app uses it.
+pub(super) type Filter = VerdictFilter<MAX_CLASSES, MAX_WINDOW>;
+
+/// The spec of the bundled pictures.
+pub(super) const SAMPLE: &str = "sample";
+/// Where pictures go when nothing is asked for.
+const DEFAULT_SINK: &str = "out";
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) source: String,
+    pub(super) source_options: SourceOptions,
+    pub(super) drop: Option<bool>,
+    pub(super) frames: Option<u64>,
+    pub(super) interval: Duration,
+    pub(super) retry: RetryPolicy,
+    pub(super) model: Option<PathBuf>,
+    pub(super) threads: Option<usize>,
+    pub(super) cpu: Option<String>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) top_k: usize,
+    pub(super) threshold: f32,
+    pub(super) smooth: Option<usize>,
+    pub(super) hysteresis: Option<f32>,
+    pub(super) sinks: Vec<String>,
+    pub(super) canvas: Option<(u32, u32)>,
+    pub(super) record: Option<PathBuf>,
+    pub(super) json: bool,
+    pub(super) log: LogTarget,
+}
+
+impl Settings {
+    /// Checks the options. `state_directory` is what systemd put into the environment.
+    ///
+    /// # Errors
+    /// For a value out of its range, or two that contradict each other.
+    pub(super) fn new(options: Options, state_directory: Option<PathBuf>) -> anyhow::Result<Self> {
+        let log = LogTarget::parse(options.log.as_deref().unwrap_or("text"))?;
+        let mut source_options = SourceOptions::default();
+        if let Some(text) = &options.size {
+            source_options.size = parse_size("size", text)?;
+        }
+        for (name, value) in [
+            ("frames", options.frames),
+            ("threads", options.threads.map(|n| n as u64)),
+        ] {
+            ensure!(value != Some(0), "--{name} 0: expected at least 1");
+        }
+        ensure!(options.top_k != Some(0), "--top-k 0: expected at least 1");
+        let drop = match (
+            options.drop.unwrap_or(false),
+            options.no_drop.unwrap_or(false),
+        ) {
+            (true, true) => anyhow::bail!("--drop and --no-drop contradict each other"),
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        let bare = options.source.is_none() && options.sink.is_none();
+        let sinks = options.sink.unwrap_or_else(|| {
+            if bare {
+                vec![DEFAULT_SINK.to_owned()]
+            } else {
+                Vec::new()
+            }
+        });
+        let retry = RetryPolicy {
+            limit: Some(
+                options
+                    .retries
+                    .unwrap_or(RetryPolicy::default().limit.unwrap_or(30)),
+            ),
+            ..RetryPolicy::default()
+        };
+        let settings = Self {
+            source: options.source.unwrap_or_else(|| SAMPLE.to_owned()),
+            source_options,
+            drop,
+            frames: options.frames,
+            interval: options
+                .interval
+                .map_or(Ok(Duration::ZERO), |text| parse_time("interval", &text))?,
+            retry,
+            model: options.model,
+            threads: options.threads,
+            cpu: options.cpu,
+            state_dir: options.state_dir.or(state_directory),
+            top_k: options.top_k.unwrap_or(3),
+            threshold: options.threshold.unwrap_or(0.5),
+            smooth: options.smooth,
+            hysteresis: options.hysteresis,
+            sinks: sinks.into_iter().filter(|sink| sink != "none").collect(),
+            canvas: options
+                .canvas
+                .map(|text| parse_size("canvas", &text))
+                .transpose()?,
+            record: options.record,
+            json: options.json.unwrap_or(false),
+            log,
+        };
+        // Refuses a bad filter now and not at the first frame.
+        for live in [false, true] {
+            Filter::new(1, settings.filter(live))
+                .context("--smooth, --threshold or --hysteresis")?;
+        }
+        Ok(settings)
+    }
+
+    /// How verdicts are smoothed: a camera's frames resemble each other, a directory's need not.
+    pub(super) fn filter(&self, live: bool) -> FilterSettings {
+        let window = self.smooth.unwrap_or(if live { 5 } else { 1 });
+        let hysteresis = self
+            .hysteresis
+            .unwrap_or(if window > 1 { 0.05 } else { 0.0 });
+        FilterSettings {
+            window,
+            hysteresis,
+            threshold: self.threshold,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, Settings};
+
+    #[test]
+    fn without_arguments_the_sample_is_played_into_a_directory() {
+        let settings = Settings::new(Options::default(), None).unwrap();
+        assert_eq!(
+            (settings.source.as_str(), settings.sinks),
+            ("sample", vec!["out".to_owned()])
+        );
+    }
+
+    #[test]
+    fn with_a_source_nothing_is_written_unasked() {
+        let options = Options {
+            source: Some("photos".into()),
+            ..Options::default()
+        };
+        assert!(Settings::new(options, None).unwrap().sinks.is_empty());
+        let options = Options {
+            sink: Some(vec!["none".into()]),
+            ..Options::default()
+        };
+        assert!(Settings::new(options, None).unwrap().sinks.is_empty());
+    }
+
+    #[test]
+    fn live_sources_are_smoothed_unless_told_otherwise() {
+        let settings = Settings::new(Options::default(), None).unwrap();
+        assert_eq!(
+            (settings.filter(true).window, settings.filter(false).window),
+            (5, 1)
+        );
+        let settings = Settings::new(
+            Options {
+                smooth: Some(9),
+                ..Options::default()
+            },
+            None,
+        )
+        .unwrap();
+        assert_eq!(settings.filter(false).window, 9);
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_name() {
+        let cases = [
+            (
+                Options {
+                    smooth: Some(33),
+                    ..Options::default()
+                },
+                "--smooth",
+            ),
+            (
+                Options {
+                    smooth: Some(0),
+                    ..Options::default()
+                },
+                "--smooth",
+            ),
+            (
+                Options {
+                    threshold: Some(1.5),
+                    ..Options::default()
+                },
+                "threshold",
+            ),
+            (
+                Options {
+                    frames: Some(0),
+                    ..Options::default()
+                },
+                "--frames",
+            ),
+            (
+                Options {
+                    threads: Some(0),
+                    ..Options::default()
+                },
+                "--threads",
+            ),
+            (
+                Options {
+                    top_k: Some(0),
+                    ..Options::default()
+                },
+                "--top-k",
+            ),
+            (
+                Options {
+                    canvas: Some("big".into()),
+                    ..Options::default()
+                },
+                "--canvas",
+            ),
+            (
+                Options {
+                    log: Some("syslog".into()),
+                    ..Options::default()
+                },
+                "--log",
+            ),
+            (
+                Options {
+                    drop: Some(true),
+                    no_drop: Some(true),
+                    ..Options::default()
+                },
+                "--no-drop",
+            ),
+        ];
+        for (options, culprit) in cases {
+            let message = format!("{:#}", Settings::new(options, None).expect_err(culprit));
+            assert!(message.contains(culprit), "{message}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The panel's content: headline, bars and figures, in the type that fits.
+
+use core::fmt::Write;
+
+use embedded_graphics::draw_target::DrawTarget;
+use embedded_graphics::geometry::{Point, Size};
+use embedded_graphics::pixelcolor::Rgb888;
+use embedded_graphics::primitives::Rectangle;
+use heapless::String;
+
+use super::text::{self, Align, Size as TextSize};
+use super::{BRIGHT, LOST, MUTED, Mood, Panel, QUIET_BAR, SURE, TRACK, UNSURE};
+
+/// Sizes of type for a panel.
+struct Type {
+    headline: TextSize,
+    number: TextSize,
+    bar: TextSize,
+    foot: TextSize,
+    margin: i32,
+}
+
+impl Type {
+    const LARGE: Self = Self {
+        headline: TextSize::Headline,
+        number: TextSize::Title,
+        bar: TextSize::Body,
+        foot: TextSize::Small,
+        margin: 16,
+    };
+    const SMALL: Self = Self {
+        headline: TextSize::Title,
+        number: TextSize::BodyBold,
+        bar: TextSize::Small,
+        foot: TextSize::Tiny,
+        margin: 8,
+    };
+}
+
+/// An upright panel: headline, bars and figures under one another.
+pub(super) fn draw_beside<D>(
+    target: &mut D,
+    area: Rectangle,
+    panel: &Panel<'_>,
+) -> Result<(), D::Error>
+where
+    D: DrawTarget,
+    D::Color: From<Rgb888>,
+{
+    let large = area.size.width >= 200 && area.size.height >= 280;
+    let kind = if large { Type::LARGE } else { Type::SMALL };
+    let left = area.top_left.x + kind.margin;
+    let right = area.top_left.x + area.size.width as i32 - kind.margin;
+    let bottom = area.top_left.y + area.size.height as i32;
+    let mut y = area.top_left.y;
+    accent(
+        target,
+        Rectangle::new(area.top_left, Size::new(area.size.width, 4)),
+        panel,
+    )?;
+    y += kind.margin + 4;
+    let headline = (kind.headline, Align::Left, mood_color(panel.mood));
+    text::line(
+        target,
+        panel.headline,
+        Point::new(left, y),
+        right - left,
+        headline,
+    )?;
+    y += kind.headline.line() + 2;
+    let number = percent(panel.probability);
+    text::line(
+        target,
+        &number,
+        Point::new(left, y),
+        right - left,
+        (kind.number, Align::Left, BRIGHT),
+    )?;
+    y += kind.number.line() + kind.margin;
+
+    let figures = Figures::new(panel);
+    let foot = 4 * (kind.foot.line() + 3) + kind.margin;
+    let room = bottom - foot - y;
+    let columns = Rectangle::new(
+        Point::new(left, y),
+        Size::new((right - left) as u32, room.max(0) as u32),
+    );
+    draw_bars(target, columns, panel, &kind)?;
+
+    let mut y = bottom - foot;
+    for (name, value) in figures.rows() {
+        text::line(
+            target,
+            name,
+            Point::new(left, y),
+            right - left,
+            (kind.foot, Align::Left, MUTED),
+        )?;
+        let room = right - left - text::width(name, kind.foot) - 8;
+        text::line(
+            target,
+            value,
+            Point::new(right, y),
+            room,
+            (kind.foot, Align::Right, BRIGHT),
+        )?;
+        y += kind.foot.line() + 3;
+    }
+    Ok(())
+}
+
+/// A strip: headline and number on the left, bars on the right, the figures in one line below.
+pub(super) fn draw_below<D>(
+    target: &mut D,
+    area: Rectangle,
+    panel: &Panel<'_>,
+) -> Result<(), D::Error>
+where
+    D: DrawTarget,
+    D::Color: From<Rgb888>,
+{
+    let large = area.size.width >= 480 && area.size.height >= 108;
+    let kind = if large { Type::LARGE } else { Type::SMALL };
+    let left = area.top_left.x + kind.margin;
+    let right = area.top_left.x + area.size.width as i32 - kind.margin;
+    let bottom = area.top_left.y + area.size.height as i32;
+    accent(
+        target,
+        Rectangle::new(area.top_left, Size::new(area.size.width, 3)),
+        panel,
+    )?;
+
+    let foot = bottom - kind.foot.line() - kind.margin / 2;
+    let middle = left + (right - left) / 2 - kind.margin;
+    let mut y = area.top_left.y + 3 + kind.margin / 2;
+    let headline = (kind.headline, Align::Left, mood_color(panel.mood));
+    text::line(
+        target,
+        panel.headline,
+        Point::new(left, y),
+        middle - left,
+        headline,
+    )?;
+    y += kind.headline.line() + 1;
+    let number = percent(panel.probability);
+    text::line(
+        target,
+        &number,
+        Point::new(left, y),
+        middle - left,
+        (kind.number, Align::Left, BRIGHT),
+    )?;
+
+    let top = area.top_left.y + 3 + kind.margin / 2;
+    let start = middle + 2 * kind.margin;
+    let room = Size::new((right - start).max(0) as u32, (foot - top).max(0) as u32);
+    draw_bars(
+        target,
+        Rectangle::new(Point::new(start, top), room),
+        panel,
+        &kind,
+    )?;
+
+    let figures = Figures::new(panel);
+    let mut line: String<96> = String::new();
+    // Fits: each part is at most 24 bytes.
+    let _ = write!(
+        line,
+        "{}   {}   {} dropped",
+        figures.time, figures.rate, figures.dropped
+    );
+    // On a narrow screen the figures matter more than the model's name.
+    let narrow = area.size.width < 300;
+    let room = if narrow { right - left } else { start - left };
+    let ink = (kind.foot, Align::Left, MUTED);
+    text::line(target, &line, Point::new(left, foot), room, ink)?;
+    if !narrow {
+        let ink = (kind.foot, Align::Right, MUTED);
+        text::line(
+            target,
+            panel.model,
+            Point::new(right, foot),
+            right - start,
+            ink,
+        )?;
+    }
+    Ok(())
+}
+
+/// The coloured edge that can be told from across the room.
+fn accent<D>(target: &mut D, edge: Rectangle, panel: &Panel<'_>) -> Result<(), D::Error>
+where
+    D: DrawTarget,
+    D::Color: From<Rgb888>,
+{
+    target.fill_solid(&edge, mood_color(panel.mood).into())
+}
+
+/// As many bars as the room holds: the bar between name and number, or below them where it is narrow.
+fn draw_bars<D>(
+    target: &mut D,
+    room: Rectangle,
+    panel: &Panel<'_>,
+    kind: &Type,
+) -> Result<(), D::Error>
+where
+    D: DrawTarget,
+    D::Color: From<Rgb888>,
+{
+    let line = kind.bar.line();
+    let left = room.top_left.x;
+    let right = left + room.size.width as i32;
+    let numbers = text::width("100%", kind.bar) + 4;
+    let stacked = right - left < 220;
+    let (row, names) = if stacked {
+        (line + 11, right - left - numbers)
+    } else {
+        (line + line / 3, (right - left) * 2 / 5)
+    };
+    let rows = (room.size.height as i32 / row).max(0);
+    for (index, bar) in panel.bars.iter().take(rows as usize).enumerate() {
+        let y = room.top_left.y + index as i32 * row;
+        let (ink, color) = match (index, panel.mood) {
+            (0, Mood::Sure | Mood::Unsure) => (BRIGHT, mood_color(panel.mood)),
+            _ => (MUTED, QUIET_BAR),
+        };
+        let name = (kind.bar, Align::Left, ink);
+        text::line(target, bar.label, Point::new(left, y), names, name)?;
+        let number = (kind.bar, Align::Right, ink);
+        let percent = whole_percent(bar.probability);
+        text::line(target, &percent, Point::new(right, y), numbers, number)?;
+        let (start, end, top, thick) = if stacked {
+            (left, right, y + line + 2, 4)
+        } else {
+            let thick = (line / 2).max(3);
+            (
+                left + names + 6,
+                right - numbers - 4,
+                y + (line - thick) / 2 + 1,
+                thick,
+            )
+        };
+        let width = (end - start).max(0);
+        let track = Rectangle::new(
+            Point::new(start, top),
+            Size::new(width as u32, thick as u32),
+        );
+        target.fill_solid(&track, TRACK.into())?;
+        let filled = (bar.probability.clamp(0.0, 1.0) * width as f32 + 0.5) as u32;
+        if filled > 0 {
+            let filled = Rectangle::new(track.top_left, Size::new(filled, thick as u32));
+            target.fill_solid(&filled, color.into())?;
+        }
+    }
+    Ok(())
+}
+
+fn mood_color(mood: Mood) -> Rgb888 {
+    match mood {
+        Mood::Sure => SURE,
+        Mood::Unsure => UNSURE,
+        Mood::Lost => LOST,
+    }
+}
+
+fn percent(probability: Option<f32>) -> String<16> {
+    let mut out = String::new();
+    if let Some(probability) = probability {
+        // 16 bytes hold any percentage of a number between 0 and 1.
+        let _ = write!(out, "{:.1}%", probability.clamp(0.0, 1.0) * 100.0);
+    }
+    out
+}
+
+fn whole_percent(probability: f32) -> String<16> {
+    let mut out = String::new();
+    // As above.
+    let _ = write!(out, "{:.0}%", probability.clamp(0.0, 1.0) * 100.0);
+    out
+}
+
+/// The figures at the foot, written out.
+struct Figures<'a> {
+    time: String<24>,
+    rate: String<24>,
+    dropped: String<24>,
+    model: &'a str,
+}
+
+impl<'a> Figures<'a> {
+    fn new(panel: &Panel<'a>) -> Self {
+        let mut figures = Self {
+            time: String::new(),
+            rate: String::new(),
+            dropped: String::new(),
+            model: panel.model,
+        };
+        // 24 bytes hold every u64 and every time below 10^15; a longer one is cut.
+        let _ = write!(figures.time, "{:.1} ms", panel.milliseconds);
+        let _ = write!(figures.rate, "{:.1} fps", panel.frames_per_second);
+        let _ = write!(figures.dropped, "{}", panel.dropped);
+        figures
+    }
+
+    fn rows(&self) -> [(&str, &str); 4] {
+        [
+            ("time", &self.time),
+            ("rate", &self.rate),
+            ("dropped", &self.dropped),
+            ("model", self.model),
+        ]
+    }
+}
