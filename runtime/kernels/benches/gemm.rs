@@ -1,8 +1,8 @@
 //! How fast int8 linear layers run on every instruction set of this machine, beside the most its multiplier can do.
 //!
-//! One element is one multiply-accumulate, so `thrpt` reads as GMAC/s and a layer divided by `peak` is its efficiency. Both come from
-//! one run, hence from one machine at one clock; if other programs share it, compare the fastest samples, not the means. Two shapes: four full tiles of rows (a frame), and a single row (generation, where
-//! GMAC/s is also the number of GB of weights read a second).
+//! One element is one multiply-accumulate, so `thrpt` reads as GMAC/s and a layer divided by `peak` is its efficiency. Both come
+//! from one run, hence from one machine; if other programs share it, compare the fastest samples, not the means. Two shapes:
+//! four full tiles of rows (a frame), and a single row (generation, where GMAC/s is also GB of weights read a second).
 
 use std::hint::black_box;
 
