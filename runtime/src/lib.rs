@@ -1,1 +1,26 @@
-//! stub
+//! ImageGPT from an int8 ONNX file: processor, model, heads and sessions.
+//!
+//! The names and the semantics are Hugging Face's; the arithmetic is `igpt-kernels`', bit-identical on every instruction set and for
+//! any number of threads (docs/numerics.md); the file is docs/model-format.md's.
+
+mod causal;
+mod classification;
+pub mod config;
+mod error;
+pub mod image_io;
+mod model;
+pub mod onnx;
+mod ops;
+pub mod processor;
+
+pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
+pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
+pub use config::{Activation, ConfigError, ImageGptConfig};
+pub use error::Error;
+pub use igpt_kernels::{Isa, IsaError};
+pub use image_io::{DecodedImage, ImageIoError};
+pub use model::{ImageGptModel, LoadOptions, ModelOutput};
+pub use processor::{
+    ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,
+    ProcessorScratch, Resample,
+};

@@ -24,6 +24,17 @@ pub struct NonFinite {
     pub found: f32,
 }
 
+impl NonFinite {
+    /// The same, where the block of rows begins at row `first` of a larger one.
+    #[must_use]
+    pub fn within(self, first: usize) -> Self {
+        Self {
+            row: first + self.row,
+            ..self
+        }
+    }
+}
+
 impl fmt::Display for NonFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,0 +1,73 @@
+//! Everything that can go wrong between a file and a verdict.
+
+use std::path::PathBuf;
+
+use igpt_kernels::IsaError;
+
+use crate::config::ConfigError;
+use crate::processor::ProcessorError;
+
+/// An error of the runtime. Each names the culprit, what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be opened or mapped.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not a model of ours, or was damaged.
+    #[error("{name}: {what}")]
+    Format {
+        /// File name, or "embedded model".
+        name: String,
+        /// Field, what was found, what was expected.
+        what: String,
+    },
+    /// The model's configuration makes no sense.
+    #[error("{name}: {source}")]
+    Config {
+        /// File name, or "embedded model".
+        name: String,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// The model's image processor makes no sense.
+    #[error("{name}: {source}")]
+    Processor {
+        /// File name, or "embedded model".
+        name: String,
+        /// What is wrong with it.
+        source: ProcessorError,
+    },
+    /// The file is for another task.
+    #[error("{name}: the file was made for task {found}, this needs {expected}")]
+    Task {
+        /// File name, or "embedded model".
+        name: String,
+        /// The file's task.
+        found: String,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// The instruction set asked for is not there.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+    /// The threads cannot be had.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// No tokens, too many, or one outside the vocabulary.
+    #[error("tokens: {0}")]
+    Tokens(String),
+    /// The model could not be planned or run.
+    #[error("{0}")]
+    Run(String),
+}

@@ -1,0 +1,233 @@
+//! `ImageGptModel`: a model file planned by tract and run by our kernels.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use igpt_kernels::{Isa, Kernels};
+use tract_onnx::prelude::{
+    DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor, TypedModel,
+    TypedSimplePlan, tvec,
+};
+use tract_onnx::tract_hir::internal::{ToDim as _, TractResult};
+
+use crate::config::ImageGptConfig;
+use crate::error::Error;
+use crate::onnx::{ModelFile, Task};
+use crate::ops::engine::Engine;
+use crate::ops::op::{NativeOp, register};
+use crate::processor::ImageGptImageProcessor;
+
+/// How to load a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Threads; 0 for one a core.
+    pub threads: usize,
+    /// An instruction set; the fastest there is when absent.
+    pub cpu: Option<Isa>,
+}
+
+/// What a forward pass gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelOutput {
+    /// Hugging Face's `hidden_states`: `n_layer + 1` of `[batch, tokens, n_embd]`, the last after `ln_f`. Empty unless asked for.
+    pub hidden_states: Vec<Vec<f32>>,
+    /// `[batch, num_labels]` or `[batch, tokens, vocab_size - 1]`; empty for a file without a head.
+    pub logits: Vec<f32>,
+}
+
+impl ModelOutput {
+    /// Hugging Face's `last_hidden_state`, if hidden states were asked for.
+    #[must_use]
+    pub fn last_hidden_state(&self) -> Option<&[f32]> {
+        self.hidden_states.last().map(Vec::as_slice)
+    }
+}
+
+/// A loaded model file, whatever its head.
+#[derive(Debug)]
+pub struct ImageGptModel {
+    pub(crate) name: String,
+    pub(crate) task: Task,
+    pub(crate) config: ImageGptConfig,
+    pub(crate) processor: Option<ImageGptImageProcessor>,
+    pub(crate) engine: Arc<Engine>,
+    /// Gives the logits.
+    head: Option<Arc<TypedSimplePlan>>,
+    /// Gives every hidden state, then the logits.
+    all: Arc<TypedSimplePlan>,
+}
+
+impl ImageGptModel {
+    /// Loads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is damaged, or is not for this build or machine.
+    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
+        Self::build(ModelFile::open(path.as_ref())?, options)
+    }
+
+    /// Loads a file that is in memory, such as an embedded one.
+    ///
+    /// # Errors
+    /// As [`ImageGptModel::load`].
+    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
+        Self::build(ModelFile::decode("embedded model", bytes)?, options)
+    }
+
+    fn build(file: ModelFile, options: &LoadOptions) -> Result<Self, Error> {
+        let kernels = options
+            .cpu
+            .map_or_else(|| Ok(Kernels::best()), Kernels::for_isa)?;
+        let engine = Arc::new(Engine::new(kernels, options.threads)?);
+        let ModelFile {
+            name,
+            task,
+            config,
+            processor,
+            proto,
+        } = file;
+        let format = |e: tract_onnx::prelude::TractError| Error::Format {
+            name: name.clone(),
+            what: format!("{e:#}"),
+        };
+        let typed = plan(&proto, &engine).map_err(format)?;
+        drop(proto);
+        let mut outputs: Vec<String> = (0..=config.n_layer)
+            .map(|i| format!("hidden_states.{i}"))
+            .collect();
+        let head = if task == Task::Features {
+            None
+        } else {
+            outputs.push("logits".into());
+            Some(select(&typed, &["logits".into()]).map_err(format)?)
+        };
+        let all = select(&typed, &outputs).map_err(format)?;
+        Ok(Self {
+            name,
+            task,
+            config,
+            processor,
+            engine,
+            head,
+            all,
+        })
+    }
+
+    /// What the file is for.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ImageGptConfig {
+        &self.config
+    }
+
+    /// The image processor, if the file has one.
+    #[must_use]
+    pub fn processor(&self) -> Option<&ImageGptImageProcessor> {
+        self.processor.as_ref()
+    }
+
+    /// The instruction set in use.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.engine.kernels.isa()
+    }
+
+    /// Runs a batch of sequences of the same length and gives every hidden state, and logits if there is a head.
+    ///
+    /// # Errors
+    /// On tokens that do not fit the model, or activations that overflow.
+    pub fn forward(&self, batch: &[&[u16]]) -> Result<ModelOutput, Error> {
+        let mut output = ModelOutput {
+            hidden_states: vec![Vec::new(); self.config.n_layer + 1],
+            logits: Vec::new(),
+        };
+        let length = batch.first().map_or(0, |tokens| tokens.len());
+        for tokens in batch {
+            if tokens.len() != length {
+                return Err(Error::Tokens(format!(
+                    "a batch of {length} and {} tokens, expected one length",
+                    tokens.len()
+                )));
+            }
+            let mut values = self.run(&mut self.spawn(&self.all)?, tokens)?;
+            if self.task != Task::Features {
+                output.logits.extend(values.pop().unwrap_or_default());
+            }
+            for (all, one) in output.hidden_states.iter_mut().zip(values) {
+                all.extend(one);
+            }
+        }
+        Ok(output)
+    }
+
+    pub(crate) fn head(&self) -> Result<&Arc<TypedSimplePlan>, Error> {
+        self.head.as_ref().ok_or_else(|| Error::Task {
+            name: self.name.clone(),
+            found: self.task.name().into(),
+            expected: "classify or causal",
+        })
+    }
+
+    pub(crate) fn spawn(&self, plan: &Arc<TypedSimplePlan>) -> Result<State, Error> {
+        plan.spawn()
+            .map_err(|e| Error::Run(format!("{}: {e:#}", self.name)))
+    }
+
+    /// Runs the tokens that follow a state's past.
+    pub(crate) fn run(&self, state: &mut State, tokens: &[u16]) -> Result<Vec<Vec<f32>>, Error> {
+        if tokens.is_empty() {
+            return Err(Error::Tokens("none, expected at least one".into()));
+        }
+        let wrap = |e: tract_onnx::prelude::TractError| Error::Run(format!("{}: {e:#}", self.name));
+        let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
+        let ids = Tensor::from_shape(&[1, ids.len()], &ids).map_err(wrap)?;
+        let outputs = state.run(tvec!(ids.into())).map_err(wrap)?;
+        let read =
+            |t: &tract_onnx::prelude::TValue| Ok(t.try_as_plain_ram()?.as_slice::<f32>()?.to_vec());
+        outputs
+            .iter()
+            .map(read)
+            .collect::<TractResult<_>>()
+            .map_err(wrap)
+    }
+}
+
+/// A session's state: the past of every operator.
+pub(crate) type State = tract_onnx::prelude::TypedSimpleState;
+
+/// The typed model with every operator packed for this machine.
+fn plan(proto: &tract_onnx::pb::ModelProto, engine: &Arc<Engine>) -> TractResult<TypedModel> {
+    let mut onnx = tract_onnx::onnx();
+    register(&mut onnx);
+    let model = onnx.model_for_proto_model(proto)?;
+    let tokens = model.symbols.sym("tokens");
+    let fact = i64::fact([1.to_dim(), tokens.to_dim()]);
+    let mut typed = model.with_input_fact(0, fact.into())?.into_typed()?;
+    for node in typed.nodes_mut() {
+        if let Some(op) = node.op_as_mut::<NativeOp>() {
+            op.prepare(engine)?;
+        }
+    }
+    Ok(typed)
+}
+
+/// A plan that computes only these values.
+fn select(typed: &TypedModel, names: &[String]) -> TractResult<Arc<TypedSimplePlan>> {
+    let mut model = typed.clone();
+    let mut outlets = vec![];
+    for name in names {
+        outlets.push(
+            model
+                .find_outlet_label(name)
+                .with_context(|| format!("the graph has no value {name}"))?,
+        );
+    }
+    model.select_output_outlets(&outlets)?;
+    model.into_optimized()?.into_runnable()
+}

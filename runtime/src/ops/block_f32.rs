@@ -1,0 +1,143 @@
+//! One transformer block in f32: the reference that an int8 file is measured against.
+
+use igpt_kernels::{Activation, AttentionF32, Heads, LinearF32 as Job, NonFinite, PackedF32};
+use rayon::prelude::*;
+
+use super::engine::Engine;
+use super::state::LayerState;
+
+/// Rows of a task.
+const ROWS: usize = 48;
+
+/// An f32 linear layer's constants.
+#[derive(Debug)]
+pub(crate) struct LinearF32 {
+    pub(crate) w: PackedF32,
+    pub(crate) bias: Vec<f32>,
+}
+
+impl LinearF32 {
+    /// All columns, for rows `k` wide, into rows `n` wide.
+    pub(crate) fn run(&self, engine: &Engine, a: &[f32], out: &mut [f32], add: bool) {
+        let (k, n) = (self.w.k(), self.w.n());
+        engine.kernels.linear_f32(Job {
+            a,
+            lda: k,
+            rows: a.len() / k,
+            w: &self.w,
+            bias: &self.bias,
+            out,
+            ldo: n,
+            add,
+            panels: 0..self.w.panels(),
+        });
+    }
+}
+
+/// Constants of a block.
+#[derive(Debug)]
+pub(crate) struct BlockF32 {
+    pub(crate) heads: Heads,
+    pub(crate) eps: f32,
+    pub(crate) scale: f32,
+    pub(crate) activation: Activation,
+    pub(crate) ln_1: Vec<f32>,
+    pub(crate) c_attn: LinearF32,
+    pub(crate) attn_c_proj: LinearF32,
+    pub(crate) ln_2: Vec<f32>,
+    pub(crate) c_fc: LinearF32,
+    pub(crate) mlp_c_proj: LinearF32,
+}
+
+impl BlockF32 {
+    /// Updates `x` `[rows, width]`, the tokens from `state.past` on, in place.
+    pub(crate) fn run(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        x: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let kernels = engine.kernels;
+        let width = self.ln_1.len();
+        let rows = x.len() / width;
+        let past = state.past;
+        let mut qkv = vec![0.0; rows * 3 * width];
+        state.kv_f32.resize((past + rows) * 2 * width, 0.0);
+        engine.pool.install(|| {
+            qkv.par_chunks_mut(ROWS * 3 * width)
+                .zip(x.par_chunks(ROWS * width))
+                .for_each(|(qkv, x)| {
+                    engine.with_scratch(|scratch| {
+                        scratch.narrow.resize(x.len(), 0.0);
+                        kernels.norm(x, &self.ln_1, self.eps, &mut scratch.narrow);
+                        self.c_attn.run(engine, &scratch.narrow, qkv, false);
+                    });
+                });
+            let (kv_new, qkv_rows) = (
+                state.kv_f32[past * 2 * width..].chunks_exact_mut(2 * width),
+                qkv.chunks_exact(3 * width),
+            );
+            for (kv, qkv) in kv_new.zip(qkv_rows) {
+                kv.copy_from_slice(&qkv[width..]);
+            }
+            let kv = &state.kv_f32;
+            x.par_chunks_mut(ROWS * width)
+                .enumerate()
+                .rev()
+                .with_max_len(1)
+                .try_for_each(|(chunk, x)| {
+                    let first = chunk * ROWS;
+                    let queries = &qkv[first * 3 * width..];
+                    self.finish(engine, kv, queries, past + first, x)
+                        .map_err(|e| e.within(first))
+                })
+        })?;
+        state.past = past + rows;
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        engine: &Engine,
+        kv: &[f32],
+        qkv: &[f32],
+        position: usize,
+        x: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let kernels = engine.kernels;
+        let width = self.ln_1.len();
+        let dim = self.heads.dim;
+        let rows = x.len() / width;
+        engine.with_scratch(|scratch| {
+            scratch.narrow.resize(rows * width, 0.0);
+            for (row, (out, qkv)) in scratch
+                .narrow
+                .chunks_exact_mut(width)
+                .zip(qkv.chunks_exact(3 * width))
+                .enumerate()
+            {
+                for (head, out) in out.chunks_exact_mut(dim).enumerate() {
+                    kernels
+                        .attend_f32(AttentionF32 {
+                            q: &qkv[head * dim..][..dim],
+                            keys: &kv[head * dim..],
+                            values: &kv[width + head * dim..],
+                            stride: 2 * width,
+                            tokens: position + row + 1,
+                            scale: self.scale,
+                            out,
+                        })
+                        .map_err(|e| NonFinite { row, ..e })?;
+                }
+            }
+            self.attn_c_proj.run(engine, &scratch.narrow, x, true);
+            kernels.norm(x, &self.ln_2, self.eps, &mut scratch.narrow);
+            scratch.wide.resize(rows * self.c_fc.w.n(), 0.0);
+            self.c_fc
+                .run(engine, &scratch.narrow, &mut scratch.wide, false);
+            kernels.activate(self.activation, &mut scratch.wide);
+            self.mlp_c_proj.run(engine, &scratch.wide, x, true);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! One transformer block in int8, from residual stream to residual stream.
+//!
+//! Two passes over tiles of tokens. The first needs only the rows themselves: norm, quantise, c_attn, split into q, k, v. The second
+//! needs every key up to the tile: attention, c_proj, norm, the MLP, all for one tile at a time so that its activations
+//! stay in the nearest caches.
+
+use igpt_kernels::{
+    Activation, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite, PackedInt8, PackedRows,
+    Prepare,
+};
+use rayon::prelude::*;
+
+use super::engine::{Engine, Scratch};
+use super::state::LayerState;
+
+/// An int8 linear layer's constants.
+#[derive(Debug)]
+pub(crate) struct LinearInt8 {
+    pub(crate) w: PackedInt8,
+    pub(crate) w_scale: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
+impl LinearInt8 {
+    /// All columns, for the rows of `a`, into rows `n` wide.
+    pub(crate) fn run(&self, engine: &Engine, a: &PackedRows, out: &mut [f32], add: bool) {
+        engine.kernels.linear(Linear {
+            a,
+            w: &self.w,
+            w_scale: &self.w_scale,
+            bias: &self.bias,
+            ldo: self.w.n(),
+            out,
+            add,
+            panels: 0..self.w.panels(),
+        });
+    }
+}
+
+/// Constants of a block.
+#[derive(Debug)]
+pub(crate) struct BlockInt8 {
+    pub(crate) heads: Heads,
+    pub(crate) eps: f32,
+    pub(crate) scale: f32,
+    pub(crate) activation: Activation,
+    pub(crate) ln_1: Vec<f32>,
+    pub(crate) c_attn: LinearInt8,
+    pub(crate) attn_c_proj: LinearInt8,
+    pub(crate) ln_2: Vec<f32>,
+    pub(crate) c_fc: LinearInt8,
+    pub(crate) mlp_c_proj: LinearInt8,
+}
+
+/// One tile's share of both passes.
+struct Task<'a> {
+    /// Position of its first row.
+    position: usize,
+    x: &'a mut [f32],
+    queries: &'a mut Vec<PackedRows>,
+}
+
+impl BlockInt8 {
+    /// Updates `x` `[rows, width]`, the tokens from `state.past` on, in place.
+    pub(crate) fn run(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        x: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let width = self.ln_1.len();
+        let rows = x.len() / width;
+        if rows == 0 {
+            return Ok(());
+        }
+        let past = state.past;
+        let tiles = past / KV_TILE..(past + rows).div_ceil(KV_TILE);
+        let LayerState { kv, queries, .. } = state;
+        while kv.len() < tiles.end {
+            kv.push(engine.kernels.kv_tile(self.heads));
+        }
+        queries.resize_with(queries.len().max(tiles.len()), Vec::new);
+        let mut tasks = Vec::with_capacity(tiles.len());
+        let mut rest = x;
+        for (tile, queries) in tiles.clone().zip(queries) {
+            let position = past.max(tile * KV_TILE);
+            let end = (past + rows).min((tile + 1) * KV_TILE);
+            let (x, after) = rest.split_at_mut((end - position) * width);
+            rest = after;
+            queries.resize_with(self.heads.count, PackedRows::default);
+            tasks.push(Task {
+                position,
+                x,
+                queries,
+            });
+        }
+        engine.pool.install(|| {
+            kv[tiles]
+                .par_iter_mut()
+                .zip(&mut tasks)
+                .try_for_each(|(tile, task)| {
+                    engine
+                        .with_scratch(|scratch| self.project(engine, scratch, task, tile))
+                        .map_err(|e| e.within(task.position - past))
+                })?;
+            // The long rows, at the end, first.
+            tasks
+                .into_par_iter()
+                .rev()
+                .with_max_len(1)
+                .try_for_each(|mut task| {
+                    let offset = task.position - past;
+                    engine
+                        .with_scratch(|scratch| self.finish(engine, scratch, &mut task, kv))
+                        .map_err(|e| e.within(offset))
+                })
+        })?;
+        state.past = past + rows;
+        Ok(())
+    }
+
+    /// First pass.
+    fn project(
+        &self,
+        engine: &Engine,
+        scratch: &mut Scratch,
+        task: &mut Task<'_>,
+        tile: &mut KvInt8,
+    ) -> Result<(), NonFinite> {
+        let width = self.ln_1.len();
+        let rows = task.x.len() / width;
+        let how = Prepare::Norm {
+            gain: &self.ln_1,
+            eps: self.eps,
+        };
+        engine
+            .kernels
+            .prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
+        scratch.wide.resize(rows * 3 * width, 0.0);
+        self.c_attn
+            .run(engine, &scratch.rows, &mut scratch.wide, false);
+        engine.kernels.split(
+            self.heads,
+            &scratch.wide,
+            task.position % KV_TILE,
+            task.queries,
+            tile,
+        )
+    }
+
+    /// Second pass.
+    fn finish(
+        &self,
+        engine: &Engine,
+        scratch: &mut Scratch,
+        task: &mut Task<'_>,
+        kv: &[KvInt8],
+    ) -> Result<(), NonFinite> {
+        let kernels = engine.kernels;
+        let width = self.ln_1.len();
+        let rows = task.x.len() / width;
+        scratch.narrow.resize(rows * width, 0.0);
+        for (head, q) in task.queries.iter().enumerate() {
+            let job = Attention {
+                heads: self.heads,
+                head,
+                q,
+                kv,
+                position: task.position,
+                scale: self.scale,
+                out: &mut scratch.narrow[head * self.heads.dim..],
+                ldo: width,
+            };
+            kernels.attend(job, &mut scratch.attention)?;
+        }
+        kernels.prepare(
+            &scratch.narrow,
+            width,
+            rows,
+            width,
+            Prepare::Plain,
+            &mut scratch.rows,
+        )?;
+        self.attn_c_proj.run(engine, &scratch.rows, task.x, true);
+        let how = Prepare::Norm {
+            gain: &self.ln_2,
+            eps: self.eps,
+        };
+        kernels.prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
+        let inner = self.c_fc.w.n();
+        scratch.wide.resize(rows * inner, 0.0);
+        self.c_fc
+            .run(engine, &scratch.rows, &mut scratch.wide, false);
+        let how = Prepare::Activate(self.activation);
+        kernels.prepare(&scratch.wide, inner, rows, inner, how, &mut scratch.rows)?;
+        self.mlp_c_proj.run(engine, &scratch.rows, task.x, true);
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! The operators as layers: constants in, a packed [`Layer`] out; rows in, rows out.
+
+use half::f16;
+use igpt_kernels::{KV_TILE, NonFinite};
+use rayon::prelude::*;
+
+use super::block_f32::{BlockF32, LinearF32};
+use super::block_int8::{BlockInt8, LinearInt8};
+use super::engine::Engine;
+use super::state::LayerState;
+
+/// Rows of a task of the layers that are not blocks.
+const ROWS: usize = 64;
+
+/// Token or position embeddings, `[n, width]`.
+#[derive(Debug)]
+pub(crate) enum Embedding {
+    F16(Vec<f16>),
+    F32(Vec<f32>),
+}
+
+impl Embedding {
+    fn add(&self, row: usize, out: &mut [f32]) {
+        let width = out.len();
+        match self {
+            Self::F16(table) => {
+                for (out, x) in out.iter_mut().zip(&table[row * width..][..width]) {
+                    *out += x.to_f32();
+                }
+            }
+            Self::F32(table) => {
+                for (out, x) in out.iter_mut().zip(&table[row * width..][..width]) {
+                    *out += *x;
+                }
+            }
+        }
+    }
+}
+
+/// Why a layer cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LayerError {
+    #[error("token {found} at position {position} is outside the vocabulary of {vocab_size}")]
+    Token {
+        position: usize,
+        found: i64,
+        vocab_size: usize,
+    },
+    #[error("{found} tokens, the model has {n_positions} positions")]
+    Positions { found: usize, n_positions: usize },
+    #[error(transparent)]
+    NonFinite(#[from] NonFinite),
+}
+
+/// One operator of the graph with its constants packed for this machine.
+#[derive(Debug)]
+pub(crate) enum Layer {
+    Embedding {
+        wte: Embedding,
+        wpe: Embedding,
+        vocab_size: usize,
+        n_positions: usize,
+        width: usize,
+    },
+    BlockInt8(Box<BlockInt8>),
+    BlockF32(Box<BlockF32>),
+    Norm {
+        gain: Vec<f32>,
+        eps: f32,
+    },
+    LinearInt8(LinearInt8),
+    LinearF32(LinearF32),
+    ClassificationHead {
+        weight: Vec<f32>,
+        width: usize,
+    },
+}
+
+impl Layer {
+    /// Embeds the tokens after `state.past`.
+    pub(crate) fn embed(
+        &self,
+        state: &mut LayerState,
+        ids: &[i64],
+        out: &mut [f32],
+    ) -> Result<(), LayerError> {
+        let Self::Embedding {
+            wte,
+            wpe,
+            vocab_size,
+            n_positions,
+            width,
+        } = self
+        else {
+            unreachable!("only an embedding takes token ids")
+        };
+        let (vocab_size, n_positions) = (*vocab_size, *n_positions);
+        let end = state.past + ids.len();
+        if end > n_positions {
+            return Err(LayerError::Positions {
+                found: end,
+                n_positions,
+            });
+        }
+        for (i, (id, out)) in ids.iter().zip(out.chunks_exact_mut(*width)).enumerate() {
+            let position = state.past + i;
+            let token = usize::try_from(*id).ok().filter(|id| *id < vocab_size);
+            let token = token.ok_or(LayerError::Token {
+                position,
+                found: *id,
+                vocab_size,
+            })?;
+            out.fill(0.0);
+            wte.add(token, out);
+            wpe.add(position, out);
+        }
+        state.past = end;
+        Ok(())
+    }
+
+    /// Blocks only: updates the rows in place.
+    pub(crate) fn update(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        x: &mut [f32],
+    ) -> Result<(), LayerError> {
+        match self {
+            Self::BlockInt8(block) => Ok(block.run(engine, state, x)?),
+            Self::BlockF32(block) => Ok(block.run(engine, state, x)?),
+            _ => unreachable!("only a block works in place"),
+        }
+    }
+
+    /// True for the layers of [`Layer::update`].
+    pub(crate) fn is_in_place(&self) -> bool {
+        matches!(self, Self::BlockInt8(_) | Self::BlockF32(_))
+    }
+
+    /// Every other layer: rows in, rows (or one row of logits) out.
+    pub(crate) fn apply(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        x: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), LayerError> {
+        let kernels = engine.kernels;
+        match self {
+            Self::Norm { gain, eps } => kernels.norm(x, gain, *eps, out),
+            Self::LinearInt8(linear) => {
+                let (k, n) = (linear.w.k(), linear.w.n());
+                engine.pool.install(|| {
+                    x.par_chunks(ROWS * k)
+                        .zip(out.par_chunks_mut(ROWS * n))
+                        .enumerate()
+                        .try_for_each(|(chunk, (x, out))| {
+                            engine.with_scratch(|scratch| {
+                                let how = igpt_kernels::Prepare::Plain;
+                                kernels
+                                    .prepare(x, k, x.len() / k, k, how, &mut scratch.rows)
+                                    .map_err(|e| e.within(chunk * ROWS))?;
+                                linear.run(engine, &scratch.rows, out, false);
+                                Ok::<(), NonFinite>(())
+                            })
+                        })
+                })?;
+            }
+            Self::LinearF32(linear) => {
+                let (k, n) = (linear.w.k(), linear.w.n());
+                engine.pool.install(|| {
+                    x.par_chunks(ROWS * k)
+                        .zip(out.par_chunks_mut(ROWS * n))
+                        .for_each(|(x, out)| linear.run(engine, x, out, false));
+                });
+            }
+            Self::ClassificationHead { weight, width } => {
+                for (i, row) in x.chunks_exact(*width).enumerate() {
+                    let tile = (state.past + i) / KV_TILE;
+                    if state.pooled.len() == tile {
+                        state.pooled.push(vec![0.0; *width]);
+                    }
+                    kernels.add_rows(row, &mut state.pooled[tile]);
+                }
+                state.past += x.len() / width;
+                let mut mean = vec![0.0; *width];
+                for sums in &state.pooled {
+                    kernels.add_rows(sums, &mut mean);
+                }
+                let tokens = state.past as f32;
+                for x in &mut mean {
+                    *x /= tokens;
+                }
+                for (out, w) in out.iter_mut().zip(weight.chunks_exact(*width)) {
+                    *out = kernels.dot_f32(&mean, w);
+                }
+            }
+            Self::Embedding { .. } | Self::BlockInt8(_) | Self::BlockF32(_) => {
+                unreachable!("embed and update run these")
+            }
+        }
+        Ok(())
+    }
+}

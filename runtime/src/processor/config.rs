@@ -1,0 +1,306 @@
+//! `preprocessor_config.json` in each of its forms, and back.
+//!
+//! The hub's files (transformers 4) say `size: 32`, `feature_extractor_type` and leave rescaling
+//! to the code; transformers 5 writes every field. Absent fields take the defaults of
+//! `ImageGPTImageProcessor` in transformers 5, except that the class's 256 x 256 pixels are also
+//! the default here, which no checkpoint relies on.
+
+use serde_json::{Value, json};
+
+use crate::config::FieldError;
+use crate::config::fields::{Fields, as_usize};
+
+use super::Resample;
+
+/// Most colours a palette may have. ImageGPT has 512; the bound keeps the search tables of a
+/// hostile file below 32 MB.
+pub const MAX_COLORS: usize = 4_096;
+/// Most pixels of the resized image: the longest sequence a model may have.
+const MAX_PIXELS: usize = crate::config::MAX_POSITIONS;
+/// Largest magnitude of a cluster or of a normalised value. They are 1 and at most 255 in
+/// practice; the bound keeps squares far from overflow.
+const MAX_MAGNITUDE: f64 = 65_536.0;
+
+/// The options of an ImageGPT image processor, under Hugging Face's names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessorConfig {
+    /// Resize to `height` x `width` first; otherwise every pixel of the image is a token.
+    pub do_resize: bool,
+    /// Height of the resized image in pixels.
+    pub height: usize,
+    /// Width of the resized image in pixels.
+    pub width: usize,
+    /// The resampling filter.
+    pub resample: Resample,
+    /// Multiply by `rescale_factor`.
+    pub do_rescale: bool,
+    /// 1/255 unless a checkpoint says otherwise.
+    pub rescale_factor: f64,
+    /// Subtract `image_mean` and divide by `image_std`.
+    pub do_normalize: bool,
+    /// Per channel.
+    pub image_mean: [f64; 3],
+    /// Per channel, never zero.
+    pub image_std: [f64; 3],
+    /// Give tokens rather than pixel values.
+    pub do_color_quantize: bool,
+    /// Recorded for round trips: our images are RGB from the start.
+    pub do_convert_rgb: Option<bool>,
+    /// The palette, in normalised colour: token `t` is `clusters[t]`.
+    pub clusters: Vec<[f64; 3]>,
+}
+
+impl Default for ProcessorConfig {
+    /// Hugging Face's defaults, with an empty palette.
+    fn default() -> Self {
+        Self {
+            do_resize: true,
+            height: 256,
+            width: 256,
+            resample: Resample::Bilinear,
+            do_rescale: true,
+            rescale_factor: 1.0 / 255.0,
+            do_normalize: true,
+            image_mean: [0.5; 3],
+            image_std: [0.5; 3],
+            do_color_quantize: true,
+            do_convert_rgb: None,
+            clusters: Vec::new(),
+        }
+    }
+}
+
+impl ProcessorConfig {
+    /// Reads the fields; [`ProcessorConfig::validate`] judges them.
+    pub(super) fn from_value(value: &Value) -> Result<Self, FieldError> {
+        let fields = Fields::of("preprocessor_config.json", value)?;
+        for key in ["image_processor_type", "feature_extractor_type"] {
+            match fields.str(key)? {
+                Some(name) if !name.starts_with("ImageGPT") => {
+                    return Err(FieldError::new(
+                        key,
+                        format!("{name:?}"),
+                        "an ImageGPT processor",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        let d = Self::default();
+        let (height, width) = size(&fields)?.unwrap_or((d.height, d.width));
+        Ok(Self {
+            do_resize: fields.bool("do_resize")?.unwrap_or(d.do_resize),
+            height,
+            width,
+            resample: resample(&fields)?.unwrap_or(d.resample),
+            do_rescale: fields.bool("do_rescale")?.unwrap_or(d.do_rescale),
+            rescale_factor: fields.f64("rescale_factor")?.unwrap_or(d.rescale_factor),
+            do_normalize: fields.bool("do_normalize")?.unwrap_or(d.do_normalize),
+            image_mean: per_channel(&fields, "image_mean")?.unwrap_or(d.image_mean),
+            image_std: per_channel(&fields, "image_std")?.unwrap_or(d.image_std),
+            do_color_quantize: fields
+                .bool("do_color_quantize")?
+                .unwrap_or(d.do_color_quantize),
+            do_convert_rgb: fields.bool("do_convert_rgb")?,
+            clusters: clusters(&fields)?,
+        })
+    }
+
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// The first field that does not fit.
+    pub fn validate(&self) -> Result<(), FieldError> {
+        let sides = [("size.height", self.height), ("size.width", self.width)];
+        for (field, side) in sides {
+            if !(1..=MAX_PIXELS).contains(&side) {
+                return Err(FieldError::new(
+                    field,
+                    side,
+                    format!("1 to {MAX_PIXELS} pixels"),
+                ));
+            }
+        }
+        if self
+            .height
+            .checked_mul(self.width)
+            .is_none_or(|n| n > MAX_PIXELS)
+        {
+            let found = format!("{}x{}", self.height, self.width);
+            return Err(FieldError::new(
+                "size",
+                found,
+                format!("at most {MAX_PIXELS} pixels"),
+            ));
+        }
+        let factor = self.rescale_factor;
+        // In f32, where the pixels live: a subnormal factor would flush every image to one token.
+        if self.do_rescale && !(factor as f32).is_normal() {
+            return Err(FieldError::new(
+                "rescale_factor",
+                factor,
+                "a finite number, not zero",
+            ));
+        }
+        for (std, mean) in self.image_std.iter().zip(&self.image_mean) {
+            if self.do_normalize && !(*std as f32).is_normal() {
+                return Err(FieldError::new(
+                    "image_std",
+                    std,
+                    "finite numbers, none zero",
+                ));
+            }
+            if !mean.is_finite() {
+                return Err(FieldError::new("image_mean", mean, "finite numbers"));
+            }
+        }
+        let largest = self
+            .channel_values()
+            .iter()
+            .flatten()
+            .fold(0.0f32, |m, v| m.max(v.abs()));
+        // `<=` with NaN is false, so this refuses NaN as well.
+        if !(f64::from(largest) <= MAX_MAGNITUDE) {
+            let field = "image_mean, image_std and rescale_factor";
+            let found = format!("such that a pixel becomes {largest}");
+            return Err(FieldError::new(
+                field,
+                found,
+                format!("values within {MAX_MAGNITUDE}"),
+            ));
+        }
+        if self.do_color_quantize && !(1..=MAX_COLORS).contains(&self.clusters.len()) {
+            let expected = format!("1 to {MAX_COLORS} colours");
+            return Err(FieldError::new("clusters", self.clusters.len(), expected));
+        }
+        for (i, color) in self.clusters.iter().enumerate() {
+            if !color.iter().all(|x| x.abs() <= MAX_MAGNITUDE) {
+                let expected = format!("three numbers within {MAX_MAGNITUDE}");
+                return Err(FieldError::new(
+                    format!("clusters[{i}]"),
+                    format!("{color:?}"),
+                    expected,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What each 8-bit value of each channel is rescaled and normalised to, with Hugging Face's
+    /// roundings: the product in f64, everything after it in f32.
+    pub(super) fn channel_values(&self) -> [[f32; 256]; 3] {
+        std::array::from_fn(|channel| {
+            let (mean, std) = (
+                self.image_mean[channel] as f32,
+                self.image_std[channel] as f32,
+            );
+            std::array::from_fn(|level| {
+                let mut x = level as f32;
+                if self.do_rescale {
+                    x = (level as f64 * self.rescale_factor) as f32;
+                }
+                if self.do_normalize {
+                    x = (x - mean) / std;
+                }
+                x
+            })
+        })
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        let mut value = json!({
+            "clusters": self.clusters,
+            "do_color_quantize": self.do_color_quantize,
+            "do_normalize": self.do_normalize,
+            "do_rescale": self.do_rescale,
+            "do_resize": self.do_resize,
+            "image_mean": self.image_mean,
+            "image_processor_type": "ImageGPTImageProcessor",
+            "image_std": self.image_std,
+            "resample": self.resample.code(),
+            "rescale_factor": self.rescale_factor,
+            "size": {"height": self.height, "width": self.width},
+        });
+        if let (Some(convert), Some(map)) = (self.do_convert_rgb, value.as_object_mut()) {
+            map.insert("do_convert_rgb".to_owned(), convert.into());
+        }
+        value
+    }
+}
+
+/// `32`, `[32, 32]` or `{"height": 32, "width": 32}`, as (height, width).
+fn size(fields: &Fields<'_>) -> Result<Option<(usize, usize)>, FieldError> {
+    const EXPECTED: &str =
+        "an integer, [height, width] or {\"height\": h, \"width\": w} and no more";
+    let Some(value) = fields.get("size") else {
+        return Ok(None);
+    };
+    let read = || match value {
+        Value::Array(pair) => match pair.as_slice() {
+            [h, w] => Some((as_usize(h)?, as_usize(w)?)),
+            _ => None,
+        },
+        Value::Object(map) => {
+            // transformers 5 may spell the unused keys out as null. `shortest_edge` and the like
+            // would make the sequence's length depend on the image.
+            let known = |key: &str| matches!(key, "height" | "width");
+            if map.iter().any(|(k, v)| !known(k) && !v.is_null()) {
+                return None;
+            }
+            Some((as_usize(map.get("height")?)?, as_usize(map.get("width")?)?))
+        }
+        single => as_usize(single).map(|side| (side, side)),
+    };
+    read()
+        .map(Some)
+        .ok_or_else(|| FieldError::of_value("size", value, EXPECTED))
+}
+
+fn resample(fields: &Fields<'_>) -> Result<Option<Resample>, FieldError> {
+    let Some(value) = fields.get("resample") else {
+        return Ok(None);
+    };
+    match value.as_u64().and_then(Resample::from_code) {
+        Some(filter) => Ok(Some(filter)),
+        None => {
+            let expected = "0 (nearest), 2 (bilinear) or 3 (bicubic)";
+            Err(FieldError::of_value("resample", value, expected))
+        }
+    }
+}
+
+/// One number for all channels, or three.
+fn per_channel(fields: &Fields<'_>, name: &str) -> Result<Option<[f64; 3]>, FieldError> {
+    let Some(value) = fields.get(name) else {
+        return Ok(None);
+    };
+    let read = value.as_f64().map(|x| [x; 3]).or_else(|| triple(value));
+    read.map(Some)
+        .ok_or_else(|| FieldError::of_value(name, value, "a number or three"))
+}
+
+fn triple(value: &Value) -> Option<[f64; 3]> {
+    match value.as_array()?.as_slice() {
+        [r, g, b] => Some([r.as_f64()?, g.as_f64()?, b.as_f64()?]),
+        _ => None,
+    }
+}
+
+fn clusters(fields: &Fields<'_>) -> Result<Vec<[f64; 3]>, FieldError> {
+    let list = fields.array("clusters")?.unwrap_or_default();
+    if list.len() > MAX_COLORS {
+        let expected = format!("at most {MAX_COLORS} colours");
+        return Err(FieldError::new(
+            "clusters",
+            format!("{} long", list.len()),
+            expected,
+        ));
+    }
+    list.iter()
+        .enumerate()
+        .map(|(i, color)| {
+            let field = || format!("clusters[{i}]");
+            triple(color).ok_or_else(|| FieldError::of_value(field(), color, "three numbers"))
+        })
+        .collect()
+}

@@ -1,0 +1,269 @@
+//! `ImageGptImageProcessor`: an RGB8 image becomes tokens, and tokens become an image.
+//!
+//! Token-exact with Hugging Face's `ImageGPTImageProcessorPil` (transformers 5): Pillow's
+//! antialiased resize, then the nearest palette colour with ties to the lowest index. The
+//! torchvision backend differs from the PIL one by a level here and there; the PIL one is what
+//! the published checkpoints were made with.
+
+mod config;
+mod error;
+mod palette;
+mod resample;
+
+pub use config::{MAX_COLORS, ProcessorConfig};
+pub use error::ProcessorError;
+pub use resample::{MAX_SIDE, Resample};
+
+use std::path::Path;
+
+use crate::image_io::DecodedImage;
+
+use palette::{Channels, Palette};
+use resample::{Resizer, check_source};
+
+/// Hugging Face's older name of [`ImageGptImageProcessor`].
+pub type ImageGptFeatureExtractor = ImageGptImageProcessor;
+
+/// Turns images into the tokens a checkpoint was trained on.
+#[derive(Debug)]
+pub struct ImageGptImageProcessor {
+    config: ProcessorConfig,
+    /// `None` if and only if `do_color_quantize` is off.
+    palette: Option<Palette>,
+}
+
+/// Buffers that a caller keeps from frame to frame.
+///
+/// While the frames keep their size, [`ImageGptImageProcessor::tokens_into`] allocates nothing
+/// after the first.
+#[derive(Debug, Default)]
+pub struct ProcessorScratch {
+    resizer: Option<Resizer>,
+    resized: Vec<u8>,
+}
+
+impl ImageGptImageProcessor {
+    /// A processor with these options.
+    ///
+    /// # Errors
+    /// The first option out of range, by name.
+    pub fn new(config: ProcessorConfig) -> Result<Self, ProcessorError> {
+        config.validate()?;
+        let palette = config.do_color_quantize.then(|| {
+            let value = config.channel_values();
+            let square = if config.do_rescale || config.do_normalize {
+                value.map(|channel| channel.map(|v| v * v))
+            } else {
+                // Hugging Face then squares 8-bit integers, which wrap.
+                [std::array::from_fn(|i| f32::from((i as u8).wrapping_mul(i as u8))); 3]
+            };
+            Palette::new(&config.clusters, Channels { value, square })
+        });
+        Ok(Self { config, palette })
+    }
+
+    /// Reads a `preprocessor_config.json`: the hub's form or that of transformers 5.
+    ///
+    /// # Errors
+    /// The first field of the wrong type, out of range or unsupported, by name.
+    pub fn from_json(text: &str) -> Result<Self, ProcessorError> {
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        Self::new(ProcessorConfig::from_value(&value)?)
+    }
+
+    /// Reads the `preprocessor_config.json` at `path`.
+    ///
+    /// # Errors
+    /// As [`ImageGptImageProcessor::from_json`], with the path.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ProcessorError> {
+        let path = path.as_ref();
+        let at = |source: ProcessorError| ProcessorError::File {
+            path: path.to_path_buf(),
+            source: Box::new(source),
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| at(e.into()))?;
+        Self::from_json(&text).map_err(at)
+    }
+
+    /// The options as transformers 5 writes them.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        format!("{:#}", self.config.to_value())
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn config(&self) -> &ProcessorConfig {
+        &self.config
+    }
+
+    /// The palette in normalised colour, usually within [-1, 1]; token `t` is `clusters()[t]`.
+    #[must_use]
+    pub fn clusters(&self) -> &[[f64; 3]] {
+        &self.config.clusters
+    }
+
+    /// (height, width) of the resized image in pixels.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.config.height, self.config.width)
+    }
+
+    /// Tokens of an RGB8 image of `width` x `height` pixels, in raster order.
+    ///
+    /// # Errors
+    /// An empty or oversized image, or a buffer of another length than it says.
+    pub fn tokens_from_rgb8(
+        &self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+    ) -> Result<Vec<u16>, ProcessorError> {
+        let mut tokens = Vec::new();
+        self.tokens_into(
+            rgb,
+            width,
+            height,
+            &mut ProcessorScratch::default(),
+            &mut tokens,
+        )?;
+        Ok(tokens)
+    }
+
+    /// Tokens of a decoded image, in raster order.
+    ///
+    /// # Errors
+    /// As [`ImageGptImageProcessor::tokens_from_rgb8`].
+    pub fn tokens_from_image(&self, image: &DecodedImage) -> Result<Vec<u16>, ProcessorError> {
+        self.tokens_from_rgb8(image.rgb(), image.width(), image.height())
+    }
+
+    /// As [`ImageGptImageProcessor::tokens_from_rgb8`], into a vector whose capacity is reused.
+    ///
+    /// # Errors
+    /// The same; `tokens` is empty then.
+    pub fn tokens_into(
+        &self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+        scratch: &mut ProcessorScratch,
+        tokens: &mut Vec<u16>,
+    ) -> Result<(), ProcessorError> {
+        tokens.clear();
+        let palette = self.palette.as_ref().ok_or(ProcessorError::NotQuantizing)?;
+        let resized = self.resized_into(rgb, width, height, scratch)?;
+        tokens.extend(
+            resized
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .map(|&pixel| palette.nearest(pixel)),
+        );
+        Ok(())
+    }
+
+    /// What the model is shown before its palette: the resized image, or the image itself when
+    /// `do_resize` is off.
+    ///
+    /// # Errors
+    /// As [`ImageGptImageProcessor::tokens_from_rgb8`].
+    pub fn resized(
+        &self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+    ) -> Result<DecodedImage, ProcessorError> {
+        let mut scratch = ProcessorScratch::default();
+        let pixels = self
+            .resized_into(rgb, width, height, &mut scratch)?
+            .to_vec();
+        let (to_width, to_height) = self.target(width, height);
+        DecodedImage::new(to_width, to_height, pixels)
+    }
+
+    /// As [`ImageGptImageProcessor::resized`], borrowing the RGB8 pixels from `scratch`.
+    ///
+    /// # Errors
+    /// As [`ImageGptImageProcessor::tokens_from_rgb8`].
+    pub fn resized_into<'a>(
+        &self,
+        rgb: &'a [u8],
+        width: usize,
+        height: usize,
+        scratch: &'a mut ProcessorScratch,
+    ) -> Result<&'a [u8], ProcessorError> {
+        check_source(rgb, width, height)?;
+        let (from, to) = ((width, height), self.target(width, height));
+        if from == to {
+            return Ok(rgb);
+        }
+        let filter = self.config.resample;
+        let ProcessorScratch { resizer, resized } = scratch;
+        let resizer = match resizer {
+            Some(r) if r.fits(filter, from, to) => r,
+            stale => stale.insert(Resizer::new(filter, from, to)),
+        };
+        resizer.resize_into(rgb, resized);
+        Ok(resized)
+    }
+
+    /// (width, height) after resizing.
+    fn target(&self, width: usize, height: usize) -> (usize, usize) {
+        if self.config.do_resize {
+            (self.config.width, self.config.height)
+        } else {
+            (width, height)
+        }
+    }
+
+    /// The image that `tokens` stand for, one pixel a token, at the processor's size.
+    ///
+    /// # Errors
+    /// Another number of tokens than the image has pixels, or a token that is no colour. Sequences
+    /// from generation carry a start token: drop it first.
+    pub fn decode_tokens(&self, tokens: &[u16]) -> Result<DecodedImage, ProcessorError> {
+        let (height, width) = self.size();
+        if tokens.len() != height * width {
+            return Err(ProcessorError::TokenCount {
+                found: tokens.len(),
+                width,
+                height,
+            });
+        }
+        let mut rgb = Vec::with_capacity(3 * tokens.len());
+        for (position, &token) in tokens.iter().enumerate() {
+            let colors = self.config.clusters.len();
+            let color = self.color_rgb8(token).ok_or(ProcessorError::TokenRange {
+                token,
+                position,
+                colors,
+            })?;
+            rgb.extend(color);
+        }
+        DecodedImage::new(width, height, rgb)
+    }
+
+    /// The RGB8 colour of a token; `None` for the start token and beyond.
+    ///
+    /// `rint(127.5 * (c + 1))` for ImageGPT's own normalisation, as in Hugging Face's example;
+    /// the inverse of whatever normalisation is configured in general.
+    #[must_use]
+    pub fn color_rgb8(&self, token: u16) -> Option<[u8; 3]> {
+        let c = &self.config;
+        let color = c.clusters.get(usize::from(token))?;
+        let factor = if c.do_rescale { c.rescale_factor } else { 1.0 };
+        Some(std::array::from_fn(|i| {
+            let (mean, std) = if c.do_normalize {
+                (c.image_mean[i], c.image_std[i])
+            } else {
+                (0.0, 1.0)
+            };
+            // Grouped so that the usual constants, 1 and 127.5, come out exact. `as` saturates.
+            (std / factor * (color[i] + mean / std)).round_ties_even() as u8
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;
