@@ -160,7 +160,7 @@ impl ProcessorConfig {
             .flatten()
             .fold(0.0f32, |m, v| m.max(v.abs()));
         // `<=` with NaN is false, so this refuses NaN as well.
-        if !(f64::from(largest) <= MAX_MAGNITUDE) {
+        if largest.is_nan() || f64::from(largest) > MAX_MAGNITUDE {
             let field = "image_mean, image_std and rescale_factor";
             let found = format!("such that a pixel becomes {largest}");
             return Err(FieldError::new(
