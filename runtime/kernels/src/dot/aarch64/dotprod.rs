@@ -1,11 +1,37 @@
-//! The reference tile: three loops.
+//! The tile for ARMv8.2 with the dot-product extension (Cortex-A55, A76): `sdot` by element.
+//!
+//! One `sdot` multiplies four columns of four k by the four k of one row, which it picks out of a register of four rows:
+//! sums come out in the accumulator's order and need no shuffling.
+//!
+//! ```text
+//!                    w0: columns 0..4   w1: columns 4..8     4 k each
+//! a0[0]  row 0       s00                s01
+//! a0[1]  row 1       s10                s11
+//!  ...                                                       16 sums + 2 a + 2 w, twice for the loop
+//! a1[3]  row 7       s70                s71                  unrolled by two: 24 of the 32 registers
+//! ```
+
+use core::arch::aarch64::{
+    int8x16_t, int32x4_t, vaddq_s32, vdupq_n_s32, vld1q_s8, vreinterpretq_s8_s32, vst1q_s32,
+};
+use core::arch::asm;
 
 use crate::dot::Layout;
 
+const MR: usize = 8;
+const NR: usize = 8;
+const KR: usize = 4;
+
+/// Rows or columns in a register.
+const LANES: usize = 4;
+
+/// Independent sums of the one-row tile: with fewer it would wait for `sdot`'s latency of four cycles.
+const CHAINS: usize = 4;
+
 pub(in crate::dot) const LAYOUT: Layout = Layout {
-    mr: 4,
-    nr: 16,
-    kr: 4,
+    mr: MR,
+    nr: NR,
+    kr: KR,
     offset: 0,
 };
 
@@ -13,6 +39,7 @@ pub(in crate::dot) const LAYOUT: Layout = Layout {
 ///
 /// # Safety
 /// As `Tile`.
+#[target_feature(enable = "neon,dotprod")]
 pub(in crate::dot) unsafe fn tile(
     rows: usize,
     k_groups: usize,
@@ -22,26 +49,143 @@ pub(in crate::dot) unsafe fn tile(
     acc: *mut i32,
     ldc: usize,
 ) {
-    let Layout { mr, nr, kr, .. } = LAYOUT;
-    // SAFETY: the caller vouches for these lengths.
-    let (a, w) = unsafe {
-        (
-            core::slice::from_raw_parts(a.cast::<i8>(), k_groups * mr * kr),
-            core::slice::from_raw_parts(w, k_groups * nr * kr),
-        )
-    };
-    for i in 0..rows {
-        let mut sums = [0i32; LAYOUT.nr];
-        for (a, w) in a.chunks_exact(mr * kr).zip(w.chunks_exact(nr * kr)) {
-            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(kr)) {
-                *sum += a[i * kr..][..kr]
-                    .iter()
-                    .zip(w)
-                    .map(|(a, w)| i32::from(*a) * i32::from(*w))
-                    .sum::<i32>();
+    // SAFETY: the caller vouches for panels of `MR` rows and `NR` columns, and for an accumulator of `MR` rows.
+    unsafe {
+        match rows {
+            1 => one_row(k_groups, a.cast(), w, acc),
+            2..=LANES => grid::<1>(k_groups, a.cast(), w, acc, ldc),
+            _ => grid::<2>(k_groups, a.cast(), w, acc, ldc),
+        }
+    }
+}
+
+/// The first `4 * QUADS` rows of a tile.
+///
+/// # Safety
+/// As `Tile`.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn grid<const QUADS: usize>(
+    k_groups: usize,
+    a: *const i8,
+    w: *const i8,
+    acc: *mut i32,
+    ldc: usize,
+) {
+    const { assert!(QUADS * LANES <= MR) };
+    let mut sums = [[[vdupq_n_s32(0); 2]; LANES]; QUADS];
+    let mut group = 0;
+    while group + 2 <= k_groups {
+        // SAFETY: both groups are within the panels.
+        unsafe {
+            step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR));
+            step(
+                &mut sums,
+                a.add((group + 1) * MR * KR),
+                w.add((group + 1) * NR * KR),
+            );
+        }
+        group += 2;
+    }
+    if group < k_groups {
+        // SAFETY: the last group is within the panels.
+        unsafe { step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR)) };
+    }
+    for (i, [left, right]) in sums.into_iter().flatten().enumerate() {
+        // SAFETY: row `i < MR` of the accumulator has `NR` columns.
+        unsafe {
+            vst1q_s32(acc.add(i * ldc), left);
+            vst1q_s32(acc.add(i * ldc + LANES), right);
+        }
+    }
+}
+
+/// Four k of the first `4 * QUADS` rows and all columns.
+///
+/// # Safety
+/// `a` and `w` must point at a group each: `MR * KR` and `NR * KR` bytes.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn step<const QUADS: usize>(
+    sums: &mut [[[int32x4_t; 2]; LANES]; QUADS],
+    a: *const i8,
+    w: *const i8,
+) {
+    // SAFETY: a group of columns is `NR * KR` = 32 bytes.
+    let columns = unsafe { [vld1q_s8(w), vld1q_s8(w.add(16))] };
+    for (quad, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: a group of rows is `MR * KR` = 32 bytes, and `quad < QUADS <= 2`.
+        let rows = unsafe { vld1q_s8(a.add(quad * 16)) };
+        for (half, column) in columns.into_iter().enumerate() {
+            sums[0][half] = sdot_lane::<0>(sums[0][half], column, rows);
+            sums[1][half] = sdot_lane::<1>(sums[1][half], column, rows);
+            sums[2][half] = sdot_lane::<2>(sums[2][half], column, rows);
+            sums[3][half] = sdot_lane::<3>(sums[3][half], column, rows);
+        }
+    }
+}
+
+/// Row 0 alone, `CHAINS` groups at a time.
+///
+/// # Safety
+/// As `Tile`.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn one_row(k_groups: usize, a: *const i8, w: *const i8, acc: *mut i32) {
+    let mut sums = [[vdupq_n_s32(0); 2]; CHAINS];
+    let mut group = 0;
+    while group + CHAINS <= k_groups {
+        for (chain, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: group `group + chain < k_groups` is within the panels.
+            unsafe {
+                let group = group + chain;
+                one_row_step(sums, a.add(group * MR * KR), w.add(group * NR * KR));
             }
         }
-        // SAFETY: row i < rows <= mr lies within the accumulator that the caller vouches for.
-        unsafe { acc.add(i * ldc).copy_from_nonoverlapping(sums.as_ptr(), nr) };
+        group += CHAINS;
     }
+    while group < k_groups {
+        // SAFETY: `group < k_groups` is within the panels.
+        unsafe { one_row_step(&mut sums[0], a.add(group * MR * KR), w.add(group * NR * KR)) };
+        group += 1;
+    }
+    for half in 0..2 {
+        let [s0, s1, s2, s3] = sums.map(|sums| sums[half]);
+        let sum = vaddq_s32(vaddq_s32(s0, s1), vaddq_s32(s2, s3));
+        // SAFETY: row 0 of the accumulator has `NR` columns.
+        unsafe { vst1q_s32(acc.add(half * LANES), sum) };
+    }
+}
+
+/// Four k of row 0 and all columns.
+///
+/// # Safety
+/// `a` and `w` must point at a group each: `MR * KR` and `NR * KR` bytes.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn one_row_step(sums: &mut [int32x4_t; 2], a: *const i8, w: *const i8) {
+    // SAFETY: row 0 of the group is its first `KR` = 4 bytes, which may lie at any address.
+    let row = vreinterpretq_s8_s32(vdupq_n_s32(unsafe { a.cast::<i32>().read_unaligned() }));
+    // SAFETY: a group of columns is `NR * KR` = 32 bytes.
+    let columns = unsafe { [vld1q_s8(w), vld1q_s8(w.add(16))] };
+    sums[0] = sdot_lane::<0>(sums[0], columns[0], row);
+    sums[1] = sdot_lane::<0>(sums[1], columns[1], row);
+}
+
+/// `sum[l] += w[4l..4l + 4] . a[4 LANE..4 LANE + 4]`: `vdotq_laneq_s32`, which stable Rust does not have yet.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn sdot_lane<const LANE: u32>(mut sum: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
+    // SAFETY: the instruction is there, as this function's target features say, and it touches only these registers.
+    unsafe {
+        asm!(
+            "sdot {sum:v}.4s, {w:v}.16b, {a:v}.4b[{lane}]",
+            sum = inout(vreg) sum,
+            w = in(vreg) w,
+            a = in(vreg) a,
+            lane = const LANE,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sum
 }
