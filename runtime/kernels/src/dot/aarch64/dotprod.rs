@@ -91,11 +91,14 @@ unsafe fn grid<const QUADS: usize>(
         // SAFETY: the last group is within the panels.
         unsafe { step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR)) };
     }
-    for (i, [left, right]) in sums.into_iter().flatten().enumerate() {
-        // SAFETY: row `i < MR` of the accumulator has `NR` columns.
-        unsafe {
-            vst1q_s32(acc.add(i * ldc), left);
-            vst1q_s32(acc.add(i * ldc + LANES), right);
+    for (quad, sums) in sums.into_iter().enumerate() {
+        for (lane, [left, right]) in sums.into_iter().enumerate() {
+            // SAFETY: row `quad * LANES + lane < MR` of the accumulator has `NR` columns.
+            unsafe {
+                let row = acc.add((quad * LANES + lane) * ldc);
+                vst1q_s32(row, left);
+                vst1q_s32(row.add(LANES), right);
+            }
         }
     }
 }
