@@ -120,10 +120,16 @@ fn sniff<R: Read + Send + 'static>(
     live: bool,
     options: &SourceOptions,
 ) -> Result<Box<dyn FrameSource>, SourceError> {
-    let head = reader.fill_buf().map_err(|source| SourceError::Read {
-        name: name.to_owned(),
-        source,
-    })?;
+    while let Err(source) = reader.fill_buf() {
+        if source.kind() != io::ErrorKind::Interrupted {
+            return Err(SourceError::Read {
+                name: name.to_owned(),
+                source,
+            });
+        }
+    }
+    // Filled now, or at its end.
+    let head = reader.buffer();
     let source: Box<dyn FrameSource> = match *head {
         [b'Y', ..] => Box::new(Y4mSource::new(reader, name, options)?),
         [0xff, ..] => Box::new(MjpegSource::new(reader, name, options)),

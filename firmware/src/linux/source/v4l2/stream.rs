@@ -94,12 +94,12 @@ impl Stream {
     /// # Errors
     /// [`SourceError::Timeout`] if none comes for as long as `timeout`; what the driver says otherwise.
     pub(super) fn take(&self, path: &Path, timeout: Duration) -> Result<Filled, SourceError> {
-        let deadline = Instant::now() + timeout;
+        let started = Instant::now();
         loop {
             if let Some(filled) = self.try_take(path)? {
                 return Ok(filled);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(SourceError::Timeout {
                     path: path.to_owned(),
@@ -107,8 +107,9 @@ impl Stream {
                 });
             }
             let mut fds = [PollFd::new(&self.device, PollFlags::IN)];
-            let left =
-                Timespec::try_from(left).map_err(|_| camera_error(path, "poll", Errno::INVAL))?;
+            // A configured timeout may be any number of seconds; poll's may not.
+            let left = Timespec::try_from(left.min(Duration::from_secs(3600)))
+                .map_err(|_| camera_error(path, "poll", Errno::INVAL))?;
             match poll(&mut fds, Some(&left)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(camera_error(path, "poll", errno)),
