@@ -1,0 +1,3 @@
+//! What `igpt` can do, one file per verb.
+
+pub mod quantize;
