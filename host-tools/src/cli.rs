@@ -18,6 +18,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Quantize(verbs::quantize::Args),
+    Run(verbs::run::Args),
+    Eval(verbs::eval::Args),
 }
 
 impl Cli {
@@ -28,6 +30,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.verb {
             Verb::Quantize(args) => verbs::quantize::run(&args),
+            Verb::Run(args) => verbs::run::run(&args),
+            Verb::Eval(args) => verbs::eval::run(&args),
         }
     }
 }
