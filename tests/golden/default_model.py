@@ -8,8 +8,8 @@ models/fashion-mnist changes (a test compares checksums):
 The inputs are images of models/fashion-mnist/sample. Hidden states are kept at every 14th token only.
 """
 
-import hashlib
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +49,9 @@ def main():
             arrays["greedy"], margin = greedy(model, ids)
             print(f"smallest lead of a greedy choice: {margin:.2e}")
         np.savez(OUT / f"{kind}.npz", **arrays)
-        sums[kind] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        sums[kind] = zlib.crc32((folder / "model.safetensors").read_bytes())
     (OUT / "sources.json").write_text(json.dumps(
-        {"step": STEP, "images": [name.name for name in names], "sha256": sums}, indent=1))
+        {"step": STEP, "images": [name.name for name in names], "crc32": sums}, indent=1))
 
 
 def greedy(model, ids):

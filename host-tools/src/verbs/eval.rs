@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::onnx::Task;
-use igpt_runtime::{ImageGptForCausalImageModeling, ImageGptForImageClassification, ImageGptModel, LoadOptions};
+use igpt_runtime::{
+    ImageGptForCausalImageModeling, ImageGptForImageClassification, ImageGptModel, LoadOptions,
+};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -91,7 +93,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let report = eval(args)?;
     let mut out = io::stdout().lock();
     let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
     } else {
         print(&mut out, &report)
     };
@@ -105,7 +109,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 pub fn eval(args: &Args) -> Result<Report, Failure> {
     let options = args.backend.options()?;
     let mut subject = Subject::load(&args.file, &options)?;
-    let mut other = args.against.as_ref().map(|path| Subject::load(path, &options)).transpose()?;
+    let mut other = args
+        .against
+        .as_ref()
+        .map(|path| Subject::load(path, &options))
+        .transpose()?;
     let set = LabelledImages::read(&args.data).bad_input()?;
     let count = set.labels.len().min(args.limit.unwrap_or(usize::MAX));
     // indicatif draws on standard error, and only if that is a terminal.
@@ -156,34 +164,71 @@ impl Logits {
 impl Subject {
     fn load(path: &Path, options: &LoadOptions) -> Result<Self, Failure> {
         let model = match ImageGptModel::load(path, options).bad_input()?.task() {
-            Task::Causal => Model::Causal(ImageGptForCausalImageModeling::load(path, options).bad_input()?),
+            Task::Causal => {
+                Model::Causal(ImageGptForCausalImageModeling::load(path, options).bad_input()?)
+            }
             // A features file has nothing to measure; loading it as a classifier says so.
             _ => Model::Classify(ImageGptForImageClassification::load(path, options).bad_input()?),
         };
         let file = path.to_owned();
-        Ok(Self { file, model, images: 0, predictions: 0, right: 0, nats: 0.0, seconds: 0.0 })
+        Ok(Self {
+            file,
+            model,
+            images: 0,
+            predictions: 0,
+            right: 0,
+            nats: 0.0,
+            seconds: 0.0,
+        })
     }
 
     /// Adds one RGB8 image to the tally and returns its logits.
-    fn predict(&mut self, rgb: &[u8], (width, height): (usize, usize), label: u8) -> Result<Logits, Failure> {
+    fn predict(
+        &mut self,
+        rgb: &[u8],
+        (width, height): (usize, usize),
+        label: u8,
+    ) -> Result<Logits, Failure> {
         let start;
         let (logits, targets) = match &self.model {
             Model::Classify(model) => {
-                let tokens = model.processor().tokens_from_rgb8(rgb, width, height).bad_input()?;
+                let tokens = model
+                    .processor()
+                    .tokens_from_rgb8(rgb, width, height)
+                    .bad_input()?;
                 start = Instant::now();
-                let values = model.session().bad_input()?.classify(&tokens).bad_input()?.logits;
-                (Logits { columns: values.len(), values }, vec![u16::from(label)])
+                let values = model
+                    .session()
+                    .bad_input()?
+                    .classify(&tokens)
+                    .bad_input()?
+                    .logits;
+                (
+                    Logits {
+                        columns: values.len(),
+                        values,
+                    },
+                    vec![u16::from(label)],
+                )
             }
             Model::Causal(model) => {
                 let name = self.file.display();
                 let processor = model.model().processor();
-                let processor = processor.with_context(|| format!("{name}: no igpt.preprocessor")).bad_input()?;
+                let processor = processor
+                    .with_context(|| format!("{name}: no igpt.preprocessor"))
+                    .bad_input()?;
                 let targets = processor.tokens_from_rgb8(rgb, width, height).bad_input()?;
                 let mut context = vec![model.start_token()];
                 context.extend(targets.iter().take(targets.len().saturating_sub(1)));
                 start = Instant::now();
                 let values = model.logits(&context).bad_input()?;
-                (Logits { columns: model.model().config().num_colors(), values }, targets)
+                (
+                    Logits {
+                        columns: model.model().config().num_colors(),
+                        values,
+                    },
+                    targets,
+                )
             }
         };
         self.seconds += start.elapsed().as_secs_f64();
@@ -192,7 +237,12 @@ impl Subject {
             let target = usize::from(*target);
             self.predictions += 1;
             self.right += usize::from(argmax(row) == target);
-            let found = || anyhow!("{}: label {target}, the data set and the model differ", self.file.display());
+            let found = || {
+                anyhow!(
+                    "{}: label {target}, the data set and the model differ",
+                    self.file.display()
+                )
+            };
             let picked = row.get(target).copied().ok_or_else(found).bad_input()?;
             self.nats += log_sum_exp(row) - f64::from(picked);
         }
@@ -265,11 +315,18 @@ fn argmax(row: &[f32]) -> usize {
 
 fn log_sum_exp(row: &[f32]) -> f64 {
     let top = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    top + row.iter().map(|value| (f64::from(*value) - top).exp()).sum::<f64>().ln()
+    top + row
+        .iter()
+        .map(|value| (f64::from(*value) - top).exp())
+        .sum::<f64>()
+        .ln()
 }
 
 fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let against = report.comparison.iter().map(|comparison| &comparison.against);
+    let against = report
+        .comparison
+        .iter()
+        .map(|comparison| &comparison.against);
     for score in std::iter::once(&report.score).chain(against) {
         writeln!(
             out,
@@ -277,13 +334,19 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
             score.file.display(),
             100.0 * score.top1,
             score.nats,
-            if score.task == "causal" { "token" } else { "image" },
+            if score.task == "causal" {
+                "token"
+            } else {
+                "image"
+            },
             score.images,
             1e3 * score.seconds_per_image,
             score.cpu
         )?;
     }
-    let Some(comparison) = &report.comparison else { return Ok(()) };
+    let Some(comparison) = &report.comparison else {
+        return Ok(());
+    };
     writeln!(
         out,
         "argmax agreement {:.2}%, logits cosine {:.6}, top-1 {:+.2} points, nats {:+.3}%",

@@ -28,6 +28,9 @@ impl Backend {
         if let Some(isa) = self.cpu.filter(|isa| !isa.is_available()) {
             return Err(igpt_runtime::IsaError::Missing(isa)).failed();
         }
-        Ok(LoadOptions { threads: self.threads, cpu: self.cpu })
+        Ok(LoadOptions {
+            threads: self.threads,
+            cpu: self.cpu,
+        })
     }
 }

@@ -74,50 +74,96 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         tokens: batch.tokens,
         seconds,
     };
-    save(&args.output, &model, &batch, &output).with_context(|| args.output.display().to_string()).failed()?;
+    save(&args.output, &model, &batch, &output)
+        .with_context(|| args.output.display().to_string())
+        .failed()?;
     let mut out = io::stdout().lock();
     let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
     } else {
-        let Report { task, cpu, batch, tokens, seconds } = report;
-        writeln!(out, "{}: {task}, {batch} x {tokens} tokens in {seconds:.4} s on {cpu}", args.output.display())
+        let Report {
+            task,
+            cpu,
+            batch,
+            tokens,
+            seconds,
+        } = report;
+        writeln!(
+            out,
+            "{}: {task}, {batch} x {tokens} tokens in {seconds:.4} s on {cpu}",
+            args.output.display()
+        )
     };
     printed.context("standard output").failed()
 }
 
 fn tokenize(model: &ImageGptModel, file: &Path, images: &[PathBuf]) -> Result<TokenBatch, Failure> {
-    let no_processor = || anyhow!("{}: the file has no igpt.preprocessor: say --tokens", file.display());
+    let no_processor = || {
+        anyhow!(
+            "{}: the file has no igpt.preprocessor: say --tokens",
+            file.display()
+        )
+    };
     let processor = model.processor().ok_or_else(no_processor).bad_input()?;
     let mut ids = Vec::new();
     let mut tokens = None;
     for path in images {
         let at = || path.display().to_string();
         let image = image_io::decode_file(path).bad_input()?;
-        let row = processor.tokens_from_image(&image).with_context(at).bad_input()?;
+        let row = processor
+            .tokens_from_image(&image)
+            .with_context(at)
+            .bad_input()?;
         let expected = *tokens.get_or_insert(row.len());
         if row.len() != expected {
             let found = row.len();
-            return Err(anyhow!("{}: {found} tokens, the first image has {expected}", at())).bad_input();
+            return Err(anyhow!(
+                "{}: {found} tokens, the first image has {expected}",
+                at()
+            ))
+            .bad_input();
         }
         ids.extend(row);
     }
-    Ok(TokenBatch { ids, tokens: tokens.unwrap_or_default() })
+    Ok(TokenBatch {
+        ids,
+        tokens: tokens.unwrap_or_default(),
+    })
 }
 
 /// Writes the arrays with their shapes.
-fn save(path: &Path, model: &ImageGptModel, batch: &TokenBatch, output: &ModelOutput) -> anyhow::Result<()> {
+fn save(
+    path: &Path,
+    model: &ImageGptModel,
+    batch: &TokenBatch,
+    output: &ModelOutput,
+) -> anyhow::Result<()> {
     let config = model.config();
     let (rows, tokens) = (batch.rows().len(), batch.tokens);
     let mut npz = NpzWriter::create(path)?;
     let ids: Vec<i64> = batch.ids.iter().map(|id| i64::from(*id)).collect();
     npz.add("tokens", &[rows, tokens], [ids.as_slice()])?;
     let shape = [output.hidden_states.len(), rows, tokens, config.n_embd];
-    npz.add("hidden_states", &shape, output.hidden_states.iter().map(Vec::as_slice))?;
+    npz.add(
+        "hidden_states",
+        &shape,
+        output.hidden_states.iter().map(Vec::as_slice),
+    )?;
     match model.task() {
         Task::Features => {}
-        Task::Classify => npz.add("logits", &[rows, config.num_labels()], [output.logits.as_slice()])?,
+        Task::Classify => npz.add(
+            "logits",
+            &[rows, config.num_labels()],
+            [output.logits.as_slice()],
+        )?,
         Task::Causal => {
-            npz.add("logits", &[rows, tokens, config.num_colors()], [output.logits.as_slice()])?;
+            npz.add(
+                "logits",
+                &[rows, tokens, config.num_colors()],
+                [output.logits.as_slice()],
+            )?;
         }
     }
     npz.finish()
