@@ -1,3 +1,10 @@
 //! From an ImageGPT checkpoint to one ONNX file, and everything around it: the library behind `igpt`.
 
+pub mod arrays;
 pub mod checkpoint;
+pub mod cli;
+pub mod failure;
+pub mod idx;
+pub mod onnx;
+pub mod quantization;
+pub mod verbs;

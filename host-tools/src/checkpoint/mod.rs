@@ -4,6 +4,7 @@
 //! conversion is that of the tensor being converted.
 
 mod error;
+pub mod expected;
 mod index;
 mod pickle;
 mod pickle_value;
@@ -223,11 +224,7 @@ impl Checkpoint {
             None => Ok(values),
             Some(index) => {
                 let value = values.get(index).copied().unwrap_or(f32::NAN);
-                let (file, tensor) = self.tensors.get(name).cloned().unwrap_or_default();
-                let path = self
-                    .files
-                    .get(file)
-                    .map_or_else(|| self.folder.clone(), |file| file.path.clone());
+                let (path, tensor) = self.place(name);
                 Err(CheckpointError::NonFinite {
                     path,
                     tensor,
@@ -236,6 +233,29 @@ impl Checkpoint {
                 })
             }
         }
+    }
+
+    /// The error for an element of `name` that float16 cannot hold.
+    pub(crate) fn beyond_f16(&self, name: &str, index: usize, values: &[f32]) -> CheckpointError {
+        let value = values.get(index).copied().unwrap_or(f32::NAN);
+        let (path, tensor) = self.place(name);
+        let message = format!("{value} at flat index {index} exceeds float16's range of 65504");
+        CheckpointError::Tensor {
+            path,
+            tensor,
+            message,
+        }
+    }
+
+    /// The file and the name in it of a tensor.
+    fn place(&self, name: &str) -> (PathBuf, String) {
+        let (file, tensor) = self.tensors.get(name).cloned().unwrap_or_default();
+        (
+            self.files
+                .get(file)
+                .map_or_else(|| self.folder.clone(), |file| file.path.clone()),
+            tensor,
+        )
     }
 }
 

@@ -1,0 +1,54 @@
+//! How a command fails: whose fault it is decides the exit code.
+
+use std::process::ExitCode;
+
+/// A command's error.
+#[derive(Debug)]
+pub enum Failure {
+    /// The input is at fault: a checkpoint, a model file, an image. Exit code 3.
+    BadInput(anyhow::Error),
+    /// Anything else: an output that cannot be written, say. Exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl Failure {
+    /// 3 for bad input, 1 otherwise; 2 is clap's for a wrong command line.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::BadInput(_) => ExitCode::from(3),
+            Failure::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Failure::BadInput(error) | Failure::Failed(error)) = self;
+        // The alternate form adds the chain of causes.
+        write!(f, "{error:#}")
+    }
+}
+
+/// Says whose fault an error is.
+pub trait Blame<T> {
+    /// The input's.
+    ///
+    /// # Errors
+    /// The receiver's, as [`Failure::BadInput`].
+    fn bad_input(self) -> Result<T, Failure>;
+    /// Not the input's.
+    ///
+    /// # Errors
+    /// The receiver's, as [`Failure::Failed`].
+    fn failed(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
+    fn bad_input(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::BadInput(error.into()))
+    }
+
+    fn failed(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Failed(error.into()))
+    }
+}

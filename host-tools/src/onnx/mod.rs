@@ -1,0 +1,20 @@
+//! The ONNX file: what is in it ([`plan`]), its graph and functions, and how it is written.
+//!
+//! The format is specified in docs/model-format.md; the runtime checks every name, type, shape and
+//! attribute of it before use.
+
+mod functions;
+mod graph;
+mod nodes;
+mod plan;
+mod wire;
+mod writer;
+
+pub use plan::{ModelDtype, Task};
+pub use writer::{Provenance, TensorReport, WriteError, write};
+
+/// ONNX's protobuf messages.
+pub(crate) use tract_onnx::pb;
+
+/// The domain of our functions.
+pub(crate) const DOMAIN: &str = "ai.igpt";

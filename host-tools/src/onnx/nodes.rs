@@ -1,0 +1,160 @@
+//! Shorthand for the protobuf messages a graph is made of.
+
+use super::pb::attribute_proto::AttributeType;
+use super::pb::tensor_proto::DataType;
+use super::pb::{
+    AttributeProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, tensor_shape_proto, type_proto,
+};
+
+/// One dimension of a value's shape.
+pub(super) enum Dim<'a> {
+    Fixed(usize),
+    Symbol(&'a str),
+}
+
+pub(super) fn node(
+    op: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: Vec<AttributeProto>,
+) -> NodeProto {
+    NodeProto {
+        op_type: op.into(),
+        input: inputs.iter().map(|name| (*name).into()).collect(),
+        output: outputs.iter().map(|name| (*name).into()).collect(),
+        attribute: attributes,
+        ..NodeProto::default()
+    }
+}
+
+/// A call of one of our functions.
+pub(super) fn call(
+    op: &str,
+    inputs: &[&str],
+    output: &str,
+    attributes: Vec<AttributeProto>,
+) -> NodeProto {
+    NodeProto {
+        domain: super::DOMAIN.into(),
+        ..node(op, inputs, &[output], attributes)
+    }
+}
+
+fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: kind.into(),
+        ..AttributeProto::default()
+    }
+}
+
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        i: value,
+        ..attribute(name, AttributeType::Int)
+    }
+}
+
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        f: value,
+        ..attribute(name, AttributeType::Float)
+    }
+}
+
+pub(super) fn string(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        s: value.as_bytes().to_vec(),
+        ..attribute(name, AttributeType::String)
+    }
+}
+
+/// An attribute that takes the value of the enclosing function's attribute `from`.
+pub(super) fn reference(name: &str, kind: AttributeType, from: &str) -> AttributeProto {
+    AttributeProto {
+        ref_attr_name: from.into(),
+        ..attribute(name, kind)
+    }
+}
+
+/// A constant f32 scalar called `output`.
+pub(super) fn constant_f32(output: &str, value: f32) -> NodeProto {
+    node(
+        "Constant",
+        &[],
+        &[output],
+        vec![float("value_float", value)],
+    )
+}
+
+/// A constant vector of integers called `output`.
+pub(super) fn constant_ints(output: &str, values: &[i64]) -> NodeProto {
+    let ints = AttributeProto {
+        ints: values.to_vec(),
+        ..attribute("value_ints", AttributeType::Ints)
+    };
+    node("Constant", &[], &[output], vec![ints])
+}
+
+/// A constant uint8 scalar called `output`.
+pub(super) fn constant_u8(output: &str, value: u8) -> NodeProto {
+    let tensor = TensorProto {
+        data_type: DataType::Uint8.into(),
+        raw_data: vec![value],
+        ..TensorProto::default()
+    };
+    let value = AttributeProto {
+        t: Some(tensor),
+        ..attribute("value", AttributeType::Tensor)
+    };
+    node("Constant", &[], &[output], vec![value])
+}
+
+pub(super) fn cast(input: &str, output: &str, to: DataType) -> NodeProto {
+    node(
+        "Cast",
+        &[input],
+        &[output],
+        vec![int("to", i64::from(i32::from(to)))],
+    )
+}
+
+pub(super) fn value_info(name: &str, data_type: DataType, dims: &[Dim<'_>]) -> ValueInfoProto {
+    let dim = |dim: &Dim<'_>| tensor_shape_proto::Dimension {
+        value: Some(match dim {
+            Dim::Fixed(size) => tensor_shape_proto::dimension::Value::DimValue(*size as i64),
+            Dim::Symbol(name) => tensor_shape_proto::dimension::Value::DimParam((*name).into()),
+        }),
+        ..tensor_shape_proto::Dimension::default()
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: data_type.into(),
+        shape: Some(TensorShapeProto {
+            dim: dims.iter().map(dim).collect(),
+        }),
+    };
+    let r#type = TypeProto {
+        value: Some(type_proto::Value::TensorType(tensor)),
+        ..TypeProto::default()
+    };
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(r#type),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// The operator sets of the file and of every function.
+pub(super) fn opsets() -> Vec<OperatorSetIdProto> {
+    vec![
+        OperatorSetIdProto {
+            domain: String::new(),
+            version: 23,
+        },
+        OperatorSetIdProto {
+            domain: super::DOMAIN.into(),
+            version: 1,
+        },
+    ]
+}

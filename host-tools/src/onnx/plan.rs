@@ -1,0 +1,199 @@
+//! Which initializers a file holds, in file order, and from which tensor each is made.
+
+use clap::ValueEnum;
+use igpt_runtime::ImageGptConfig;
+use serde::Serialize;
+
+use super::pb::tensor_proto::DataType;
+use crate::checkpoint::expected::{Head, body_tensors};
+
+/// What a file computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// One verdict per image: `ImageGPTForImageClassification`.
+    Classify,
+    /// The next token's logits: `ImageGPTForCausalImageModeling`.
+    Causal,
+    /// Every hidden state: `ImageGPTModel`.
+    Features,
+}
+
+impl Task {
+    /// As the metadata has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Classify => "classify",
+            Task::Causal => "causal",
+            Task::Features => "features",
+        }
+    }
+
+    /// The head it needs.
+    pub fn head(self) -> Head {
+        match self {
+            Task::Classify => Head::Classification,
+            Task::Causal => Head::Causal,
+            Task::Features => Head::Any,
+        }
+    }
+
+    /// The task of the class a checkpoint was saved from, if it names one of the three.
+    pub fn of_architectures(architectures: &[String]) -> Option<Self> {
+        architectures.iter().find_map(|name| match name.as_str() {
+            "ImageGPTForImageClassification" => Some(Task::Classify),
+            "ImageGPTForCausalImageModeling" => Some(Task::Causal),
+            "ImageGPTModel" => Some(Task::Features),
+            _ => None,
+        })
+    }
+}
+
+/// How the linear layers are stored and computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelDtype {
+    /// int8 weights with a scale per output channel, float16 embeddings.
+    Int8,
+    /// f32 throughout.
+    F32,
+}
+
+impl ModelDtype {
+    /// As the metadata has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ModelDtype::Int8 => "int8",
+            ModelDtype::F32 => "f32",
+        }
+    }
+}
+
+/// How an initializer's values follow from its tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The values as they are.
+    F32,
+    /// Rounded to float16.
+    F16,
+    /// Transposed from `[out, in]`.
+    TransposedF32,
+    /// The int8 values of the matrix; `transposed` if the tensor is `[out, in]`.
+    Int8 { transposed: bool },
+    /// The scales that belong to the [`Role::Int8`] before it.
+    Scales,
+    /// No tensor: zeros.
+    Zeros,
+}
+
+/// One initializer.
+#[derive(Clone, Debug)]
+pub(super) struct Initializer {
+    /// Its name in the graph.
+    pub(super) name: String,
+    pub(super) dims: Vec<usize>,
+    /// The checkpoint's tensor, without prefix.
+    pub(super) tensor: String,
+    pub(super) role: Role,
+}
+
+impl Initializer {
+    pub(super) fn data_type(&self) -> DataType {
+        match self.role {
+            Role::F32 | Role::TransposedF32 | Role::Scales | Role::Zeros => DataType::Float,
+            Role::F16 => DataType::Float16,
+            Role::Int8 { .. } => DataType::Int8,
+        }
+    }
+
+    /// Bytes of the values.
+    pub(super) fn byte_len(&self) -> usize {
+        let width = match self.data_type() {
+            DataType::Float => 4,
+            DataType::Float16 => 2,
+            _ => 1,
+        };
+        self.dims.iter().product::<usize>() * width
+    }
+}
+
+/// Every initializer of the file.
+pub(super) fn initializers(
+    config: &ImageGptConfig,
+    task: Task,
+    dtype: ModelDtype,
+) -> Vec<Initializer> {
+    let mut list = Vec::new();
+    for (tensor, dims) in body_tensors(config) {
+        let name = format!("transformer.{tensor}");
+        let embedding = tensor.starts_with("wte.") || tensor.starts_with("wpe.");
+        if dims.len() == 2 && !embedding {
+            push_linear(&mut list, name, tensor, dims, dtype, false);
+            continue;
+        }
+        let role = if embedding && dtype == ModelDtype::Int8 {
+            Role::F16
+        } else {
+            Role::F32
+        };
+        list.push(Initializer {
+            name,
+            dims,
+            tensor,
+            role,
+        });
+    }
+    match task {
+        Task::Features => {}
+        Task::Classify => list.push(Initializer {
+            name: "score.weight".into(),
+            dims: vec![config.num_labels(), config.n_embd],
+            tensor: "score.weight".into(),
+            role: Role::F32,
+        }),
+        Task::Causal => {
+            let dims = vec![config.n_embd, config.num_colors()];
+            let name = "lm_head.weight".to_owned();
+            push_linear(&mut list, name.clone(), name, dims, dtype, true);
+            list.push(Initializer {
+                name: "lm_head.bias".into(),
+                dims: vec![config.num_colors()],
+                tensor: String::new(),
+                role: Role::Zeros,
+            });
+        }
+    }
+    list
+}
+
+/// A linear layer's weight, and after an int8 weight its scales.
+fn push_linear(
+    list: &mut Vec<Initializer>,
+    name: String,
+    tensor: String,
+    dims: Vec<usize>,
+    dtype: ModelDtype,
+    transposed: bool,
+) {
+    let outputs = dims.last().copied().into_iter().collect();
+    let role = match (dtype, transposed) {
+        (ModelDtype::Int8, transposed) => Role::Int8 { transposed },
+        (ModelDtype::F32, true) => Role::TransposedF32,
+        (ModelDtype::F32, false) => Role::F32,
+    };
+    let scales = format!("{name}_scale");
+    list.push(Initializer {
+        name,
+        dims,
+        tensor: tensor.clone(),
+        role,
+    });
+    if dtype == ModelDtype::Int8 {
+        list.push(Initializer {
+            name: scales,
+            dims: outputs,
+            tensor,
+            role: Role::Scales,
+        });
+    }
+}

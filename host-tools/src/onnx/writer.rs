@@ -1,0 +1,270 @@
+//! Writes the file front to back, one tensor in memory at a time.
+
+use std::io::{self, Write};
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use igpt_runtime::ImageGptConfig;
+use prost::Message;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::pb::{GraphProto, ModelProto, StringStringEntryProto, TensorProto};
+use super::plan::{Initializer, ModelDtype, Role, Task, initializers};
+use super::wire::{WireWriter, field_len};
+use super::{functions, graph, nodes};
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::quantization::{QuantizationError, quantize_matrix, transpose};
+
+/// Field numbers of onnx.proto that are written by hand.
+mod field {
+    pub(super) const MODEL_GRAPH: u32 = 7;
+    pub(super) const MODEL_METADATA: u32 = 14;
+    pub(super) const MODEL_FUNCTIONS: u32 = 25;
+    pub(super) const GRAPH_INITIALIZER: u32 = 5;
+    pub(super) const TENSOR_RAW_DATA: u32 = 9;
+}
+
+/// Why a file could not be written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The checkpoint is at fault.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The output cannot be written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What the metadata says about the file's origin. All are JSON texts.
+#[derive(Clone, Debug, Default)]
+pub struct Provenance {
+    /// `preprocessor_config.json`, if the checkpoint has one.
+    pub preprocessor: Option<String>,
+    /// Producer and quantisation recipe.
+    pub recipe: String,
+    /// Checkpoint name and checksums.
+    pub source: String,
+}
+
+/// What became of one tensor.
+#[derive(Clone, Debug, Serialize)]
+pub struct TensorReport {
+    /// Name in the graph.
+    pub name: String,
+    /// Shape in the graph.
+    pub shape: Vec<usize>,
+    /// `int8`, `f16` or `f32`.
+    pub stored_as: &'static str,
+    /// The loss against the checkpoint.
+    #[serde(flatten)]
+    pub error: QuantizationError,
+}
+
+/// Writes the model to `out` and returns a report per tensor, and the number of bytes written.
+///
+/// `checkpoint` must have passed [`crate::checkpoint::expected::check`]. `progress` is told the bytes of
+/// each initializer as it is written, out of the total that its first call announces as `(0, total)`.
+///
+/// # Errors
+/// A tensor that cannot be read or is not finite; an output that cannot be written.
+pub fn write<W: Write>(
+    out: W,
+    checkpoint: &Checkpoint,
+    config: &ImageGptConfig,
+    (task, dtype): (Task, ModelDtype),
+    provenance: &Provenance,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(Vec<TensorReport>, u64), WriteError> {
+    let mut out = WireWriter::new(out);
+    let head = ModelProto {
+        ir_version: 10,
+        opset_import: nodes::opsets(),
+        producer_name: "igpt".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        ..ModelProto::default()
+    };
+    out.raw(&head.encode_to_vec())?;
+    let plan = initializers(config, task, dtype);
+    let graph = graph::graph(config, task, dtype);
+    let total = plan.iter().map(|i| i.byte_len() as u64).sum();
+    progress(0, total);
+    let reports = write_graph(&mut out, &graph, &plan, checkpoint, |bytes| {
+        progress(bytes, total)
+    })?;
+    for function in functions::functions(task, dtype, config.activation_function) {
+        out.message(field::MODEL_FUNCTIONS, &function)?;
+    }
+    for (key, value) in metadata(config, task, dtype, provenance) {
+        out.message(
+            field::MODEL_METADATA,
+            &StringStringEntryProto {
+                key: key.into(),
+                value,
+            },
+        )?;
+    }
+    // The reader takes the last 24 bytes: this entry, whose length is fixed by its two strings.
+    let value = format!("{:08x}", out.crc32());
+    out.message(
+        field::MODEL_METADATA,
+        &StringStringEntryProto {
+            key: "igpt.crc32".into(),
+            value,
+        },
+    )?;
+    let written = out.written();
+    Ok((reports, written))
+}
+
+fn metadata(
+    config: &ImageGptConfig,
+    task: Task,
+    dtype: ModelDtype,
+    provenance: &Provenance,
+) -> Vec<(&'static str, String)> {
+    let mut entries = vec![
+        ("igpt.format", "1".to_owned()),
+        ("igpt.task", task.name().to_owned()),
+        ("igpt.dtype", dtype.name().to_owned()),
+        ("igpt.config", config.to_json()),
+    ];
+    entries.extend(
+        provenance
+            .preprocessor
+            .clone()
+            .map(|json| ("igpt.preprocessor", json)),
+    );
+    entries.push(("igpt.recipe", provenance.recipe.clone()));
+    entries.push(("igpt.source", provenance.source.clone()));
+    entries
+}
+
+/// The graph as one length-delimited field: its length is known from the plan before any weight is read.
+fn write_graph<W: Write>(
+    out: &mut WireWriter<W>,
+    graph: &GraphProto,
+    plan: &[Initializer],
+    checkpoint: &Checkpoint,
+    mut progress: impl FnMut(u64),
+) -> Result<Vec<TensorReport>, WriteError> {
+    let rest = graph.encode_to_vec();
+    let fields = plan
+        .iter()
+        .map(|i| field_len(field::GRAPH_INITIALIZER, tensor_len(i)));
+    out.begin(field::MODEL_GRAPH, rest.len() + fields.sum::<usize>())?;
+    out.raw(&rest)?;
+    let mut reports = Vec::new();
+    let mut scales = Vec::new();
+    for initializer in plan {
+        out.begin(field::GRAPH_INITIALIZER, tensor_len(initializer))?;
+        out.raw(&tensor_head(initializer))?;
+        out.begin(field::TENSOR_RAW_DATA, initializer.byte_len())?;
+        if let Some(report) = write_values(out, initializer, checkpoint, &mut scales)? {
+            reports.push(report);
+        }
+        progress(initializer.byte_len() as u64);
+    }
+    Ok(reports)
+}
+
+/// A `TensorProto` up to its values.
+fn tensor_head(initializer: &Initializer) -> Vec<u8> {
+    let tensor = TensorProto {
+        name: initializer.name.clone(),
+        dims: initializer.dims.iter().map(|dim| *dim as i64).collect(),
+        data_type: initializer.data_type().into(),
+        ..TensorProto::default()
+    };
+    tensor.encode_to_vec()
+}
+
+fn tensor_len(initializer: &Initializer) -> usize {
+    tensor_head(initializer).len() + field_len(field::TENSOR_RAW_DATA, initializer.byte_len())
+}
+
+/// Writes one initializer's values. `scales` carries a matrix's scales to the initializer after it.
+fn write_values<W: Write>(
+    out: &mut WireWriter<W>,
+    initializer: &Initializer,
+    checkpoint: &Checkpoint,
+    scales: &mut Vec<f32>,
+) -> Result<Option<TensorReport>, WriteError> {
+    let read = || checkpoint.to_f32(&initializer.tensor);
+    let (stored_as, error) = match initializer.role {
+        Role::F32 | Role::TransposedF32 => {
+            let values = read()?;
+            let values = if initializer.role == Role::F32 {
+                values
+            } else {
+                transpose(
+                    &values,
+                    initializer.dims.first().copied().unwrap_or_default(),
+                )
+            };
+            write_f32(out, &values)?;
+            (
+                "f32",
+                QuantizationError::measure(&values, values.iter().copied()),
+            )
+        }
+        Role::F16 => {
+            let values = read()?;
+            let mut halves = vec![f16::ZERO; values.len()];
+            halves.convert_from_f32_slice(&values);
+            // An embedding beyond float16's range would become infinite: the board would refuse it.
+            if let Some(index) = halves.iter().position(|half| !half.is_finite()) {
+                return Err(checkpoint
+                    .beyond_f16(&initializer.tensor, index, &values)
+                    .into());
+            }
+            out.raw(
+                &halves
+                    .iter()
+                    .flat_map(|half| half.to_le_bytes())
+                    .collect::<Vec<u8>>(),
+            )?;
+            (
+                "f16",
+                QuantizationError::measure(&values, halves.iter().map(|half| half.to_f32())),
+            )
+        }
+        Role::Int8 { transposed } => {
+            let values = read()?;
+            let outputs = initializer.dims.last().copied().unwrap_or_default();
+            let inputs = initializer.dims.first().copied().unwrap_or_default();
+            let values = if transposed {
+                transpose(&values, inputs)
+            } else {
+                values
+            };
+            let quantized = quantize_matrix(&values, outputs);
+            out.raw(bytemuck::cast_slice(&quantized.values))?;
+            *scales = quantized.scales;
+            ("int8", quantized.error)
+        }
+        Role::Scales => {
+            write_f32(out, scales)?;
+            return Ok(None);
+        }
+        Role::Zeros => {
+            write_f32(out, &vec![0.0; initializer.dims.iter().product()])?;
+            return Ok(None);
+        }
+    };
+    let (name, shape) = (initializer.name.clone(), initializer.dims.clone());
+    Ok(Some(TensorReport {
+        name,
+        shape,
+        stored_as,
+        error,
+    }))
+}
+
+/// Little-endian, whatever the machine's order.
+fn write_f32<W: Write>(out: &mut WireWriter<W>, values: &[f32]) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(values.len() * 4);
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    out.raw(&bytes)
+}

@@ -1,0 +1,36 @@
+//! What `igpt` can do, one file per verb.
+
+pub mod eval;
+pub mod quantize;
+pub mod run;
+
+use igpt_runtime::{Isa, LoadOptions};
+
+use crate::failure::{Blame, Failure};
+
+/// How to run a model.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Backend {
+    /// Threads; 0 for one a core. The result does not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
+    #[arg(long)]
+    pub cpu: Option<Isa>,
+}
+
+impl Backend {
+    /// As the runtime wants it.
+    ///
+    /// # Errors
+    /// An instruction set that this machine lacks: not the input's fault.
+    pub fn options(&self) -> Result<LoadOptions, Failure> {
+        if let Some(isa) = self.cpu.filter(|isa| !isa.is_available()) {
+            return Err(igpt_runtime::IsaError::Missing(isa)).failed();
+        }
+        Ok(LoadOptions {
+            threads: self.threads,
+            cpu: self.cpu,
+        })
+    }
+}

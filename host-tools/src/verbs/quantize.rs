@@ -1,0 +1,289 @@
+//! `igpt quantize`: a checkpoint folder becomes one ONNX file.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{Checkpoint, CheckpointError, expected};
+use crate::failure::{Blame, Failure};
+use crate::onnx::{self, ModelDtype, Provenance, Task, TensorReport, WriteError};
+
+/// Convert a checkpoint in Hugging Face's layout into one ONNX file.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Folder with config.json, the weights and, for images, preprocessor_config.json.
+    pub checkpoint: PathBuf,
+    /// The ONNX file to write.
+    #[arg(short, long, value_name = "FILE.onnx")]
+    pub output: PathBuf,
+    /// What the file computes [default: that of the class the checkpoint was saved from].
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
+    /// How the linear layers are stored and computed.
+    #[arg(long, value_enum, default_value = "int8")]
+    pub dtype: ModelDtype,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a conversion did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What the file computes.
+    pub task: Task,
+    /// How its linear layers are stored.
+    pub dtype: ModelDtype,
+    /// Size of the file in bytes.
+    pub file_bytes: u64,
+    /// Parameters of the model, head included.
+    pub parameters: u64,
+    /// The loss of every tensor against the checkpoint.
+    pub tensors: Vec<TensorReport>,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A checkpoint that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = quantize(args)?;
+    let mut out = io::stdout().lock();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        print_table(&mut out, &args.output, &report)
+    };
+    printed.context("standard output").failed()
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As [`run`].
+pub fn quantize(args: &Args) -> Result<Report, Failure> {
+    let folder = &args.checkpoint;
+    let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
+    let task = args
+        .task
+        .or_else(|| Task::of_architectures(&config.architectures))
+        .ok_or_else(|| {
+            Failure::BadInput(anyhow!(
+                "{}: architectures is {:?}, which names no ImageGPT class: say --task",
+                folder.join("config.json").display(),
+                config.architectures
+            ))
+        })?;
+    let preprocessor = read_preprocessor(folder, &config)?;
+    let checkpoint = Checkpoint::open(folder).bad_input()?;
+    expected::check(&checkpoint, &config, task.head()).bad_input()?;
+
+    let bar = ProgressBar::new(checkpoint.file_bytes());
+    // indicatif draws on standard error, and only if that is a terminal.
+    let style =
+        ProgressStyle::with_template("{msg:12} {wide_bar} {bytes}/{total_bytes} {eta}").failed()?;
+    bar.set_style(style);
+    bar.set_message("checksums");
+    let source = source(&checkpoint, &bar).bad_input()?;
+    bar.reset();
+    bar.set_message("quantising");
+    let provenance = Provenance {
+        preprocessor,
+        recipe: recipe(args.dtype),
+        source,
+    };
+    let report = write_file(args, task, &config, &checkpoint, &provenance, &bar)?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// The image processor's options, normalised, after checking them against the model.
+fn read_preprocessor(folder: &Path, config: &ImageGptConfig) -> Result<Option<String>, Failure> {
+    let path = folder.join("preprocessor_config.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let processor = ImageGptImageProcessor::from_file(&path).bad_input()?;
+    let bad = |message| {
+        Err(CheckpointError::Config {
+            path: path.clone(),
+            message,
+        })
+        .bad_input()
+    };
+    let (colors, found) = (config.num_colors(), processor.clusters().len());
+    if found != colors {
+        return bad(format!(
+            "{found} clusters, expected {colors} (vocab_size - 1)"
+        ));
+    }
+    let (height, width) = processor.size();
+    if height * width > config.n_positions {
+        let most = config.n_positions;
+        return bad(format!(
+            "size {height} x {width} is more than n_positions = {most} tokens"
+        ));
+    }
+    Ok(Some(processor.to_json()))
+}
+
+/// `igpt.recipe`: enough to know how the numbers came about.
+fn recipe(dtype: ModelDtype) -> String {
+    let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
+    match dtype {
+        ModelDtype::F32 => json!({ "producer": producer }),
+        ModelDtype::Int8 => json!({
+            "producer": producer,
+            "weights": "int8, symmetric per output channel, largest magnitude to 127",
+            "activations": "int8, symmetric per row, dynamic",
+            "embeddings": "float16",
+        }),
+    }
+    .to_string()
+}
+
+/// `igpt.source`: the checkpoint's name and its files' checksums.
+fn source(checkpoint: &Checkpoint, bar: &ProgressBar) -> anyhow::Result<String> {
+    let mut files = serde_json::Map::new();
+    for path in checkpoint.files() {
+        // Read rather than mapped: a file larger than memory must not become resident for its checksum.
+        let mut file = File::open(path).with_context(|| path.display().to_string())?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let count = file
+                .read(&mut buffer)
+                .with_context(|| path.display().to_string())?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            hasher.update(bytes);
+            bar.inc(count as u64);
+        }
+        let digest: String = hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        files.insert(name, digest.into());
+    }
+    let folder = checkpoint
+        .folder()
+        .canonicalize()
+        .unwrap_or_else(|_| checkpoint.folder().to_owned());
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(json!({ "checkpoint": name, "sha256": files }).to_string())
+}
+
+/// Writes beside the output and renames: a failed conversion leaves no half file, and no reader of an
+/// older file is disturbed.
+fn write_file(
+    args: &Args,
+    task: Task,
+    config: &ImageGptConfig,
+    checkpoint: &Checkpoint,
+    provenance: &Provenance,
+    bar: &ProgressBar,
+) -> Result<Report, Failure> {
+    let mut name = args.output.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = args.output.with_file_name(name);
+    let file = File::create(&part)
+        .with_context(|| part.display().to_string())
+        .failed()?;
+    let progress = |bytes, total| {
+        bar.set_length(total);
+        bar.inc(bytes);
+    };
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let written = onnx::write(
+        &mut out,
+        checkpoint,
+        config,
+        (task, args.dtype),
+        provenance,
+        progress,
+    )
+    .and_then(|done| out.flush().map_err(WriteError::from).map(|()| done))
+    .map_err(|error| match error {
+        WriteError::Checkpoint(error) => Failure::BadInput(error.into()),
+        error => Failure::Failed(anyhow!(error).context(part.display().to_string())),
+    });
+    drop(out);
+    let finished = written.and_then(|done| {
+        fs::rename(&part, &args.output)
+            .with_context(|| args.output.display().to_string())
+            .failed()?;
+        Ok(done)
+    });
+    let (tensors, file_bytes) = finished.inspect_err(|_| {
+        // The failure is what the user needs to hear of, not that its leftover could not be removed.
+        let _ = fs::remove_file(&part);
+    })?;
+    let parameters = tensors
+        .iter()
+        .map(|t| t.shape.iter().product::<usize>() as u64)
+        .sum();
+    Ok(Report {
+        task,
+        dtype: args.dtype,
+        file_bytes,
+        parameters,
+        tensors,
+    })
+}
+
+fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result<()> {
+    let bold = io::stdout().is_terminal();
+    let (on, off) = if bold {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    writeln!(
+        out,
+        "{on}{:<40} {:>14} {:>6} {:>9} {:>10} {:>10}{off}",
+        "tensor", "shape", "as", "SNR dB", "max", "max error"
+    )?;
+    for tensor in &report.tensors {
+        let shape = tensor
+            .shape
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join("x");
+        let snr = tensor
+            .error
+            .snr_db
+            .map_or_else(|| "exact".to_owned(), |snr| format!("{snr:.1}"));
+        writeln!(
+            out,
+            "{:<40} {shape:>14} {:>6} {snr:>9} {:>10.3e} {:>10.3e}",
+            tensor.name, tensor.stored_as, tensor.error.max_abs, tensor.error.max_error
+        )?;
+    }
+    writeln!(
+        out,
+        "{}: {} for {}, {} parameters in {} bytes ({:.3} bytes each)",
+        path.display(),
+        report.dtype.name(),
+        report.task.name(),
+        report.parameters,
+        report.file_bytes,
+        report.file_bytes as f64 / report.parameters.max(1) as f64
+    )
+}

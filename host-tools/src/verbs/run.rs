@@ -1,0 +1,170 @@
+//! `igpt run`: what the runtime computes from images or tokens, as arrays that anyone can check.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use igpt_runtime::onnx::Task;
+use igpt_runtime::{ImageGptModel, ModelOutput, image_io};
+use serde::Serialize;
+
+use super::Backend;
+use crate::arrays::{NpzWriter, TokenBatch};
+use crate::failure::{Blame, Failure};
+
+/// Run a model file and write tokens, every hidden state and the logits.
+///
+/// The .npz holds `tokens` int64 [batch, tokens], `hidden_states` f32 [layers + 1, batch, tokens, width] as
+/// Hugging Face numbers them (the last after ln_f), and `logits` f32 if the file has a head. Tokens are taken
+/// as they are: for a causal model nothing is put before or shifted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The ONNX file that `igpt quantize` wrote.
+    pub file: PathBuf,
+    /// Images in any format, size and colour type; each is one sequence of the batch.
+    #[arg(required_unless_present = "tokens", conflicts_with = "tokens")]
+    pub images: Vec<PathBuf>,
+    /// Integers [tokens] or [batch, tokens] instead of images.
+    #[arg(long, value_name = "T.npy")]
+    pub tokens: Option<PathBuf>,
+    /// The .npz to write.
+    #[arg(short, long, value_name = "OUT.npz")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub backend: Backend,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What the file computes.
+    pub task: &'static str,
+    /// The instruction set that was used.
+    pub cpu: &'static str,
+    /// Sequences.
+    pub batch: usize,
+    /// Tokens of each.
+    pub tokens: usize,
+    /// Time of the forward pass, all sequences together.
+    pub seconds: f64,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A model, image or token that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let model = ImageGptModel::load(&args.file, &args.backend.options()?).bad_input()?;
+    let batch = match &args.tokens {
+        Some(path) => TokenBatch::read(path).bad_input()?,
+        None => tokenize(&model, &args.file, &args.images)?,
+    };
+    let rows: Vec<&[u16]> = batch.rows().collect();
+    let start = Instant::now();
+    let output = model.forward(&rows).bad_input()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let report = Report {
+        task: model.task().name(),
+        cpu: model.isa().name(),
+        batch: rows.len(),
+        tokens: batch.tokens,
+        seconds,
+    };
+    save(&args.output, &model, &batch, &output)
+        .with_context(|| args.output.display().to_string())
+        .failed()?;
+    let mut out = io::stdout().lock();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        let Report {
+            task,
+            cpu,
+            batch,
+            tokens,
+            seconds,
+        } = report;
+        writeln!(
+            out,
+            "{}: {task}, {batch} x {tokens} tokens in {seconds:.4} s on {cpu}",
+            args.output.display()
+        )
+    };
+    printed.context("standard output").failed()
+}
+
+fn tokenize(model: &ImageGptModel, file: &Path, images: &[PathBuf]) -> Result<TokenBatch, Failure> {
+    let no_processor = || {
+        anyhow!(
+            "{}: the file has no igpt.preprocessor: say --tokens",
+            file.display()
+        )
+    };
+    let processor = model.processor().ok_or_else(no_processor).bad_input()?;
+    let mut ids = Vec::new();
+    let mut tokens = None;
+    for path in images {
+        let at = || path.display().to_string();
+        let image = image_io::decode_file(path).bad_input()?;
+        let row = processor
+            .tokens_from_image(&image)
+            .with_context(at)
+            .bad_input()?;
+        let expected = *tokens.get_or_insert(row.len());
+        if row.len() != expected {
+            let found = row.len();
+            return Err(anyhow!(
+                "{}: {found} tokens, the first image has {expected}",
+                at()
+            ))
+            .bad_input();
+        }
+        ids.extend(row);
+    }
+    Ok(TokenBatch {
+        ids,
+        tokens: tokens.unwrap_or_default(),
+    })
+}
+
+/// Writes the arrays with their shapes.
+fn save(
+    path: &Path,
+    model: &ImageGptModel,
+    batch: &TokenBatch,
+    output: &ModelOutput,
+) -> anyhow::Result<()> {
+    let config = model.config();
+    let (rows, tokens) = (batch.rows().len(), batch.tokens);
+    let mut npz = NpzWriter::create(path)?;
+    let ids: Vec<i64> = batch.ids.iter().map(|id| i64::from(*id)).collect();
+    npz.add("tokens", &[rows, tokens], [ids.as_slice()])?;
+    let shape = [output.hidden_states.len(), rows, tokens, config.n_embd];
+    npz.add(
+        "hidden_states",
+        &shape,
+        output.hidden_states.iter().map(Vec::as_slice),
+    )?;
+    match model.task() {
+        Task::Features => {}
+        Task::Classify => npz.add(
+            "logits",
+            &[rows, config.num_labels()],
+            [output.logits.as_slice()],
+        )?,
+        Task::Causal => {
+            npz.add(
+                "logits",
+                &[rows, tokens, config.num_colors()],
+                [output.logits.as_slice()],
+            )?;
+        }
+    }
+    npz.finish()
+}
