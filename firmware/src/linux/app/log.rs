@@ -44,6 +44,7 @@ pub(super) enum Event<'a> {
     ModelLoaded {
         name: &'a str,
         classes: usize,
+        kernels: &'a str,
         milliseconds: f32,
     },
     /// The configured model is condemned; this one is used instead.
@@ -176,11 +177,12 @@ impl fmt::Display for Event<'_> {
             Self::ModelLoaded {
                 name,
                 classes,
+                kernels,
                 milliseconds,
             } => {
                 write!(
                     f,
-                    "model {name}: {classes} classes, loaded in {milliseconds:.0} ms"
+                    "model {name}: {classes} classes, {kernels} kernels, loaded in {milliseconds:.0} ms"
                 )
             }
             Self::FellBack { reason, instead } => write!(f, "{reason}; using {instead} instead"),
@@ -221,12 +223,14 @@ fn defmt_point(event: &Event<'_>) {
         Event::ModelLoaded {
             name,
             classes,
+            kernels,
             milliseconds,
         } => {
             defmt::info!(
-                "model {=str}: {=usize} classes, loaded in {=f32} ms",
+                "model {=str}: {=usize} classes, {=str} kernels, loaded in {=f32} ms",
                 name,
                 classes,
+                kernels,
                 milliseconds
             );
         }

@@ -1,23 +1,91 @@
-//! The model behind [`Classify`]: ImageGPT through the runtime.
+//! The model behind [`Classify`]: ImageGPT through the runtime, and which file it comes from.
 
 use std::path::Path;
+use std::time::Instant;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use igpt_runtime::{Error, ImageGptForImageClassification, Isa, LoadOptions, Session};
 
-use super::classify::Classify;
-use super::embedded::MODEL;
+use super::classify::{Classified, Classify};
+use super::embedded::{MODEL, MODEL_NAME};
 use super::exit::Failure;
-use super::log::Log;
+use super::log::{Event, Log};
 use super::settings::Settings;
+use crate::linux::source::FrameBuffer;
 
-/// PLACEHOLDER until the runtime lands.
+/// A model and its session, which reuses what did not change since the last frame.
+struct Model {
+    name: String,
+    model: &'static ImageGptForImageClassification,
+    session: Session<'static>,
+}
+
+/// Loads the file, or the bundled model.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or is not for classification; or when the instruction set
+/// asked for is not there.
 pub(super) fn load(
-    _path: Option<&Path>,
-    _settings: &Settings,
-    _log: &Log,
+    path: Option<&Path>,
+    settings: &Settings,
+    log: &Log,
 ) -> Result<Box<dyn Classify>, Failure> {
-    Err(Failure::Model(anyhow!(
-        "no runtime yet, {} bytes embedded",
-        MODEL.len()
-    )))
+    let begun = Instant::now();
+    let cpu = settings
+        .cpu
+        .as_deref()
+        .map(str::parse::<Isa>)
+        .transpose()
+        .context("--cpu")
+        .map_err(Failure::Usage)?;
+    let threads = settings.threads.unwrap_or(0);
+    let options = LoadOptions { threads, cpu };
+    let (name, model) = match path {
+        Some(path) => {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            (stem.unwrap_or_default(), ImageGptForImageClassification::load(path, &options))
+        }
+        None if MODEL.is_empty() => {
+            let missing = anyhow!("this build carries no model; give one with --model FILE.onnx");
+            return Err(Failure::Model(missing));
+        }
+        None => (MODEL_NAME.to_owned(), ImageGptForImageClassification::from_bytes(MODEL, &options)),
+    };
+    let model = model.map_err(|error| match error {
+        Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--cpu")),
+        error => Failure::Model(error.into()),
+    })?;
+    // One model for the life of the process: its session may borrow it for ever.
+    let model: &'static _ = Box::leak(Box::new(model));
+    let session = model.session().map_err(|error| Failure::Model(error.into()))?;
+    log.write(&Event::ModelLoaded {
+        name: &name,
+        classes: model.config().num_labels(),
+        kernels: model.isa().name(),
+        milliseconds: begun.elapsed().as_secs_f32() * 1000.0,
+    });
+    Ok(Box::new(Model { name, model, session }))
+}
+
+impl Classify for Model {
+    fn labels(&self) -> &[String] {
+        self.model.config().labels()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        let tokens = self.model.processor().tokens_from_rgb8(&frame.rgb, width, height)?;
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+        let classification = self.session.classify(&tokens)?;
+        Ok(Classified {
+            tokens_crc32: crc32fast::hash(&bytes),
+            probabilities: classification.probabilities(),
+            reused_tokens: classification.reused_tokens,
+            logits: classification.logits,
+        })
+    }
 }
