@@ -59,7 +59,10 @@ fn embed(here: &Path) -> Result<(), Box<dyn Error>> {
         println!("cargo::warning={MODEL} is missing: igpt-cam will only run with --model FILE");
         writeln!(code, "pub(super) static MODEL: &[u8] = &[];")?;
     }
-    let name = model.file_stem().and_then(|name| name.to_str()).unwrap_or("bundled");
+    let name = model
+        .file_stem()
+        .and_then(|name| name.to_str())
+        .unwrap_or("bundled");
     writeln!(code, "pub(super) static MODEL_NAME: &str = {name:?};")?;
 
     let folder = root.join(SAMPLE);

@@ -33,6 +33,7 @@ pub struct Args {
     /// Stop after so many images.
     #[arg(long)]
     pub limit: Option<usize>,
+    /// How to run it.
     #[command(flatten)]
     pub backend: Backend,
     /// Print the report as JSON.

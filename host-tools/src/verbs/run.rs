@@ -31,6 +31,7 @@ pub struct Args {
     /// The .npz to write.
     #[arg(short, long, value_name = "OUT.npz")]
     pub output: PathBuf,
+    /// How to run it.
     #[command(flatten)]
     pub backend: Backend,
     /// Print the report as JSON.

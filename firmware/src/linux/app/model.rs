@@ -42,14 +42,22 @@ pub(super) fn load(
     let options = LoadOptions { threads, cpu };
     let (name, model) = match path {
         Some(path) => {
-            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            (stem.unwrap_or_default(), ImageGptForImageClassification::load(path, &options))
+            let stem = path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned());
+            (
+                stem.unwrap_or_default(),
+                ImageGptForImageClassification::load(path, &options),
+            )
         }
         None if MODEL.is_empty() => {
             let missing = anyhow!("this build carries no model; give one with --model FILE.onnx");
             return Err(Failure::Model(missing));
         }
-        None => (MODEL_NAME.to_owned(), ImageGptForImageClassification::from_bytes(MODEL, &options)),
+        None => (
+            MODEL_NAME.to_owned(),
+            ImageGptForImageClassification::from_bytes(MODEL, &options),
+        ),
     };
     let model = model.map_err(|error| match error {
         Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--cpu")),
@@ -57,14 +65,20 @@ pub(super) fn load(
     })?;
     // One model for the life of the process: its session may borrow it for ever.
     let model: &'static _ = Box::leak(Box::new(model));
-    let session = model.session().map_err(|error| Failure::Model(error.into()))?;
+    let session = model
+        .session()
+        .map_err(|error| Failure::Model(error.into()))?;
     log.write(&Event::ModelLoaded {
         name: &name,
         classes: model.config().num_labels(),
         kernels: model.isa().name(),
         milliseconds: begun.elapsed().as_secs_f32() * 1000.0,
     });
-    Ok(Box::new(Model { name, model, session }))
+    Ok(Box::new(Model {
+        name,
+        model,
+        session,
+    }))
 }
 
 impl Classify for Model {
@@ -78,8 +92,14 @@ impl Classify for Model {
 
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
         let (width, height) = (frame.width as usize, frame.height as usize);
-        let tokens = self.model.processor().tokens_from_rgb8(&frame.rgb, width, height)?;
-        let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+        let tokens = self
+            .model
+            .processor()
+            .tokens_from_rgb8(&frame.rgb, width, height)?;
+        let bytes: Vec<u8> = tokens
+            .iter()
+            .flat_map(|token| token.to_le_bytes())
+            .collect();
         let classification = self.session.classify(&tokens)?;
         Ok(Classified {
             tokens_crc32: crc32fast::hash(&bytes),
