@@ -1,18 +1,23 @@
 """Makes tests/golden/default/: what transformers computes from the shipped model, models/fashion-mnist.
 
-Pinned: Python 3.11, torch 2.15.0, transformers 5.23.0, numpy 2.4.6. Run from the repository's root whenever
-models/fashion-mnist changes (a test compares checksums):
+Pinned: Python 3.11, torch 2.15.0, transformers 5.23.0, numpy 2.4.6, onnx 1.23.2, onnxruntime 1.32.0. Run from
+the repository's root whenever models/fashion-mnist changes (a test compares checksums):
 
-    python tests/golden/default_model.py
+    cargo build --release -p igpt-tools && python tests/golden/default_model.py target/release/igpt
 
 The inputs are images of models/fashion-mnist/sample. Hidden states are kept at every 14th token only.
 """
 
 import json
+import subprocess
+import sys
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from PIL import Image
 from transformers import ImageGPTForCausalImageModeling, ImageGPTForImageClassification
@@ -43,8 +48,10 @@ def main():
             out = model(torch.tensor(ids), output_hidden_states=True, use_cache=False)
         hidden = torch.stack(out.hidden_states).numpy()[:, :, ::STEP]
         logits = out.logits.numpy()
+        quantized = onnxruntime_logits(sys.argv[1], folder, ids)
         arrays = {"input_ids": ids, "hidden_states": hidden,
-                  "logits": logits if kind == "clf" else logits[:, ::STEP]}
+                  "logits": logits if kind == "clf" else logits[:, ::STEP],
+                  "onnxruntime_logits": quantized if kind == "clf" else quantized[:, ::STEP]}
         if kind == "lm":
             arrays["greedy"], margin = greedy(model, ids)
             print(f"smallest lead of a greedy choice: {margin:.2e}")
@@ -52,6 +59,16 @@ def main():
         sums[kind] = zlib.crc32((folder / "model.safetensors").read_bytes())
     (OUT / "sources.json").write_text(json.dumps(
         {"step": STEP, "images": [name.name for name in names], "crc32": sums}, indent=1))
+
+
+def onnxruntime_logits(binary, folder, ids):
+    """What onnxruntime computes from the int8 file that igpt writes."""
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "model.onnx"
+        subprocess.run([binary, "quantize", folder, "-o", path], check=True, stdout=subprocess.DEVNULL)
+        onnx.checker.check_model(path, full_check=True)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return session.run(["logits"], {"input_ids": ids})[0]
 
 
 def greedy(model, ids):

@@ -146,8 +146,8 @@ struct Subject {
 }
 
 enum Model {
-    Classify(ImageGptForImageClassification),
-    Causal(ImageGptForCausalImageModeling),
+    Classify(Box<ImageGptForImageClassification>),
+    Causal(Box<ImageGptForCausalImageModeling>),
 }
 
 /// The logits of an image's predictions, one row each.
@@ -166,10 +166,14 @@ impl Subject {
     fn load(path: &Path, options: &LoadOptions) -> Result<Self, Failure> {
         let model = match ImageGptModel::load(path, options).bad_input()?.task() {
             Task::Causal => {
-                Model::Causal(ImageGptForCausalImageModeling::load(path, options).bad_input()?)
+                let model = ImageGptForCausalImageModeling::load(path, options).bad_input()?;
+                Model::Causal(Box::new(model))
             }
             // A features file has nothing to measure; loading it as a classifier says so.
-            _ => Model::Classify(ImageGptForImageClassification::load(path, options).bad_input()?),
+            Task::Classify | Task::Features => {
+                let model = ImageGptForImageClassification::load(path, options).bad_input()?;
+                Model::Classify(Box::new(model))
+            }
         };
         let file = path.to_owned();
         Ok(Self {
