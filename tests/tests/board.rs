@@ -68,10 +68,10 @@ fn native() -> PathBuf {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables =
+    let mut executables =
         messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     executables
-        .last()
+        .next_back()
         .expect("cargo names the program it built")
 }
 
