@@ -24,8 +24,14 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (Failure::BadInput(error) | Failure::Failed(error)) = self;
-        // The alternate form adds the chain of causes.
-        write!(f, "{error:#}")
+        // Many errors already say what their cause says: each is told once.
+        let mut text = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        f.write_str(&text)
     }
 }
 
@@ -50,5 +56,26 @@ impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
 
     fn failed(self) -> Result<T, Failure> {
         self.map_err(|error| Failure::Failed(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let error = std::fs::read("/no/such/file").map_err(|source| {
+            crate::checkpoint::CheckpointError::Io {
+                path: "/no/such/file".into(),
+                source,
+            }
+        });
+        let failure = error.context("reading").bad_input().unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "reading: /no/such/file: No such file or directory (os error 2)"
+        );
     }
 }

@@ -14,7 +14,7 @@ pub use plan::{ModelDtype, Task};
 pub use writer::{Provenance, TensorReport, WriteError, write};
 
 /// ONNX's protobuf messages.
-pub(crate) use tract_onnx::pb;
+pub(crate) use igpt_runtime::onnx::pb;
 
 /// The domain of our functions.
 pub(crate) const DOMAIN: &str = "ai.igpt";
