@@ -6,13 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use image::{ImageDecoder, ImageReader};
+use igpt_runtime::image_io::{ImageIoError, decode_file};
+use image::ImageReader;
 
 use super::skip::Skips;
 use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
 
-/// The extensions taken for pictures, in lower case.
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+/// The extensions taken for pictures, in lower case: those of the formats that the runtime decodes.
+const EXTENSIONS: [&str; 12] = [
+    "png", "jpg", "jpeg", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "tif", "tiff", "webp",
+];
 
 /// Whether a file's name says that it is a picture this app reads.
 pub(super) fn is_picture(path: &Path) -> bool {
@@ -116,28 +119,34 @@ impl FrameSource for DirectorySource {
     }
 }
 
-/// Decodes one file, upright, whatever its extension claims it to be.
+/// Decodes one file as every image is decoded: by its content, upright.
 fn load(path: &Path, max_pixels: u32, frame: &mut FrameBuffer) -> Result<(), String> {
-    let words = |e: image::ImageError| e.to_string();
-    let mut decoder = ImageReader::open(path)
+    // The header first: nothing as large as it says may be allocated before its size is known.
+    let (width, height) = ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
-        .map_err(|e| format!("cannot read: {e}"))?
-        .into_decoder()
-        .map_err(words)?;
-    // Before anything of that size is allocated.
-    let (width, height) = decoder.dimensions();
+        .map_err(|error| format!("cannot be read: {error}"))?
+        .into_dimensions()
+        .map_err(|error| format!("is not a readable image: {error}"))?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > u64::from(max_pixels) {
         return Err(format!(
             "{width}x{height}; expected 1x1 up to {max_pixels} pixels"
         ));
     }
-    let orientation = decoder.orientation().map_err(words)?;
-    let mut picture = image::DynamicImage::from_decoder(decoder).map_err(words)?;
-    picture.apply_orientation(orientation);
-    let rgb = picture.into_rgb8();
-    (frame.width, frame.height) = rgb.dimensions();
-    frame.rgb = rgb.into_raw();
+    let picture = decode_file(path).map_err(|error| match error {
+        // The report names the file already.
+        ImageIoError::File { source, .. } => source.to_string(),
+        error => error.to_string(),
+    })?;
+    let sides = (
+        u32::try_from(picture.width()),
+        u32::try_from(picture.height()),
+    );
+    let (Ok(width), Ok(height)) = sides else {
+        return Err(format!("{}x{} pixels", picture.width(), picture.height()));
+    };
+    (frame.width, frame.height) = (width, height);
+    frame.rgb = picture.into_rgb();
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub enum SourceError {
         source: io::Error,
     },
     /// A directory holds no picture.
-    #[error("{}: no picture in this directory (expected .png, .jpg or .jpeg files)", path.display())]
+    #[error("{}: no picture in this directory (expected .png, .jpg, .bmp, .gif, .pnm, .tif or .webp files)", path.display())]
     EmptyDirectory {
         /// Which.
         path: PathBuf,

@@ -20,7 +20,7 @@ const BUFFER: usize = 1 << 16;
 /// | spec | source |
 /// |---|---|
 /// | a directory | its pictures, in the natural order of their names |
-/// | a `.png`, `.jpg` or `.jpeg` file | that picture |
+/// | a `.png`, `.jpg` or other picture file | that picture |
 /// | another file, or a named pipe | Y4M or Motion JPEG, told apart by the first byte |
 /// | `-` | the same from standard input |
 /// | a character device, such as `/dev/video0` | a V4L2 camera |

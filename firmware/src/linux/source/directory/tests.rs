@@ -80,6 +80,9 @@ fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
     fs::write(dir.path().join("frame1.png"), &whole[..whole.len() / 2]).unwrap();
     fs::write(dir.path().join("frame2.jpg"), b"no picture at all").unwrap();
     fs::write(dir.path().join("frame3.png"), b"").unwrap();
+    // A decoder that tolerates this would show half a picture.
+    let jpeg = super::super::jpeg::tests::sample(20, 20, 3);
+    fs::write(dir.path().join("frame3b.jpg"), &jpeg[..jpeg.len() - 40]).unwrap();
     save(&dir.path().join("frame4.png"), 200, 200, [0; 3]);
     std::os::unix::fs::symlink("nowhere", dir.path().join("frame5.png")).unwrap();
     // No part of the stream.
@@ -120,16 +123,17 @@ fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
             "frame1.png",
             "frame2.jpg",
             "frame3.png",
+            "frame3b.jpg",
             "frame4.png",
             "frame5.png"
         ]
     );
     assert!(
-        reports[3].reason.contains("200x200"),
+        reports[4].reason.contains("200x200"),
         "{}",
-        reports[3].reason
+        reports[4].reason
     );
-    assert_eq!(source.skipped(), 5);
+    assert_eq!(source.skipped(), 6);
 }
 
 #[test]
