@@ -49,16 +49,13 @@ fn embed(here: &Path) -> Result<(), Box<dyn Error>> {
     let mut code = String::new();
     let model = root.join(MODEL);
     println!("cargo::rerun-if-changed={}", model.display());
-    if model.is_file() {
-        writeln!(
-            code,
-            "pub(super) static MODEL: &[u8] = include_bytes!({:?});",
-            model
-        )?;
-    } else {
-        println!("cargo::warning={MODEL} is missing: igpt-cam will only run with --model FILE");
-        writeln!(code, "pub(super) static MODEL: &[u8] = &[];")?;
+    if !model.is_file() {
+        return Err(format!("{}: the model to embed is missing", model.display()).into());
     }
+    writeln!(
+        code,
+        "pub(super) static MODEL: &[u8] = include_bytes!({model:?});"
+    )?;
     let name = model
         .file_stem()
         .and_then(|name| name.to_str())

@@ -297,7 +297,11 @@ impl<'a> Figures<'a> {
         };
         // 24 bytes hold every u64 and every time below 10^15; a longer one is cut.
         let _ = write!(figures.time, "{:.1} ms", panel.milliseconds);
-        let _ = write!(figures.rate, "{:.1} fps", panel.frames_per_second);
+        let _ = match panel.frames_per_second {
+            // Not measured yet.
+            0.0 => write!(figures.rate, "- fps"),
+            rate => write!(figures.rate, "{rate:.1} fps"),
+        };
         let _ = write!(figures.dropped, "{}", panel.dropped);
         figures
     }

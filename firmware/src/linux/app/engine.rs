@@ -210,17 +210,15 @@ impl Engine {
             Ok(Action::Continue) => {}
             // A mistake of ours. It changed nothing, so a camera in the field goes on.
             Err(error) => {
+                if cfg!(test) {
+                    panic!("{error}");
+                }
                 self.log.write(&LogEvent::Unexpected { error: &error });
-                #[cfg(test)]
-                panic!("{error}");
             }
         }
         let after = self.pipeline.state();
         if std::mem::discriminant(&before) != std::mem::discriminant(&after) {
             self.systemd.status(&after.to_string());
-            if !matches!(after, State::Draining { .. } | State::Running) {
-                self.log.write(&LogEvent::State(after));
-            }
         }
     }
 

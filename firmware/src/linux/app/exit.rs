@@ -6,19 +6,19 @@ use std::process::ExitCode;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The command line or the configuration asks for something that cannot be.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Usage(anyhow::Error),
     /// The source could not be opened, or was lost for good.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Source(anyhow::Error),
     /// The model is missing, damaged or unsuitable.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Model(anyhow::Error),
     /// A sink or the record could not be opened.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Output(anyhow::Error),
     /// Something failed while running.
-    #[error("{0:#}")]
+    #[error("{}", chain(.0))]
     Runtime(anyhow::Error),
 }
 
@@ -45,8 +45,38 @@ impl Failure {
     }
 }
 
+/// The error and what caused it, in one line. A cause that the message before already spells out
+/// is not said twice.
+pub(super) fn chain(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if line.is_empty() {
+            line = cause;
+        } else if !line.ends_with(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
 impl From<&Failure> for ExitCode {
     fn from(failure: &Failure) -> Self {
         Self::from(failure.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chain;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_named_once() {
+        let error = anyhow!("no such file")
+            .context("a.onnx: no such file")
+            .context("--model");
+        assert_eq!(chain(&error), "--model: a.onnx: no such file");
     }
 }

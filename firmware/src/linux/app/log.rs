@@ -10,7 +10,6 @@ use anyhow::{Context, bail};
 
 use super::exit::Failure;
 use crate::linux::defmt_log;
-use crate::pipeline::State;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +59,6 @@ pub(super) enum Event<'a> {
     },
     /// Something in the stream was passed over.
     Skipped { name: &'a str, reason: &'a str },
-    /// The pipeline changed its state.
-    State(State),
     /// A sink is open.
     SinkOpened { description: &'a str },
     /// A sink did not take a picture, for the `count`th time.
@@ -165,7 +162,6 @@ impl Event<'_> {
             Self::ModelLoaded { .. }
                 | Self::SourceOpened { .. }
                 | Self::SinkOpened { .. }
-                | Self::State(_)
                 | Self::Verdict { .. }
         )
     }
@@ -192,7 +188,6 @@ impl fmt::Display for Event<'_> {
                 write!(f, "{error}; trying again in {retry_in:.1?}")
             }
             Self::Skipped { name, reason } => write!(f, "skipped {name}: {reason}"),
-            Self::State(state) => write!(f, "{state}"),
             Self::SinkOpened { description } => write!(f, "sink: {description}"),
             Self::SinkFailed { error, count } => {
                 write!(f, "{error} ({count} pictures not shown so far)")
@@ -247,8 +242,6 @@ fn defmt_point(event: &Event<'_>) {
             retry_in.as_millis() as u64
         ),
         Event::Skipped { name, reason } => defmt::warn!("skipped {=str}: {=str}", name, reason),
-        // The state machine has logged it itself.
-        Event::State(_) => {}
         Event::SinkOpened { description } => defmt::info!("sink: {=str}", description),
         Event::SinkFailed { error, count } => {
             defmt::warn!(

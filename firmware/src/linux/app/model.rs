@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use igpt_runtime::{Error, ImageGptForImageClassification, Isa, LoadOptions, Session};
 
 use super::classify::{Classified, Classify};
@@ -49,10 +49,6 @@ pub(super) fn load(
                 stem.unwrap_or_default(),
                 ImageGptForImageClassification::load(path, &options),
             )
-        }
-        None if MODEL.is_empty() => {
-            let missing = anyhow!("this build carries no model; give one with --model FILE.onnx");
-            return Err(Failure::Model(missing));
         }
         None => (
             MODEL_NAME.to_owned(),

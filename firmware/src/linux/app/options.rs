@@ -41,13 +41,8 @@ pub struct CommandLine {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
     /// Where frames come from: a directory of pictures, a picture, a Y4M or MJPEG file, - for
-    /// standard input, a camera such as /dev/video0, pattern[:WIDTHxHEIGHT], or sample.
-    #[arg(
-        long,
-        value_name = "SPEC",
-        help_heading = "Input",
-        default_missing_value = "sample"
-    )]
+    /// standard input, a camera such as /dev/video0, pattern[:WIDTHxHEIGHT], or sample. [default: sample]
+    #[arg(long, value_name = "SPEC", help_heading = "Input")]
     pub source: Option<String>,
     /// The size to ask a camera for. It may choose another near it.
     #[arg(long, value_name = "WxH", help_heading = "Input")]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::classify::Classify;
-use super::exit::Failure;
+use super::exit::{Failure, chain};
 use super::log::{Event, Log};
 use super::record::Recorder;
 use super::render::Renderer;
@@ -174,7 +174,7 @@ impl Worker {
                 self.record_failures += 1;
                 if self.record_failures.is_power_of_two() {
                     log.write(&Event::RecordFailed {
-                        error: &format!("{error:#}"),
+                        error: &chain(&error),
                         count: self.record_failures,
                     });
                 }
@@ -213,7 +213,7 @@ impl Worker {
             .unwrap_or_else(|| format!("frame {}", frame.seq));
         log.write(&Event::ClassifyFailed {
             frame: &name,
-            error: &format!("{error:#}"),
+            error: &chain(&error),
         });
         self.unclassified += 1;
         self.failures_in_a_row += 1;

@@ -1,0 +1,252 @@
+//! The rig of the app's tests: a model, a source, sinks and outputs that do as the test says.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::linux::app::exit::Failure;
+use crate::linux::app::log::{Log, LogTarget};
+use crate::linux::app::render::Renderer;
+use crate::linux::app::settings::Settings;
+use crate::linux::app::worker::Worker;
+use crate::linux::app::{
+    Classified, Classify, Engine, Opener, Options, Recorder, Reporter, Shared, Summary,
+};
+use crate::linux::sink::{FrameSink, SinkError};
+use crate::linux::source::{
+    FrameBuffer, FrameSource, ReadOutcome, Skipped, SourceError, SourceOptions,
+};
+
+/// The class is the picture's first byte.
+pub(super) struct FakeModel {
+    pub(super) labels: Vec<String>,
+    /// How long a frame takes.
+    pub(super) pause: Duration,
+    /// Frames to fail on.
+    pub(super) fails: fn(u64) -> bool,
+}
+
+impl FakeModel {
+    pub(super) fn new() -> Self {
+        Self {
+            labels: ["zero", "one", "two"].map(str::to_owned).to_vec(),
+            pause: Duration::ZERO,
+            fails: |_| false,
+        }
+    }
+}
+
+impl Classify for FakeModel {
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
+        thread::sleep(self.pause);
+        anyhow::ensure!(!(self.fails)(frame.seq), "injected");
+        let class = usize::from(frame.rgb.first().copied().unwrap_or(0)) % 3;
+        let mut probabilities = vec![0.05; 3];
+        probabilities[class] = 0.9;
+        Ok(Classified {
+            tokens_crc32: 1,
+            logits: probabilities.clone(),
+            probabilities,
+            reused_tokens: 0,
+        })
+    }
+}
+
+/// What a scripted source does next.
+#[derive(Clone)]
+pub(super) enum Step {
+    Frame(u8),
+    Skip,
+    Fail(fn() -> SourceError),
+    /// Blocks as a read of a silent pipe does.
+    Block,
+    Pause(Duration),
+}
+
+struct Script {
+    steps: std::vec::IntoIter<Step>,
+    on_skipped: Option<crate::linux::source::SkipCallback>,
+    live: bool,
+    seq: u64,
+}
+
+impl FrameSource for Script {
+    fn read(&mut self, frame: &mut FrameBuffer) -> Result<ReadOutcome, SourceError> {
+        loop {
+            match self.steps.next() {
+                None => return Ok(ReadOutcome::End),
+                Some(Step::Frame(value)) => {
+                    (frame.width, frame.height) = (2, 2);
+                    frame.rgb = vec![value; 12];
+                    frame.seq = self.seq;
+                    frame.dropped_before = 0;
+                    frame.name = None;
+                    self.seq += 1;
+                    return Ok(ReadOutcome::Frame);
+                }
+                Some(Step::Skip) => {
+                    if let Some(tell) = &self.on_skipped {
+                        tell(&Skipped {
+                            name: "x.png".into(),
+                            reason: "no picture".into(),
+                        });
+                    }
+                }
+                Some(Step::Fail(error)) => return Err(error()),
+                Some(Step::Block) => loop {
+                    thread::park();
+                },
+                Some(Step::Pause(pause)) => thread::sleep(pause),
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        "script".into()
+    }
+
+    fn is_live(&self) -> bool {
+        self.live
+    }
+}
+
+pub(super) fn unplugged() -> SourceError {
+    SourceError::Disconnected {
+        path: "/dev/video7".into(),
+    }
+}
+
+pub(super) fn truncated() -> SourceError {
+    SourceError::Truncated {
+        name: "film.y4m".into(),
+        frame: 2,
+        expected: 10,
+        found: 3,
+    }
+}
+
+/// One script for each opening; no more openings after the last.
+pub(super) fn opener(live: bool, scripts: Vec<Vec<Step>>) -> Opener {
+    let attempts = AtomicUsize::new(0);
+    Arc::new(move |options: &SourceOptions| {
+        let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+        let steps = scripts.get(attempt).cloned().ok_or_else(unplugged)?;
+        Ok(Box::new(Script {
+            steps: steps.into_iter(),
+            on_skipped: options.on_skipped.clone(),
+            live,
+            seq: 0,
+        }))
+    })
+}
+
+/// Text that a test can read while the app writes it.
+#[derive(Clone, Default)]
+pub(super) struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Text {
+    pub(super) fn read(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A pipe whose reader has gone.
+pub(super) struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink whose disk is full at times.
+pub(super) struct Disk {
+    pub(super) full: fn(usize) -> bool,
+    pub(super) shown: usize,
+    pub(super) labels: Arc<Mutex<Vec<String>>>,
+}
+
+impl FrameSink for Disk {
+    fn show(&mut self, rgb: &[u8], width: u32, height: u32, label: &str) -> Result<(), SinkError> {
+        assert_eq!(rgb.len(), (width * height * 3) as usize);
+        self.shown += 1;
+        if (self.full)(self.shown) {
+            return Err(SinkError::Full {
+                path: "/full/0.png".into(),
+            });
+        }
+        self.labels.lock().unwrap().push(label.to_owned());
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        "disk".into()
+    }
+}
+
+pub(super) struct Rig {
+    pub(super) options: Options,
+    pub(super) model: FakeModel,
+    pub(super) sinks: Vec<Box<dyn FrameSink>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) out: Box<dyn Write + Send>,
+    pub(super) record: Option<std::path::PathBuf>,
+}
+
+impl Rig {
+    pub(super) fn new(out: &Text) -> Self {
+        Self {
+            options: Options::default(),
+            model: FakeModel::new(),
+            sinks: Vec::new(),
+            shared: Arc::new(Shared::new()),
+            out: Box::new(out.clone()),
+            record: None,
+        }
+    }
+
+    pub(super) fn run(self, opener: Opener) -> Result<Summary, Failure> {
+        let mut settings = Settings::new(self.options, None).unwrap();
+        settings.retry.first = Duration::from_millis(1);
+        settings.retry.limit = Some(3);
+        let reporter = Reporter::new(false, self.out, Box::new(io::sink()));
+        let recorder = self
+            .record
+            .as_deref()
+            .map(|dir: &Path| Recorder::create(dir).unwrap());
+        let renderer = Renderer::new(self.sinks, None);
+        let worker = Worker::new(Box::new(self.model), renderer, recorder, reporter, 3)?;
+        let log = Arc::new(Log::open(LogTarget::None).unwrap());
+        Engine::new(settings, self.shared, opener, worker, None, log, Vec::new()).run()
+    }
+}
+
+pub(super) fn frames(count: u8) -> Vec<Step> {
+    (0..count).map(Step::Frame).collect()
+}
