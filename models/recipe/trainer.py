@@ -6,6 +6,7 @@ wall-clock deadline, or whichever of the two comes first, so that a run on a sha
 ends annealed. A checkpoint holds all that a killed run needs to go on; it is replaced atomically.
 """
 
+import argparse
 import math
 import os
 import time
@@ -164,7 +165,7 @@ def add_arguments(parser):
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--log", type=int, default=25)
     parser.add_argument("--save-every", type=float, default=120, help="seconds")
-    parser.add_argument("--compile", action=__import__("argparse").BooleanOptionalAction, default=True)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
 
 
 def prepare(args):
