@@ -6,7 +6,8 @@
 use igpt_runtime::Activation;
 
 use super::nodes::{
-    call, cast, constant_f32, constant_ints, constant_u8, float, int, node, opsets, reference,
+    call, cast, constant_f32, constant_i32, constant_ints, constant_u8, float, int, node, opsets,
+    reference,
 };
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
@@ -105,9 +106,15 @@ fn linear_int8() -> FunctionProto {
         node("Div", &["amax", "limit"], &["row_scale"], vec![]),
         node("Add", &["q", "offset"], &["shifted"], vec![]),
         cast("shifted", "q_u8", DataType::Uint8),
+        // The weights become uint8 as well (once: they are constant). onnxruntime's uint8 x int8 product saturates
+        // on x86 without VNNI, its uint8 x uint8 product is exact everywhere.
+        cast("w", "w_i32", DataType::Int32),
+        constant_i32("offset_i32", 128),
+        node("Add", &["w_i32", "offset_i32"], &["w_shifted"], vec![]),
+        cast("w_shifted", "w_u8", DataType::Uint8),
         node(
             "MatMulInteger",
-            &["q_u8", "w", "zero_point"],
+            &["q_u8", "w_u8", "zero_point", "zero_point"],
             &["acc"],
             vec![],
         ),

@@ -99,9 +99,18 @@ pub(super) fn constant_ints(output: &str, values: &[i64]) -> NodeProto {
 
 /// A constant uint8 scalar called `output`.
 pub(super) fn constant_u8(output: &str, value: u8) -> NodeProto {
+    constant_scalar(output, DataType::Uint8, vec![value])
+}
+
+/// A constant int32 scalar called `output`.
+pub(super) fn constant_i32(output: &str, value: i32) -> NodeProto {
+    constant_scalar(output, DataType::Int32, value.to_le_bytes().to_vec())
+}
+
+fn constant_scalar(output: &str, data_type: DataType, raw_data: Vec<u8>) -> NodeProto {
     let tensor = TensorProto {
-        data_type: DataType::Uint8.into(),
-        raw_data: vec![value],
+        data_type: data_type.into(),
+        raw_data,
         ..TensorProto::default()
     };
     let value = AttributeProto {
