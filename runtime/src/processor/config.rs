@@ -154,27 +154,20 @@ impl ProcessorConfig {
                 return Err(FieldError::new("image_mean", mean, "finite numbers"));
             }
         }
-        let largest = self
-            .channel_values()
-            .iter()
-            .flatten()
-            .fold(0.0f32, |m, v| m.max(v.abs()));
-        // `<=` with NaN is false, so this refuses NaN as well.
-        if largest.is_nan() || f64::from(largest) > MAX_MAGNITUDE {
+        let sane = |x: f64| x.abs() <= MAX_MAGNITUDE;
+        let values = self.channel_values();
+        if let Some(bad) = values.iter().flatten().find(|v| !sane(f64::from(**v))) {
             let field = "image_mean, image_std and rescale_factor";
-            let found = format!("such that a pixel becomes {largest}");
-            return Err(FieldError::new(
-                field,
-                found,
-                format!("values within {MAX_MAGNITUDE}"),
-            ));
+            let found = format!("such that a pixel becomes {bad}");
+            let expected = format!("values within {MAX_MAGNITUDE}");
+            return Err(FieldError::new(field, found, expected));
         }
         if self.do_color_quantize && !(1..=MAX_COLORS).contains(&self.clusters.len()) {
             let expected = format!("1 to {MAX_COLORS} colours");
             return Err(FieldError::new("clusters", self.clusters.len(), expected));
         }
         for (i, color) in self.clusters.iter().enumerate() {
-            if !color.iter().all(|x| x.abs() <= MAX_MAGNITUDE) {
+            if !color.iter().copied().all(sane) {
                 let expected = format!("three numbers within {MAX_MAGNITUDE}");
                 return Err(FieldError::new(
                     format!("clusters[{i}]"),

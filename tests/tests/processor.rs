@@ -1,0 +1,205 @@
+//! The image processor against Hugging Face's PIL backend, and image files against Pillow.
+//!
+//! The answers are in `tests/golden/processor/`, made by `tests/golden/processor.py`; the images
+//! and palettes are made here, by the generator that the script uses.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use igpt_runtime::image_io;
+use igpt_runtime::processor::{
+    ImageGptImageProcessor, ProcessorConfig, ProcessorScratch, Resample,
+};
+use serde_json::Value;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/processor")
+}
+
+fn cases(name: &str) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(golden().join("processor.json"))?;
+    let all: Value = serde_json::from_str(&text)?;
+    let list = all[name]
+        .as_array()
+        .context("no such list of cases")?
+        .clone();
+    ensure!(!list.is_empty());
+    Ok(list)
+}
+
+/// The SplitMix64 sequence that starts at `seed`.
+fn mix(seed: u64) -> impl Iterator<Item = u64> {
+    (1u64..).map(move |i| {
+        let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    })
+}
+
+fn int(case: &Value, key: &str) -> Result<usize> {
+    case[key]
+        .as_u64()
+        .map(|n| n as usize)
+        .with_context(|| format!("{key} of {case}"))
+}
+
+fn at(list: &Value, index: usize) -> Result<usize> {
+    list[index]
+        .as_u64()
+        .map(|n| n as usize)
+        .with_context(|| format!("{list}[{index}]"))
+}
+
+fn image(case: &Value) -> Result<(Vec<u8>, usize, usize)> {
+    let (w, h) = (int(case, "width")?, int(case, "height")?);
+    let noise = mix(int(case, "seed")? as u64)
+        .map(|z| (z >> 56) as usize)
+        .take(3 * w * h);
+    let slopes = case["image"] == "scene";
+    let pixels = noise.enumerate().map(|(i, noise)| {
+        let (c, x, y) = (i % 3, i / 3 % w, i / 3 / w);
+        let slope = x * 200 * (c + 1) / (w * 2) + y * (150 - 40 * c) / h;
+        (if slopes { slope + noise / 8 } else { noise }) as u8
+    });
+    Ok((pixels.collect(), w, h))
+}
+
+fn palette(kind: &str, seed: u64, n: usize) -> Vec<[f64; 3]> {
+    let mut bits = mix(seed);
+    let mut next = |i: usize| match kind {
+        "random" => (bits.next().unwrap_or(0) >> 11) as f64 * 2f64.powi(-52) - 1.0,
+        "grid" => (bits.next().unwrap_or(0) % 511) as f64 / 255.0 - 1.0,
+        _ => i as f64 * 2.0 / (n.max(2) - 1) as f64 - 1.0,
+    };
+    (0..n).map(|i| [next(i), next(i), next(i)]).collect()
+}
+
+fn processor(
+    clusters: Vec<[f64; 3]>,
+    size: &Value,
+    options: &Value,
+) -> Result<ImageGptImageProcessor> {
+    // Through JSON, so that what is tested is what a checkpoint's file would do.
+    let mut config = options.clone();
+    config["size"] = size.clone();
+    config["clusters"] = serde_json::to_value(clusters)?;
+    Ok(ImageGptImageProcessor::from_json(&config.to_string())?)
+}
+
+fn crc_of_tokens(tokens: &[u16]) -> u32 {
+    let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
+    crc32fast::hash(&bytes)
+}
+
+/// The stored tokens of a case short enough to have any.
+fn stored(case: &Value) -> Result<Option<Vec<u16>>> {
+    if case["tokens"].is_null() {
+        return Ok(None);
+    }
+    let (start, count) = (at(&case["tokens"], 0)?, at(&case["tokens"], 1)?);
+    let bytes = std::fs::read(golden().join("tokens.bin"))?;
+    let bytes = bytes
+        .get(2 * start..2 * (start + count))
+        .context("tokens.bin is short")?;
+    Ok(Some(
+        bytes
+            .chunks_exact(2)
+            .map(|b| u16::from_le_bytes([b[0], b[1]]))
+            .collect(),
+    ))
+}
+
+#[test]
+fn tokens_are_hugging_faces() -> Result<()> {
+    let mut scratch = ProcessorScratch::default();
+    let mut tokens = Vec::new();
+    for case in cases("tokens")? {
+        let kind = case["palette"].as_str().context("palette")?;
+        let clusters = palette(
+            kind,
+            int(&case, "palette_seed")? as u64,
+            int(&case, "colors")?,
+        );
+        let processor = processor(clusters, &case["size"], &case["config"])?;
+        let (rgb, w, h) = image(&case)?;
+        processor.tokens_into(&rgb, w, h, &mut scratch, &mut tokens)?;
+        if let Some(expected) = stored(&case)? {
+            assert_eq!(tokens, expected, "{case}");
+        }
+        assert_eq!(u64::from(crc_of_tokens(&tokens)), case["crc32"], "{case}");
+    }
+    Ok(())
+}
+
+#[test]
+fn resizing_is_pillows_bit_for_bit() -> Result<()> {
+    let mut scratch = ProcessorScratch::default();
+    for case in cases("resizes")? {
+        let (width, height) = (at(&case["to"], 0)?, at(&case["to"], 1)?);
+        let resample = Resample::from_code(int(&case, "resample")? as u64).context("resample")?;
+        let processor = ImageGptImageProcessor::new(ProcessorConfig {
+            width,
+            height,
+            resample,
+            do_color_quantize: false,
+            ..ProcessorConfig::default()
+        })?;
+        let (rgb, w, h) = image(&case)?;
+        let resized = processor.resized_into(&rgb, w, h, &mut scratch)?;
+        assert_eq!(resized.len(), 3 * width * height);
+        assert_eq!(u64::from(crc32fast::hash(resized)), case["crc32"], "{case}");
+    }
+    Ok(())
+}
+
+#[test]
+fn files_decode_as_pillow_does() -> Result<()> {
+    let processor = processor(
+        palette("random", 7, 512),
+        &Value::from(14),
+        &serde_json::json!({}),
+    )?;
+    for case in cases("files")? {
+        let name = case["file"].as_str().context("file")?;
+        let image = image_io::decode_file(golden().join(name))?;
+        let size = (int(&case, "width")?, int(&case, "height")?);
+        assert_eq!((image.width(), image.height()), size, "{name}");
+        let tokens = processor.tokens_from_image(&image)?;
+        let expected = stored(&case)?.context("no tokens")?;
+        let Some(hex) = case["rgb"].as_str() else {
+            assert_eq!(
+                u64::from(crc32fast::hash(image.rgb())),
+                case["crc32"],
+                "{name}"
+            );
+            assert_eq!(tokens, expected, "{name}");
+            continue;
+        };
+        // JPEG leaves the rounding of the inverse transform and of the colour conversion to the
+        // decoder, and the interpolation of chroma stored at half size; this scene is noisy.
+        let (levels, share) = if name == "subsampled.jpg" {
+            (24, 0.08)
+        } else {
+            (3, 0.02)
+        };
+        let theirs = (0..hex.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16));
+        let mut most = 0;
+        for (ours, theirs) in image.rgb().iter().zip(theirs) {
+            most = most.max(ours.abs_diff(theirs?));
+        }
+        let moved = tokens.iter().zip(&expected).filter(|(a, b)| a != b).count();
+        eprintln!(
+            "{name}: at most {most} levels, {moved} of {} tokens",
+            tokens.len()
+        );
+        assert!(most <= levels, "{name}: {most} levels from Pillow's");
+        assert!(
+            moved as f64 <= share * tokens.len() as f64,
+            "{name}: {moved} tokens differ"
+        );
+    }
+    Ok(())
+}
