@@ -39,6 +39,10 @@ fn link_defmt(here: &Path) {
         here.join("defmt.x").display()
     );
     println!("cargo::rustc-link-arg-bin=igpt-cam=-no-pie");
+    // rustc links a static program as static-pie, which -no-pie alone does not undo: it would crash at its start.
+    if env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|features| features.contains("crt-static")) {
+        println!("cargo::rustc-link-arg-bin=igpt-cam=-static");
+    }
 }
 
 /// Writes `embedded.rs`: the model and the sample pictures as byte strings.

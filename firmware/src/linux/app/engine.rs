@@ -217,7 +217,9 @@ impl Engine {
             }
         }
         let after = self.pipeline.state();
-        if std::mem::discriminant(&before) != std::mem::discriminant(&after) {
+        let changed = std::mem::discriminant(&before) != std::mem::discriminant(&after);
+        // While it runs, the status is what it runs on.
+        if changed && after != State::Running {
             self.systemd.status(&after.to_string());
         }
     }
