@@ -23,6 +23,8 @@ pub struct KvInt8 {
     k_comp: Vec<i32>,
     k_scale: Vec<f32>,
     v: AlignedBytes,
+    /// Sum of the 64 values of each channel, whatever slots hold by now.
+    v_sum: Vec<i32>,
     v_scale: Vec<f32>,
 }
 
@@ -36,6 +38,7 @@ impl KvInt8 {
             k_comp: vec![0; tokens],
             k_scale: vec![0.0; tokens],
             v: AlignedBytes::zeroed(heads.count * Self::v_len(layout, heads)),
+            v_sum: vec![0; heads.count * heads.dim.next_multiple_of(layout.nr)],
             v_scale: vec![0.0; tokens],
         }
     }
@@ -44,7 +47,7 @@ impl KvInt8 {
     pub fn size_in_bytes(&self) -> usize {
         self.k.len()
             + self.v.len()
-            + 4 * (self.k_comp.len() + self.k_scale.len() + self.v_scale.len())
+            + 4 * (self.v_sum.len() + self.k_comp.len() + self.k_scale.len() + self.v_scale.len())
     }
 
     fn k_len(layout: Layout, heads: Heads) -> usize {
@@ -74,9 +77,11 @@ impl KvInt8 {
         let Layout { nr, kr, .. } = self.layout;
         let len = Self::v_len(self.layout, self.heads);
         let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
-        for (panel, bytes) in panels.zip(bytes.chunks(nr)) {
+        let sums = self.v_sum[head * (len / KV_TILE)..].chunks_exact_mut(nr);
+        for ((panel, sums), bytes) in panels.zip(sums).zip(bytes.chunks(nr)) {
             let slots = panel[j / kr * nr * kr + j % kr..].iter_mut().step_by(kr);
-            for (slot, byte) in slots.zip(bytes) {
+            for ((slot, sum), byte) in slots.zip(sums).zip(bytes) {
+                *sum += i32::from(*byte as i8) - i32::from(*slot as i8);
                 *slot = *byte;
             }
         }
@@ -99,6 +104,13 @@ impl KvInt8 {
         let len = Self::v_len(self.layout, self.heads);
         &self.v.as_slice()[head * len + panel * KV_TILE * self.layout.nr..]
             [..KV_TILE * self.layout.nr]
+    }
+
+    /// Sum over the tile's tokens of each channel of the head's values, padded to a multiple of nr.
+    #[inline(always)]
+    pub(crate) fn v_sum(&self, head: usize) -> &[i32] {
+        let width = self.heads.dim.next_multiple_of(self.layout.nr);
+        &self.v_sum[head * width..][..width]
     }
 
     /// Scales of the head's keys and values.

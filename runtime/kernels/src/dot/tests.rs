@@ -19,12 +19,18 @@ impl Bytes {
         let bits = (self.0 >> 33) as u32;
         if extremes {
             // Only the values that overflow a narrow accumulator.
-            return [127, -127, 127, -127, 0, 126][bits as usize % 6];
+            return [127, -127, 127, -128, 0, 126][bits as usize % 6];
         }
-        (bits % 255) as i8 as i16 as i8
+        bits as i8
     }
 
-    fn fill(&mut self, len: usize, extremes: bool) -> Vec<i8> {
+    /// Activations: any int8.
+    fn activations(&mut self, len: usize, extremes: bool) -> Vec<i8> {
+        (0..len).map(|_| self.next(extremes)).collect()
+    }
+
+    /// Weights: never -128.
+    fn weights(&mut self, len: usize, extremes: bool) -> Vec<i8> {
         (0..len).map(|_| self.next(extremes).max(-127)).collect()
     }
 }
@@ -44,7 +50,10 @@ fn reference(a: &[i8], w: &[i8], rows: usize, k: usize, n: usize) -> Vec<i32> {
 fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) {
     let Layout { mr, nr, .. } = dot.layout;
     let mut bytes = Bytes(seed);
-    let (a, w) = (bytes.fill(rows * k, extremes), bytes.fill(k * n, extremes));
+    let (a, w) = (
+        bytes.activations(rows * k, extremes),
+        bytes.weights(k * n, extremes),
+    );
     let packed_w = PackedInt8::new(dot.layout, &w, k, n);
     let packed_a = PackedRows::from_int8(dot.layout, &a, rows, k);
     let want = reference(&a, &w, rows, k, n);
@@ -103,7 +112,7 @@ fn no_tile_saturates_on_the_largest_values() {
             check(&dot, dot.layout.mr, k, dot.layout.nr, k as u64, true);
         }
         // All products at their extreme, both signs.
-        for (x, y) in [(127i8, 127i8), (-127, 127), (127, -127), (-127, -127)] {
+        for (x, y) in [(127i8, 127i8), (-128, 127), (127, -127), (-128, -127)] {
             let (k, n, rows) = (8192, dot.layout.nr, dot.layout.mr);
             let w = PackedInt8::new(dot.layout, &vec![y; k * n], k, n);
             let a = PackedRows::from_int8(dot.layout, &vec![x; rows * k], rows, k);

@@ -66,6 +66,7 @@ fn softmax_row(
     c: f32,
     valid: usize,
     state: &mut Row,
+    flip: u8,
     weights: &mut [u8; KV_TILE],
 ) -> Step {
     let mut t = [0.0f32; KV_TILE];
@@ -111,16 +112,16 @@ fn softmax_row(
     };
     let amax = tree_max(peak);
     if amax < TINY {
-        weights.fill(0);
+        weights.fill(flip);
         return Step { alpha, scale: 0.0 };
     }
-    let inverse = 127.0 / amax;
+    let inverse = 255.0 / amax;
     for (byte, w) in weights.iter_mut().zip(t) {
-        *byte = (w * inverse + ROUND).to_bits() as u8;
+        *byte = (w * inverse + ROUND).to_bits() as u8 ^ flip;
     }
     Step {
         alpha,
-        scale: amax / 127.0,
+        scale: amax / 255.0,
     }
 }
 
@@ -141,7 +142,10 @@ pub(crate) fn attend(
         out,
         ldo,
     } = job;
-    let Layout { mr, nr, kr, .. } = dot.layout;
+    let Layout { mr, nr, kr, offset } = dot.layout;
+    // The weights of the values are 0..=255. A tile that multiplies unsigned bytes takes them as they are; one that
+    // multiplies signed bytes takes u - 128, and 128 times the sum of the values is added back.
+    let flip = offset ^ 0x80;
     let dim = heads.dim;
     let (k_groups, v_panels) = (dim.div_ceil(kr), dim.div_ceil(nr));
     let ldv = v_panels * nr;
@@ -184,22 +188,36 @@ pub(crate) fn attend(
             }; 16];
             for i in 0..rows {
                 let valid = KV_TILE.min((first + i + 1).saturating_sub(start));
-                let mut weights = [0; KV_TILE];
+                let mut weights = [flip; KV_TILE];
                 if valid > 0 {
                     let acc = scores[i * KV_TILE..]
                         .first_chunk()
                         .expect("a row of scores");
                     let c = q_scale[i] * factor;
-                    steps[i] =
-                        softmax_row(acc, k_scale, v_scale, c, valid, &mut state[i], &mut weights);
+                    steps[i] = softmax_row(
+                        acc,
+                        k_scale,
+                        v_scale,
+                        c,
+                        valid,
+                        &mut state[i],
+                        flip,
+                        &mut weights,
+                    );
                 }
                 scatter(&weights, p.as_mut_slice(), mr, i, kr);
             }
+            // The sum of the values spans the whole tile, so the product it completes has to as well.
+            let groups = if flip == 0 {
+                span.div_ceil(kr)
+            } else {
+                KV_TILE / kr
+            };
             for panel in 0..v_panels {
                 let v = tile.v_panel(head, panel);
                 dot.run(
                     rows,
-                    span.div_ceil(kr),
+                    groups,
                     p.as_slice(),
                     v,
                     zeros,
@@ -212,11 +230,15 @@ pub(crate) fn attend(
                 if first + i < start {
                     continue;
                 }
-                for (o, sum) in output[i * ldv..][..ldv]
-                    .iter_mut()
-                    .zip(&sums[i * ldv..][..ldv])
-                {
-                    *o = fma(*sum as f32, step.scale, *o * step.alpha);
+                let (output, sums) = (&mut output[i * ldv..][..ldv], &sums[i * ldv..][..ldv]);
+                if flip == 0 {
+                    for (o, sum) in output.iter_mut().zip(sums) {
+                        *o = fma(*sum as f32, step.scale, *o * step.alpha);
+                    }
+                } else {
+                    for ((o, sum), v) in output.iter_mut().zip(sums).zip(tile.v_sum(head)) {
+                        *o = fma((*sum + 128 * v) as f32, step.scale, *o * step.alpha);
+                    }
                 }
             }
         }

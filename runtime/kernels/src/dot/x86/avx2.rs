@@ -10,9 +10,9 @@
 //! a[3]                sum 3,0    sum 3,1          sum += vpmaddwd(p, 1)    32-bit sums of four
 //! ```
 //!
-//! Exact: both operands lie in [-127, 127], so a sum of two products is at most 2 * 127 * 127 = 32258 and `vpmaddubsw`, which
-//! saturates at 32767, never does. (An A of -128, which packing does not write, would do no harm either: |a| = 128 as an unsigned
-//! byte. A W of -128 would: it has no negative.)
+//! Exact: weights lie in [-127, 127] and activations in [-128, 127] (|-128| is 128 as an unsigned byte), so a sum of two
+//! products is at most 2 * 128 * 127 = 32512, and `vpmaddubsw`, which saturates at 32767, never does. A weight of -128
+//! would have no negative.
 
 use core::arch::x86_64::{
     __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
