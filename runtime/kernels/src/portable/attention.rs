@@ -61,8 +61,7 @@ struct Step {
 #[inline(always)]
 fn softmax_row(
     acc: &[i32; KV_TILE],
-    k_scale: &[f32; KV_TILE],
-    v_scale: &[f32; KV_TILE],
+    (k_scale, v_scale): (&[f32; KV_TILE], &[f32; KV_TILE]),
     c: f32,
     valid: usize,
     state: &mut Row,
@@ -181,7 +180,7 @@ pub(crate) fn attend(
                     KV_TILE,
                 );
             }
-            let (k_scale, v_scale) = tile.scales(head);
+            let scales = tile.scales(head);
             let mut steps = [Step {
                 alpha: 1.0,
                 scale: 0.0,
@@ -194,16 +193,8 @@ pub(crate) fn attend(
                         .first_chunk()
                         .expect("a row of scores");
                     let c = q_scale[i] * factor;
-                    steps[i] = softmax_row(
-                        acc,
-                        k_scale,
-                        v_scale,
-                        c,
-                        valid,
-                        &mut state[i],
-                        flip,
-                        &mut weights,
-                    );
+                    steps[i] =
+                        softmax_row(acc, scales, c, valid, &mut state[i], flip, &mut weights);
                 }
                 scatter(&weights, p.as_mut_slice(), mr, i, kr);
             }
