@@ -143,7 +143,7 @@ fn recipe(dtype: ModelDtype) -> String {
         ModelDtype::F32 => json!({ "producer": producer }),
         ModelDtype::Int8 => json!({
             "producer": producer,
-            "weights": "int8, symmetric per output channel, largest magnitude to 127",
+            "weights": "int8, symmetric per output channel, range of least squared error",
             "activations": "int8, symmetric per row, dynamic",
             "embeddings": "float16",
         }),
