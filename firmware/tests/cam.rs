@@ -12,7 +12,9 @@ use serde_json::Value;
 
 /// The program in an empty directory, without anything from systemd.
 fn cam(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_igpt-cam"));
+    // At run time, not with env!: built for another architecture, Cargo 1.95 does not define it for the compiler.
+    let program = std::env::var_os("CARGO_BIN_EXE_igpt-cam").expect("run by cargo test");
+    let mut command = Command::new(program);
     command
         .current_dir(dir)
         .env_remove("NOTIFY_SOCKET")
