@@ -160,6 +160,7 @@ impl Session<'_> {
     /// # Errors
     /// On tokens that do not fit the model, or activations that overflow; the session then starts afresh.
     pub fn classify(&mut self, tokens: &[u16]) -> Result<Classification, Error> {
+        self.model.model.check_length(tokens.len())?;
         let common = self
             .tokens
             .iter()
@@ -179,7 +180,8 @@ impl Session<'_> {
             match self.model.model.run(&mut self.state, &tokens[reused..]) {
                 Ok(outputs) => self.logits = outputs.into_iter().next().unwrap_or_default(),
                 Err(e) => {
-                    truncate(&mut self.state.op_states, 0);
+                    // tract leaves a failed run's state half done.
+                    self.state = self.model.model.spawn(self.model.model.head()?)?;
                     self.logits.clear();
                     return Err(e);
                 }

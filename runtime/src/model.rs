@@ -179,11 +179,20 @@ impl ImageGptModel {
             .map_err(|e| Error::Run(format!("{}: {e:#}", self.name)))
     }
 
+    /// Refuses a sequence of no tokens or of more than the model has positions for.
+    pub(crate) fn check_length(&self, tokens: usize) -> Result<(), Error> {
+        let n_positions = self.config.n_positions;
+        if tokens == 0 || tokens > n_positions {
+            return Err(Error::Tokens(format!(
+                "{tokens} of them, expected 1 to {n_positions} (n_positions)"
+            )));
+        }
+        Ok(())
+    }
+
     /// Runs the tokens that follow a state's past.
     pub(crate) fn run(&self, state: &mut State, tokens: &[u16]) -> Result<Vec<Vec<f32>>, Error> {
-        if tokens.is_empty() {
-            return Err(Error::Tokens("none, expected at least one".into()));
-        }
+        self.check_length(tokens.len())?;
         let wrap = |e: tract_onnx::prelude::TractError| Error::Run(format!("{}: {e:#}", self.name));
         let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
         let ids = Tensor::from_shape(&[1, ids.len()], &ids).map_err(wrap)?;

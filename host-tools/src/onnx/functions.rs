@@ -5,10 +5,8 @@
 
 use igpt_runtime::Activation;
 
-use super::nodes::{
-    call, cast, constant_f32, constant_i32, constant_ints, constant_u8, float, int, node, opsets,
-    reference,
-};
+use super::linears::{linear_f32, linear_int8, linear_uint8};
+use super::nodes::{call, cast, constant_f32, constant_ints, float, int, node, opsets, reference};
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
 use super::pb::{FunctionProto, NodeProto};
@@ -23,11 +21,12 @@ pub(super) fn functions(
     dtype: ModelDtype,
     activation: Activation,
 ) -> Vec<FunctionProto> {
-    let linear = match dtype {
-        ModelDtype::Int8 => linear_int8(),
-        ModelDtype::F32 => linear_f32(),
-    };
-    let mut list = vec![embedding(), linear, block(dtype, activation)];
+    let mut list = vec![embedding()];
+    match dtype {
+        ModelDtype::Int8 => list.extend([linear_int8(), linear_uint8()]),
+        ModelDtype::F32 => list.push(linear_f32()),
+    }
+    list.push(block(dtype, activation));
     if task == Task::Classify {
         list.push(classification_head());
     }
@@ -42,7 +41,12 @@ pub(super) fn op_names(dtype: ModelDtype) -> (&'static str, &'static str) {
     }
 }
 
-fn function(name: &str, inputs: &[&str], output: &str, body: Vec<NodeProto>) -> FunctionProto {
+pub(super) fn function(
+    name: &str,
+    inputs: &[&str],
+    output: &str,
+    body: Vec<NodeProto>,
+) -> FunctionProto {
     FunctionProto {
         name: Some(name.into()),
         domain: Some(super::DOMAIN.into()),
@@ -82,67 +86,6 @@ fn embedding() -> FunctionProto {
     function("ImageGptEmbedding", &["ids", "wte", "wpe"], "x", body)
 }
 
-fn linear_int8() -> FunctionProto {
-    let body = vec![
-        constant_ints("last", &[-1]),
-        constant_f32("limit", 127.0),
-        constant_f32("minus_limit", -127.0),
-        // Below it a row counts as zeros; 127 divided by it is still finite.
-        constant_f32("tiny", 2f32.powi(-100)),
-        constant_f32("offset", 128.0),
-        constant_u8("zero_point", 128),
-        node("Abs", &["x"], &["magnitude"], vec![]),
-        node(
-            "ReduceMax",
-            &["magnitude", "last"],
-            &["amax"],
-            vec![int("keepdims", 1)],
-        ),
-        node("Max", &["amax", "tiny"], &["divisor"], vec![]),
-        node("Div", &["limit", "divisor"], &["to_steps"], vec![]),
-        node("Mul", &["x", "to_steps"], &["steps"], vec![]),
-        node("Round", &["steps"], &["rounded"], vec![]),
-        node("Clip", &["rounded", "minus_limit", "limit"], &["q"], vec![]),
-        node("Div", &["amax", "limit"], &["row_scale"], vec![]),
-        node("Add", &["q", "offset"], &["shifted"], vec![]),
-        cast("shifted", "q_u8", DataType::Uint8),
-        // The weights become uint8 as well (once: they are constant). onnxruntime's uint8 x int8 product saturates
-        // on x86 without VNNI, its uint8 x uint8 product is exact everywhere.
-        cast("w", "w_i32", DataType::Int32),
-        constant_i32("offset_i32", 128),
-        node("Add", &["w_i32", "offset_i32"], &["w_shifted"], vec![]),
-        cast("w_shifted", "w_u8", DataType::Uint8),
-        node(
-            "MatMulInteger",
-            &["q_u8", "w_u8", "zero_point", "zero_point"],
-            &["acc"],
-            vec![],
-        ),
-        cast("acc", "acc_f32", DataType::Float),
-        // The outer product of the scales, which is what Mul would broadcast to. onnxruntime 1.32 fuses a Mul of
-        // two scales into MatMulIntegerToFloat, which takes one scale for all rows and gives wrong results.
-        constant_ints("first", &[0]),
-        node("Unsqueeze", &["w_scale", "first"], &["w_scale_row"], vec![]),
-        node("MatMul", &["row_scale", "w_scale_row"], &["scale"], vec![]),
-        node("Mul", &["acc_f32", "scale"], &["product"], vec![]),
-        node("Add", &["product", "bias"], &["y"], vec![]),
-    ];
-    function(
-        "ImageGptLinearInt8",
-        &["x", "w", "w_scale", "bias"],
-        "y",
-        body,
-    )
-}
-
-fn linear_f32() -> FunctionProto {
-    let body = vec![
-        node("MatMul", &["x", "w"], &["product"], vec![]),
-        node("Add", &["product", "bias"], &["y"], vec![]),
-    ];
-    function("ImageGptLinearF32", &["x", "w", "bias"], "y", body)
-}
-
 fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
     let (linear, name) = op_names(dtype);
     let mut inputs = vec!["x".to_owned(), "ln_1".to_owned()];
@@ -152,7 +95,7 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
         }
         inputs.extend(linear_inputs(layer, dtype));
     }
-    let apply = |layer: &str, from: &str, to: &str| {
+    let apply = |linear: &str, layer: &str, from: &str, to: &str| {
         let mut operands = vec![from.to_owned()];
         operands.extend(linear_inputs(layer, dtype));
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
@@ -175,7 +118,7 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
     ];
     let mut body = vec![
         norm("x", "ln_1", "normed_1"),
-        apply("c_attn", "normed_1", "qkv"),
+        apply(linear, "c_attn", "normed_1", "qkv"),
         node(
             "Split",
             &["qkv"],
@@ -183,13 +126,17 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
             vec![int("axis", -1), int("num_outputs", 3)],
         ),
         node("Attention", &["q", "k", "v"], &["heads"], attention),
-        apply("c_proj", "heads", "attended"),
+        apply(linear, "c_proj", "heads", "attended"),
         node("Add", &["x", "attended"], &["middle"], vec![]),
         norm("middle", "ln_2", "normed_2"),
-        apply("c_fc", "normed_2", "u"),
+        apply(linear, "c_fc", "normed_2", "u"),
     ];
     body.extend(activation_nodes(activation));
-    body.push(apply("mlp_proj", "activated", "mlp"));
+    let one_sided = match dtype {
+        ModelDtype::Int8 => "ImageGptLinearUint8",
+        ModelDtype::F32 => linear,
+    };
+    body.push(apply(one_sided, "mlp_proj", "activated", "mlp"));
     body.push(node("Add", &["middle", "mlp"], &["y"], vec![]));
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let attribute = BLOCK_ATTRIBUTES.map(str::to_owned).to_vec();

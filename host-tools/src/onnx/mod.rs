@@ -5,6 +5,7 @@
 
 mod functions;
 mod graph;
+mod linears;
 mod nodes;
 mod plan;
 mod wire;

@@ -80,12 +80,8 @@ pub(super) fn reference(name: &str, kind: AttributeType, from: &str) -> Attribut
 
 /// A constant f32 scalar called `output`.
 pub(super) fn constant_f32(output: &str, value: f32) -> NodeProto {
-    node(
-        "Constant",
-        &[],
-        &[output],
-        vec![float("value_float", value)],
-    )
+    // As a tensor: prost leaves a `value_float` of 0 out, and a checker then misses it.
+    constant_scalar(output, DataType::Float, value.to_le_bytes().to_vec())
 }
 
 /// A constant vector of integers called `output`.

@@ -144,7 +144,7 @@ fn recipe(dtype: ModelDtype) -> String {
         ModelDtype::Int8 => json!({
             "producer": producer,
             "weights": "int8, symmetric per output channel, range of least squared error",
-            "activations": "int8, symmetric per row, dynamic",
+            "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
             "embeddings": "float16",
         }),
     }

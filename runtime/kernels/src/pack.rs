@@ -14,6 +14,8 @@ pub struct PackedInt8 {
     n: usize,
     data: AlignedBytes,
     comp: Vec<i32>,
+    /// Sum of each column, for rows whose zero is not at the middle of their range.
+    sums: Vec<i32>,
 }
 
 impl PackedInt8 {
@@ -26,7 +28,7 @@ impl PackedInt8 {
         let Layout { nr, kr, offset, .. } = layout;
         let (panels, k_groups) = (n.div_ceil(nr), k.div_ceil(kr));
         let mut data = AlignedBytes::zeroed(panels * k_groups * nr * kr);
-        let mut comp = vec![0i32; panels * nr];
+        let mut sums = vec![0i32; panels * nr];
         let bytes = data.as_mut_slice();
         for (row, w) in w.chunks_exact(n.max(1)).enumerate() {
             for panel in 0..panels {
@@ -34,16 +36,18 @@ impl PackedInt8 {
                 for (lane, w) in w[panel * nr..n.min((panel + 1) * nr)].iter().enumerate() {
                     let w = (*w).max(-127);
                     bytes[base + lane * kr] = w as u8;
-                    comp[panel * nr + lane] -= i32::from(w) * i32::from(offset);
+                    sums[panel * nr + lane] += i32::from(w);
                 }
             }
         }
+        let comp = sums.iter().map(|sum| -sum * i32::from(offset)).collect();
         Self {
             layout,
             k,
             n,
             data,
             comp,
+            sums,
         }
     }
 
@@ -64,7 +68,7 @@ impl PackedInt8 {
 
     /// Bytes this matrix keeps in memory.
     pub fn size_in_bytes(&self) -> usize {
-        self.data.len() + self.comp.len() * size_of::<i32>()
+        self.data.len() + (self.comp.len() + self.sums.len()) * size_of::<i32>()
     }
 
     pub(crate) fn k_groups(&self) -> usize {
@@ -75,6 +79,11 @@ impl PackedInt8 {
     pub(crate) fn panel(&self, panel: usize) -> &[u8] {
         let len = self.k_groups() * self.layout.nr * self.layout.kr;
         &self.data.as_slice()[panel * len..][..len]
+    }
+
+    #[inline(always)]
+    pub(crate) fn sums(&self, panel: usize) -> &[i32] {
+        &self.sums[panel * self.layout.nr..][..self.layout.nr]
     }
 
     #[inline(always)]
@@ -92,6 +101,8 @@ pub struct PackedRows {
     pub(crate) data: AlignedBytes,
     /// The value of one step, a row.
     pub(crate) scales: Vec<f32>,
+    /// How far a row's zero lies below the middle of its range, in steps: what is to be added for each unit of weight.
+    pub(crate) shifts: Vec<i32>,
     /// One row on its way: after norm or activation, then as bytes.
     pub(crate) values: Vec<f32>,
     pub(crate) bytes: Vec<u8>,
@@ -105,6 +116,7 @@ impl PackedRows {
         self.panel_len = k.div_ceil(kr) * mr * kr;
         self.data.resize(rows.div_ceil(mr) * self.panel_len);
         self.scales.resize(rows, 0.0);
+        self.shifts.resize(rows, 0);
         self.values.resize(k, 0.0);
         self.bytes.clear();
         // The bytes past k pad the last group; weights are zero there, so any value will do, and this one means 0.

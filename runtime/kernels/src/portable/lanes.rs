@@ -61,6 +61,28 @@ pub(crate) fn amax_bits(x: &[f32]) -> u32 {
     lanes.into_iter().fold(0, u32::max)
 }
 
+/// The smallest and the largest of a row and zero.
+#[inline(always)]
+pub(crate) fn range(x: &[f32]) -> (f32, f32) {
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    let mut low = [0.0f32; LANES];
+    let mut high = [0.0f32; LANES];
+    let mut take = |i: usize, x: f32| {
+        low[i] = if x < low[i] { x } else { low[i] };
+        high[i] = max(x, high[i]);
+    };
+    for chunk in chunks {
+        for (i, x) in chunk.iter().enumerate() {
+            take(i, *x);
+        }
+    }
+    for (i, x) in tail.iter().enumerate() {
+        take(i, *x);
+    }
+    let low = low.map(|x| -x);
+    (-tree_max(low), tree_max(high))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

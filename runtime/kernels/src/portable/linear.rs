@@ -4,7 +4,8 @@ use super::math::fma;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
 
-/// `out[i][j] = fma(acc, s_row[i] * s_channel[j], bias[j])`, or that added to what `out` holds.
+/// `out[i][j] = fma(acc, s_row[i] * s_channel[j], bias[j])`, or that added to what `out` holds; `acc` is the integer product, whatever
+/// the row's zero.
 ///
 /// Columns outside, rows inside: a weight panel is read once and stays in the nearest cache while every row panel passes it.
 #[inline(always)]
@@ -36,9 +37,16 @@ pub(crate) fn linear(dot: &Dot, job: Linear<'_>) {
                 nr,
             );
             for (i, scale) in scales.iter().enumerate() {
+                let acc = &mut acc[i * nr..][..nr];
+                let shift = a.shifts[row_panel * mr + i];
+                if shift != 0 {
+                    for (acc, sum) in acc.iter_mut().zip(w.sums(panel)) {
+                        *acc += shift * sum;
+                    }
+                }
                 let out =
                     &mut out[(row_panel * mr + i) * ldo + columns.start - first..][..columns.len()];
-                epilogue(&acc[i * nr..][..nr], *scale, w_scale, bias, out, add);
+                epilogue(acc, *scale, w_scale, bias, out, add);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What happens to one row between two matrices: RMS norm, activation, quantisation.
 
 use super::activation::{Activation, activate};
-use super::lanes::{amax_bits, dot};
+use super::lanes::{amax_bits, dot, range};
 use super::math::{ROUND, sqrt};
 use crate::dot::Layout;
 use crate::kernels::{NonFinite, Prepare};
@@ -38,6 +38,30 @@ pub(crate) fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f
     Ok(amax / 127.0)
 }
 
+/// Quantises a row that may be one-sided, as what an activation leaves is, to u in 0..=255: `bytes` (u - 128 XOR `offset`), its
+/// scale, and `128 - zero`, where `u - zero` steps is the value; the offending magnitude on NaN or infinity.
+#[inline(always)]
+pub(crate) fn quantize_skewed(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<(f32, i32), f32> {
+    let amax = f32::from_bits(amax_bits(x));
+    let (low, high) = range(x);
+    let span = high - low;
+    if !amax.is_finite() || !span.is_finite() {
+        return Err(amax.max(span));
+    }
+    if span < TINY {
+        bytes[..x.len()].fill(offset);
+        return Ok((0.0, 0));
+    }
+    let inverse = 255.0 / span;
+    let steps = |x: f32| (x * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+    let zero = steps(-low);
+    let flip = offset ^ 0x80;
+    for (byte, x) in bytes.iter_mut().zip(x) {
+        *byte = (steps(*x) + zero).clamp(0, 255) as u8 ^ flip;
+    }
+    Ok((span / 255.0, 128 - zero))
+}
+
 /// Prepares and quantises `rows` rows of `x` (row stride `ldx`) into packed panels.
 #[inline(always)]
 pub(crate) fn prepare(
@@ -64,8 +88,12 @@ pub(crate) fn prepare(
                 &out.values
             }
         };
-        out.scales[row] = quantize(from, &mut out.bytes, layout.offset)
-            .map_err(|found| NonFinite { row, found })?;
+        let quantized = if matches!(how, Prepare::Activate(_)) {
+            quantize_skewed(from, &mut out.bytes, layout.offset)
+        } else {
+            quantize(from, &mut out.bytes, layout.offset).map(|scale| (scale, 0))
+        };
+        (out.scales[row], out.shifts[row]) = quantized.map_err(|found| NonFinite { row, found })?;
         out.store_bytes(layout, row);
     }
     Ok(())

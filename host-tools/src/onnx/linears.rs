@@ -1,0 +1,119 @@
+//! The linear layers as functions: f32, and int8 with its integer arithmetic spelled out.
+
+use super::functions::function;
+use super::nodes::{cast, constant_f32, constant_i32, constant_ints, constant_u8, int, node};
+use super::pb::tensor_proto::DataType;
+use super::pb::{FunctionProto, NodeProto};
+
+/// Operands of both int8 functions.
+const INPUTS: [&str; 4] = ["x", "w", "w_scale", "bias"];
+
+/// Rows quantised symmetrically to [-127, 127].
+pub(super) fn linear_int8() -> FunctionProto {
+    let mut body = vec![
+        constant_ints("last", &[-1]),
+        constant_f32("limit", 127.0),
+        constant_f32("minus_limit", -127.0),
+        // Below it a row counts as zeros; 127 divided by it is still finite.
+        constant_f32("tiny", 2f32.powi(-100)),
+        constant_f32("offset", 128.0),
+        node("Abs", &["x"], &["magnitude"], vec![]),
+        node(
+            "ReduceMax",
+            &["magnitude", "last"],
+            &["amax"],
+            vec![int("keepdims", 1)],
+        ),
+        node("Max", &["amax", "tiny"], &["divisor"], vec![]),
+        node("Div", &["limit", "divisor"], &["to_steps"], vec![]),
+        node("Mul", &["x", "to_steps"], &["steps"], vec![]),
+        node("Round", &["steps"], &["rounded"], vec![]),
+        node("Clip", &["rounded", "minus_limit", "limit"], &["q"], vec![]),
+        node("Div", &["amax", "limit"], &["row_scale"], vec![]),
+        node("Add", &["q", "offset"], &["shifted"], vec![]),
+        cast("shifted", "q_u8", DataType::Uint8),
+    ];
+    body.extend(product("q_u8", 128));
+    body.push(cast("acc", "acc_f32", DataType::Float));
+    body.extend(scaled());
+    function("ImageGptLinearInt8", &INPUTS, "y", body)
+}
+
+/// One-sided rows, as an activation leaves them, quantised to 0..=255 with a zero of their own.
+pub(super) fn linear_uint8() -> FunctionProto {
+    let keep = || vec![int("keepdims", 1)];
+    let mut body = vec![
+        constant_ints("last", &[-1]),
+        constant_f32("none", 0.0),
+        constant_f32("levels", 255.0),
+        constant_f32("tiny", 2f32.powi(-100)),
+        node("ReduceMin", &["x", "last"], &["smallest"], keep()),
+        node("ReduceMax", &["x", "last"], &["largest"], keep()),
+        node("Min", &["smallest", "none"], &["low"], vec![]),
+        node("Max", &["largest", "none"], &["high"], vec![]),
+        node("Sub", &["high", "low"], &["span"], vec![]),
+        node("Max", &["span", "tiny"], &["divisor"], vec![]),
+        node("Div", &["levels", "divisor"], &["to_steps"], vec![]),
+        node("Div", &["span", "levels"], &["row_scale"], vec![]),
+        node("Neg", &["low"], &["depth"], vec![]),
+        node("Mul", &["depth", "to_steps"], &["zero_steps"], vec![]),
+        node("Round", &["zero_steps"], &["zero"], vec![]),
+        node("Mul", &["x", "to_steps"], &["steps"], vec![]),
+        node("Round", &["steps"], &["rounded"], vec![]),
+        node("Add", &["rounded", "zero"], &["shifted"], vec![]),
+        node("Clip", &["shifted", "none", "levels"], &["u"], vec![]),
+        cast("u", "u_u8", DataType::Uint8),
+    ];
+    body.extend(product("u_u8", 0));
+    body.extend([
+        constant_ints("inner", &[0]),
+        node("ReduceSum", &["w_i32", "inner"], &["w_sum"], keep()),
+        cast("zero", "zero_i32", DataType::Int32),
+        node("Mul", &["zero_i32", "w_sum"], &["correction"], vec![]),
+        node("Sub", &["acc", "correction"], &["centred"], vec![]),
+        cast("centred", "acc_f32", DataType::Float),
+    ]);
+    body.extend(scaled());
+    function("ImageGptLinearUint8", &INPUTS, "y", body)
+}
+
+/// The integer product of `rows` (uint8, their zero at `zero`) and the weights: `acc`; leaves the weights as `w_i32`.
+fn product(rows: &str, zero: u8) -> Vec<NodeProto> {
+    vec![
+        // The weights become uint8 as well (once: they are constant). onnxruntime's uint8 x int8 product saturates
+        // on x86 without VNNI, its uint8 x uint8 product is exact everywhere.
+        constant_u8("zero_point", 128),
+        constant_u8("rows_zero", zero),
+        cast("w", "w_i32", DataType::Int32),
+        constant_i32("offset_i32", 128),
+        node("Add", &["w_i32", "offset_i32"], &["w_shifted"], vec![]),
+        cast("w_shifted", "w_u8", DataType::Uint8),
+        node(
+            "MatMulInteger",
+            &[rows, "w_u8", "rows_zero", "zero_point"],
+            &["acc"],
+            vec![],
+        ),
+    ]
+}
+
+/// `acc_f32` with `row_scale` and `w_scale` to `y`.
+fn scaled() -> Vec<NodeProto> {
+    vec![
+        // The outer product of the scales, which is what Mul would broadcast to. onnxruntime 1.32 fuses a Mul of
+        // two scales into MatMulIntegerToFloat, which takes one scale for all rows and gives wrong results.
+        constant_ints("first", &[0]),
+        node("Unsqueeze", &["w_scale", "first"], &["w_scale_row"], vec![]),
+        node("MatMul", &["row_scale", "w_scale_row"], &["scale"], vec![]),
+        node("Mul", &["acc_f32", "scale"], &["product"], vec![]),
+        node("Add", &["product", "bias"], &["y"], vec![]),
+    ]
+}
+
+pub(super) fn linear_f32() -> FunctionProto {
+    let body = vec![
+        node("MatMul", &["x", "w"], &["product"], vec![]),
+        node("Add", &["product", "bias"], &["y"], vec![]),
+    ];
+    function("ImageGptLinearF32", &["x", "w", "bias"], "y", body)
+}
