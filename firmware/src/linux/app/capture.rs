@@ -2,8 +2,11 @@
 //!
 //! One thread is one attempt: it ends with the stream or with an error, and the inference side
 //! decides whether to start another. A read that blocks for ever (a silent pipe, a hung driver)
-//! keeps only this thread from ending; nobody waits for it.
+//! keeps only this thread from ending; nobody waits for it. A panic in a decoder is an error like
+//! any other: a thread that died without a word would be waited for for ever.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use super::bell::Shared;
 use crate::linux::source::{
-    FrameSource, ReadOutcome, SkipCallback, Skipped, SourceError, SourceOptions,
+    FrameBuffer, FrameSource, ReadOutcome, SkipCallback, Skipped, SourceError, SourceOptions,
 };
 
 /// Opens the source; called again for each attempt.
@@ -42,6 +45,8 @@ pub(super) struct Capture {
     pub(super) shared: Arc<Shared>,
     pub(super) messages: Sender<Message>,
     pub(super) opener: Opener,
+    /// What the opener opens, for the report of a panic.
+    pub(super) spec: String,
     pub(super) options: SourceOptions,
     /// Whether to drop frames while the model works; `None` does so for live sources.
     pub(super) drop: Option<bool>,
@@ -65,29 +70,37 @@ impl Capture {
             shared.news.ring();
         });
         self.options.on_skipped = Some(on_skipped);
-        match (self.opener)(&self.options) {
-            Err(error) => self.tell(Message::Failed(error)),
-            Ok(source) => {
-                let live = source.is_live();
-                self.tell(Message::Ready {
-                    description: source.describe(),
-                    live,
-                });
-                let drop = self.drop.unwrap_or(live);
-                if let Some(last_words) = self.stream(source, drop, first_seq) {
-                    self.tell(last_words);
-                }
-            }
+        let mut held = None;
+        // Unwind safe: the source ends with the attempt, and a half filled buffer counts as empty.
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(first_seq, &mut held)));
+        if let Some(buffer) = held {
+            // The buffer came from this queue, so there is room for it.
+            let _ = self.shared.queue.give_back(buffer);
+        }
+        let last_words = attempt.unwrap_or_else(|payload| {
+            Some(Message::Failed(SourceError::Panicked {
+                name: self.spec.clone(),
+                message: panic_message(&*payload),
+            }))
+        });
+        if let Some(last_words) = last_words {
+            self.tell(last_words);
         }
     }
 
-    /// Reads until the end. `None` when told to stop: whoever said so needs no answer.
-    fn stream(
-        &self,
-        mut source: Box<dyn FrameSource>,
-        drop: bool,
-        first_seq: u64,
-    ) -> Option<Message> {
+    /// Opens and reads until the end. `None` when told to stop: whoever said so needs no answer.
+    /// `held` is the buffer being filled, which outlives a panic.
+    fn attempt(&self, first_seq: u64, held: &mut Option<FrameBuffer>) -> Option<Message> {
+        let mut source = match (self.opener)(&self.options) {
+            Ok(source) => source,
+            Err(error) => return Some(Message::Failed(error)),
+        };
+        let live = source.is_live();
+        self.tell(Message::Ready {
+            description: source.describe(),
+            live,
+        });
+        let drop = self.drop.unwrap_or(live);
         let queue = &self.shared.queue;
         loop {
             let heard = self.shared.space.heard();
@@ -99,23 +112,22 @@ impl Capture {
             } else {
                 queue.take_free()
             };
-            let Some(mut buffer) = buffer else {
+            let Some(buffer) = buffer else {
                 self.shared.space.wait(heard, Duration::from_secs(1));
                 continue;
             };
-            let last_words = match source.read(&mut buffer) {
+            match source.read(held.insert(buffer)) {
                 Ok(ReadOutcome::Frame) => {
-                    buffer.seq = buffer.seq.saturating_add(first_seq);
-                    // The buffer came from this queue, so there is room for it.
-                    let _ = queue.publish(buffer);
+                    if let Some(mut frame) = held.take() {
+                        frame.seq = frame.seq.saturating_add(first_seq);
+                        // The buffer came from this queue, so there is room for it.
+                        let _ = queue.publish(frame);
+                    }
                     self.shared.news.ring();
-                    continue;
                 }
-                Ok(ReadOutcome::End) => Message::Ended,
-                Err(error) => Message::Failed(error),
-            };
-            let _ = queue.give_back(buffer);
-            return Some(last_words);
+                Ok(ReadOutcome::End) => return Some(Message::Ended),
+                Err(error) => return Some(Message::Failed(error)),
+            }
         }
     }
 
@@ -124,4 +136,13 @@ impl Capture {
         let _ = self.messages.send(message);
         self.shared.news.ring();
     }
+}
+
+/// What `panic!` was called with; anything but text is left to the panic's own line on standard error.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "no message".to_owned())
 }

@@ -63,6 +63,7 @@ impl Engine {
             shared: Arc::clone(&shared),
             messages: sender,
             opener,
+            spec: settings.source.clone(),
             options: settings.source_options.clone(),
             drop: settings.drop,
         };

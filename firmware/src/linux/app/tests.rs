@@ -151,6 +151,57 @@ fn a_source_that_does_not_open_fails_at_once() {
     assert!(failure.to_string().contains("/dev/video7"), "{failure}");
 }
 
+/// Ends the run, so that a test of it fails, where the app would wait for ever.
+fn run_within(limit: Duration, rig: Rig, opener: super::Opener) -> Result<super::Summary, Failure> {
+    let shared = Arc::clone(&rig.shared);
+    thread::spawn(move || {
+        thread::sleep(limit);
+        shared.request_stop();
+    });
+    rig.run(opener)
+}
+
+#[test]
+fn a_decoder_that_panics_ends_the_run_by_name_and_loses_no_buffer() {
+    for live in [false, true] {
+        let out = Text::default();
+        let rig = Rig::new(&out);
+        let shared = Arc::clone(&rig.shared);
+        let steps = vec![
+            Step::Frame(0),
+            Step::Pause(Duration::from_millis(50)),
+            Step::Panic,
+        ];
+        let failure =
+            run_within(Duration::from_secs(10), rig, opener(live, vec![steps])).expect_err("fails");
+        assert_eq!(failure.code(), 3);
+        assert!(
+            failure.to_string().contains("no such marker 1"),
+            "{failure}"
+        );
+        assert_eq!(
+            out.read().lines().count(),
+            1,
+            "the frame before it is classified"
+        );
+        // The app still holds the last frame, for a screen whose camera is lost.
+        let free = std::iter::from_fn(|| shared.queue.take_free()).count();
+        assert_eq!(free, super::bell::BUFFERS - 1);
+    }
+}
+
+#[test]
+fn a_panic_while_opening_ends_the_run_too() {
+    let opener: super::Opener = Arc::new(|_| panic!("out of descriptors"));
+    let failure =
+        run_within(Duration::from_secs(10), Rig::new(&Text::default()), opener).expect_err("fails");
+    assert_eq!(failure.code(), 3);
+    assert!(
+        failure.to_string().contains("out of descriptors"),
+        "{failure}"
+    );
+}
+
 #[test]
 fn undecodable_pictures_are_passed_over_and_counted() {
     let steps = vec![

@@ -138,11 +138,20 @@ pub enum SourceError {
         /// The device.
         path: PathBuf,
     },
+    /// Code that opens or decodes the source panicked: a mistake in this program or a library.
+    #[error("{name}: internal error while reading (please report it): {message}")]
+    Panicked {
+        /// What was being read, as given.
+        name: String,
+        /// The panic's message.
+        message: String,
+    },
 }
 
 impl SourceError {
     /// Whether opening the same spec again, after a pause, may work: a camera that fell silent,
-    /// was unplugged, is held by another program or is not there yet.
+    /// was unplugged, is held by another program or is not there yet. Not after a panic: a file
+    /// would lead to it again, and a fresh process is a better start than what is left of this one.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,

@@ -72,6 +72,8 @@ pub(super) enum Step {
     /// Blocks as a read of a silent pipe does.
     Block,
     Pause(Duration),
+    /// Panics as a broken decoder does.
+    Panic,
 }
 
 struct Script {
@@ -108,6 +110,7 @@ impl FrameSource for Script {
                     thread::park();
                 },
                 Some(Step::Pause(pause)) => thread::sleep(pause),
+                Some(Step::Panic) => panic!("no such marker {}", self.seq),
             }
         }
     }
