@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,6 +44,12 @@ fn refused(dir: &Path, arguments: &[&str], code: i32, culprit: &str) {
         "{arguments:?}: {culprit:?} is not named in: {errors}"
     );
     assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
+}
+
+/// The model file that the program has inside it.
+fn bundled() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../models/fashion-mnist/igpt-fashion-mnist-int8.onnx")
 }
 
 /// The verdicts of a recording without what may differ between machines and file names.
@@ -106,6 +112,13 @@ fn a_recording_replayed_with_other_kernels_gives_the_same_bits() {
     assert!(first.status.success(), "{}", text(&first.stderr));
     let expected = verdicts(&dir.path().join("first"));
     assert_eq!(expected.len(), 4);
+    let bundled = crc32fast::hash(&fs::read(bundled()).unwrap());
+    let named = format!("\"model_crc32\":\"{bundled:08x}\"");
+    let recorded = fs::read_to_string(dir.path().join("first/verdicts.jsonl")).unwrap();
+    assert!(
+        recorded.lines().all(|line| line.contains(&named)),
+        "{recorded}"
+    );
     for (copy, cpu, threads) in [("scalar", Some("scalar"), "2"), ("best", None, "1")] {
         let mut arguments = vec!["--source", "first", "--record", copy, "--threads", threads];
         arguments.extend(cpu.map(|cpu| ["--cpu", cpu]).iter().flatten());
@@ -194,9 +207,7 @@ fn missing_and_broken_sources_are_named() {
 #[test]
 fn missing_and_damaged_models_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let bundled = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../models/fashion-mnist/igpt-fashion-mnist-int8.onnx");
-    let good = fs::read(bundled).unwrap();
+    let good = fs::read(bundled()).unwrap();
     let damaged = dir.path().join("damaged.onnx");
     refused(dir.path(), &["--model", "nowhere.onnx"], 4, "nowhere.onnx");
     for length in [0, 1, 100, good.len() / 2, good.len() - 1] {

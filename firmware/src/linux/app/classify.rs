@@ -23,6 +23,9 @@ pub trait Classify {
     /// A short name for the panel and the log.
     fn name(&self) -> &str;
 
+    /// CRC-32 of its file: what tells two models of one name apart.
+    fn crc32(&self) -> u32;
+
     /// Classifies one frame.
     ///
     /// # Errors

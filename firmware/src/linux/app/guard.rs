@@ -78,7 +78,7 @@ fn now() -> u64 {
 }
 
 /// CRC-32 of a file.
-fn checksum(path: &Path) -> io::Result<ModelId> {
+pub(super) fn checksum(path: &Path) -> io::Result<ModelId> {
     Ok(ModelId(crc32fast::hash(&fs::read(path)?)))
 }
 

@@ -131,7 +131,7 @@ fn run(
     let recorder = settings
         .record
         .as_deref()
-        .map(Recorder::create)
+        .map(|dir| Recorder::create(dir, &*classifier))
         .transpose()
         .map_err(Failure::Output)?;
     let renderer = Renderer::new(sinks, settings.canvas);

@@ -9,13 +9,16 @@ use igpt_runtime::{Error, ImageGptForImageClassification, Isa, LoadOptions, Sess
 use super::classify::{Classified, Classify};
 use super::embedded::{MODEL, MODEL_NAME};
 use super::exit::Failure;
+use super::guard::checksum;
 use super::log::{Event, Log};
 use super::settings::Settings;
+use crate::boot_guard::ModelId;
 use crate::linux::source::FrameBuffer;
 
 /// A model and its session, which reuses what did not change since the last frame.
 struct Model {
     name: String,
+    crc32: u32,
     model: &'static ImageGptForImageClassification,
     session: Session<'static>,
 }
@@ -59,6 +62,13 @@ pub(super) fn load(
         Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--cpu")),
         error => Failure::Model(error.into()),
     })?;
+    let crc32 = match path {
+        Some(path) => checksum(path)
+            .map(|ModelId(crc32)| crc32)
+            .with_context(|| format!("{}: cannot read again", path.display()))
+            .map_err(Failure::Model)?,
+        None => crc32fast::hash(MODEL),
+    };
     // One model for the life of the process: its session may borrow it for ever.
     let model: &'static _ = Box::leak(Box::new(model));
     let session = model
@@ -72,6 +82,7 @@ pub(super) fn load(
     });
     Ok(Box::new(Model {
         name,
+        crc32,
         model,
         session,
     }))
@@ -84,6 +95,10 @@ impl Classify for Model {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn crc32(&self) -> u32 {
+        self.crc32
     }
 
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {

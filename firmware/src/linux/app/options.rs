@@ -44,7 +44,7 @@ pub struct Options {
     /// standard input, a camera such as /dev/video0, pattern[:WIDTHxHEIGHT], or sample. [default: sample]
     #[arg(long, value_name = "SPEC", help_heading = "Input")]
     pub source: Option<String>,
-    /// The size to ask a camera for. It may choose another near it.
+    /// The size to ask a camera for. It may choose another near it. [default: 640x480]
     #[arg(long, value_name = "WxH", help_heading = "Input")]
     pub size: Option<String>,
     /// Stop after this many classified frames.
@@ -70,7 +70,7 @@ pub struct Options {
         help_heading = "Input"
     )]
     pub no_drop: Option<bool>,
-    /// Attempts to reopen a camera that was lost, before giving up; 0 for no attempt.
+    /// Attempts to reopen a camera that was lost, before giving up; 0 for no attempt. [default: 30]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub retries: Option<u32>,
 
@@ -78,7 +78,7 @@ pub struct Options {
     /// knows ten kinds of clothing on grey 28x28 product pictures.
     #[arg(long, value_name = "FILE.onnx", help_heading = "Model")]
     pub model: Option<PathBuf>,
-    /// Threads for the model. The result is the same for any number.
+    /// Threads for the model. The result is the same for any number. [default: one for each core]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub threads: Option<usize>,
     /// Use these kernels instead of the fastest the CPU has. The result is the same.
@@ -110,8 +110,8 @@ pub struct Options {
     /// Size of the annotated pictures. Default: what suits the sink and the frame.
     #[arg(long, value_name = "WxH", help_heading = "Output")]
     pub canvas: Option<String>,
-    /// Keep each classified frame as PNG, with verdicts.jsonl: its tokens' checksum and the exact
-    /// bits of its logits. The directory is itself a source.
+    /// Keep each classified frame as PNG, with verdicts.jsonl: the checksums of the model and of the
+    /// frame's tokens, and the exact bits of its logits. The directory is itself a source.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub record: Option<PathBuf>,
     /// One JSON object a line instead of text.

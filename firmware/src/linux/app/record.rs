@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! DIR/frame-000000.png    the frame, lossless, before any scaling
-//! DIR/verdicts.jsonl      one object a line: seq, file, tokens_crc32, logits (f32 bits in hex), ...
+//! DIR/verdicts.jsonl      one object a line: seq, file, model, tokens_crc32, logits (f32 bits in hex), ...
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -15,18 +15,21 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
 
-use super::classify::Classified;
+use super::classify::{Classified, Classify};
 use crate::linux::source::FrameBuffer;
 
 const VERDICTS: &str = "verdicts.jsonl";
 
-/// One line of `verdicts.jsonl`. Only `ms` may differ between two machines.
+/// One line of `verdicts.jsonl`. Of the same frame and model file (its `model_crc32` says so), two
+/// machines may differ in `ms` and in what they call the files, and in nothing else.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     seq: u64,
     file: &'a str,
     source_seq: u64,
     name: Option<&'a str>,
+    model: &'a str,
+    model_crc32: &'a str,
     tokens_crc32: String,
     logits: Vec<String>,
     class: usize,
@@ -39,6 +42,8 @@ struct Line<'a> {
 #[derive(Debug)]
 pub(super) struct Recorder {
     dir: PathBuf,
+    model: String,
+    model_crc32: String,
     verdicts: File,
     /// Length of `verdicts` up to its last whole line.
     length: u64,
@@ -47,11 +52,11 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the directory and its list of verdicts.
+    /// Creates the directory and its list of verdicts, to be those of `model`.
     ///
     /// # Errors
     /// When that fails, or the directory holds a recording: two must not mix.
-    pub(super) fn create(dir: &Path) -> anyhow::Result<Self> {
+    pub(super) fn create(dir: &Path, model: &dyn Classify) -> anyhow::Result<Self> {
         fs::create_dir_all(dir)
             .with_context(|| format!("{}: cannot create the directory", dir.display()))?;
         let path = dir.join(VERDICTS);
@@ -68,6 +73,8 @@ impl Recorder {
             .with_context(|| format!("{}: cannot create", path.display()))?;
         Ok(Self {
             dir: dir.to_owned(),
+            model: model.name().to_owned(),
+            model_crc32: format!("{:08x}", model.crc32()),
             verdicts,
             length: 0,
             seq: 0,
@@ -114,6 +121,8 @@ impl Recorder {
             file: &file,
             source_seq: frame.seq,
             name: frame.name.as_deref(),
+            model: &self.model,
+            model_crc32: &self.model_crc32,
             tokens_crc32: format!("{:08x}", classified.tokens_crc32),
             logits: classified
                 .logits
@@ -155,13 +164,14 @@ impl Recorder {
 mod tests {
     use super::{Recorder, VERDICTS};
     use crate::linux::app::classify::Classified;
+    use crate::linux::app::tests::FakeModel;
     use crate::linux::source::FrameBuffer;
 
     #[test]
     fn frames_come_back_to_the_pixel_and_logits_to_the_bit() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("run");
-        let mut recorder = Recorder::create(&target).unwrap();
+        let mut recorder = Recorder::create(&target, &FakeModel::new()).unwrap();
         let rgb: Vec<u8> = (0..5 * 3 * 3).map(|i| (i * 37 % 251) as u8).collect();
         let frame = FrameBuffer {
             width: 5,
@@ -193,6 +203,10 @@ mod tests {
             .collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["tokens_crc32"], "0000beef");
+        assert_eq!(
+            (&lines[1]["model"], &lines[1]["model_crc32"]),
+            (&"fake".into(), &"0000fa4e".into())
+        );
         assert_eq!(lines[0]["label"], "bag \"x\"\n");
         assert_eq!(
             (lines[1]["seq"].as_u64(), lines[1]["source_seq"].as_u64()),
@@ -207,8 +221,8 @@ mod tests {
     #[test]
     fn a_directory_with_a_recording_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        Recorder::create(dir.path()).unwrap();
-        let message = Recorder::create(dir.path())
+        Recorder::create(dir.path(), &FakeModel::new()).unwrap();
+        let message = Recorder::create(dir.path(), &FakeModel::new())
             .expect_err("refused")
             .to_string();
         assert!(message.contains("recording already"), "{message}");
@@ -217,7 +231,7 @@ mod tests {
     #[test]
     fn a_frame_that_cannot_be_kept_leaves_nothing_half_done() {
         let dir = tempfile::tempdir().unwrap();
-        let mut recorder = Recorder::create(dir.path()).unwrap();
+        let mut recorder = Recorder::create(dir.path(), &FakeModel::new()).unwrap();
         // A directory in the picture's place: writing fails as it would on a full disk.
         std::fs::create_dir(dir.path().join("frame-000000.png")).unwrap();
         let frame = FrameBuffer {

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(super) use rig::FakeModel;
+
 use super::exit::Failure;
 use crate::pipeline::Cause;
 use rig::{Closed, Disk, Rig, Step, Text, frames, opener, truncated, unplugged};

@@ -21,7 +21,7 @@ use crate::linux::source::{
 };
 
 /// The class is the picture's first byte.
-pub(super) struct FakeModel {
+pub(in crate::linux::app) struct FakeModel {
     pub(super) labels: Vec<String>,
     /// How long a frame takes.
     pub(super) pause: Duration,
@@ -30,7 +30,7 @@ pub(super) struct FakeModel {
 }
 
 impl FakeModel {
-    pub(super) fn new() -> Self {
+    pub(in crate::linux::app) fn new() -> Self {
         Self {
             labels: ["zero", "one", "two"].map(str::to_owned).to_vec(),
             pause: Duration::ZERO,
@@ -46,6 +46,10 @@ impl Classify for FakeModel {
 
     fn name(&self) -> &str {
         "fake"
+    }
+
+    fn crc32(&self) -> u32 {
+        0xFA4E
     }
 
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
@@ -242,7 +246,7 @@ impl Rig {
         let recorder = self
             .record
             .as_deref()
-            .map(|dir: &Path| Recorder::create(dir).unwrap());
+            .map(|dir: &Path| Recorder::create(dir, &self.model).unwrap());
         let renderer = Renderer::new(self.sinks, None);
         let worker = Worker::new(Box::new(self.model), renderer, recorder, reporter, 3)?;
         let log = Arc::new(Log::open(LogTarget::None).unwrap());
