@@ -83,6 +83,54 @@ fn the_file_is_the_one_onnxruntime_ran() {
     }
 }
 
+/// What a file consists of besides the version that wrote it: graph, weights, functions and metadata up to the recipe; the
+/// recipe without its producer; the source and what follows it, short of the checksum.
+fn without_the_version(file: &[u8]) -> [Vec<u8>; 3] {
+    let find = |text: &str| {
+        file.windows(text.len())
+            .position(|window| window == text.as_bytes())
+            .unwrap_or_else(|| panic!("no {text} in the file"))
+    };
+    let (graph, recipe, source) = (
+        find("transformer.embed"),
+        find("igpt.recipe"),
+        find("igpt.source"),
+    );
+    let text = &file[recipe..source];
+    let brace = |b: u8| text.iter().position(|byte| *byte == b).unwrap();
+    let mut fields: Value = serde_json::from_slice(&text[brace(b'{')..=brace(b'}')]).unwrap();
+    let producer = fields.as_object_mut().unwrap().remove("producer");
+    assert!(producer.unwrap().as_str().unwrap().starts_with("igpt "));
+    [
+        file[graph..recipe].to_vec(),
+        fields.to_string().into_bytes(),
+        file[source..file.len() - 24].to_vec(),
+    ]
+}
+
+/// Conversion is deterministic on any CPU, so what a board embeds can be compared with the checkpoint beside it.
+#[test]
+fn the_embedded_file_is_the_shipped_checkpoint_converted() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.onnx");
+    convert(&models.join("clf"), &path, None, ModelDtype::Int8).unwrap();
+    let embedded = fs::read(models.join("igpt-fashion-mnist-int8.onnx")).unwrap();
+    let parts = ["graph, weights or configuration", "recipe", "source"];
+    let converted = without_the_version(&fs::read(&path).unwrap());
+    for ((part, a), b) in parts
+        .iter()
+        .zip(&converted)
+        .zip(&without_the_version(&embedded))
+    {
+        assert!(
+            a == b,
+            "models/fashion-mnist/igpt-fashion-mnist-int8.onnx is stale, its {part} differs: \
+             igpt quantize models/fashion-mnist/clf -o models/fashion-mnist/igpt-fashion-mnist-int8.onnx"
+        );
+    }
+}
+
 #[test]
 fn the_last_24_bytes_are_the_checksum_of_the_rest() {
     let folder = tempfile::tempdir().unwrap();
