@@ -1,7 +1,6 @@
 """Makes tests/golden/checkpoint/: one tiny ImageGPT stored in every way Hugging Face stores weights.
 
-Pinned: Python 3.11, torch 2.15.0, transformers 5.23.0, safetensors 0.8.0, numpy 2.4.6.
-Run from the repository's root:  python tests/golden/checkpoints.py
+Run from the repository's root with the versions of requirements.txt:  python tests/golden/checkpoints.py
 """
 
 import json
@@ -16,10 +15,13 @@ import torch
 from safetensors.torch import save_file
 from transformers import ImageGPTConfig, ImageGPTForImageClassification
 
+import versions
+
 OUT = Path(__file__).parent / "checkpoint"
 
 
 def main():
+    versions.check()
     shutil.rmtree(OUT, ignore_errors=True)
     torch.manual_seed(7)
     config = ImageGPTConfig(

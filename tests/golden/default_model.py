@@ -1,7 +1,7 @@
 """Makes tests/golden/default/: what transformers computes from the shipped model, models/fashion-mnist.
 
-Pinned: Python 3.11, torch 2.15.0, transformers 5.23.0, numpy 2.4.6, onnx 1.23.2, onnxruntime 1.32.0. Run from
-the repository's root whenever models/fashion-mnist changes (a test compares checksums):
+Run from the repository's root with the versions of requirements.txt whenever models/fashion-mnist changes (a test
+compares checksums):
 
     cargo build --release -p igpt-tools && python tests/golden/default_model.py target/release/igpt
 
@@ -23,6 +23,8 @@ from PIL import Image
 from transformers import ImageGPTForCausalImageModeling, ImageGPTForImageClassification
 from transformers.models.imagegpt.image_processing_pil_imagegpt import ImageGPTImageProcessorPil
 
+import versions
+
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models/fashion-mnist"
 OUT = Path(__file__).parent / "default"
@@ -31,6 +33,7 @@ STEP = 14
 
 
 def main():
+    versions.check()
     OUT.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     names = sorted((MODELS / "sample").glob("*.png"))[:IMAGES]

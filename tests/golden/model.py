@@ -1,7 +1,7 @@
 """Makes tests/golden/model/: small random ImageGPTs with what transformers and onnxruntime compute from them.
 
-Pinned: Python 3.11, torch 2.15.0, transformers 5.23.0, safetensors 0.8.0, numpy 2.4.6, onnx 1.23.2,
-onnxruntime 1.32.0. Run from the repository's root, after `cargo build --release -p igpt-tools`:
+Run from the repository's root, with the versions of requirements.txt and after `cargo build --release -p igpt-tools`;
+then run linear.py, which takes its layers from these files:
 
     python tests/golden/model.py target/release/igpt
 
@@ -26,6 +26,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import (ImageGPTConfig, ImageGPTForCausalImageModeling, ImageGPTForImageClassification,
                           ImageGPTModel)
+
+import versions
 
 OUT = Path(__file__).parent / "model"
 CLASSES = {"classify": ImageGPTForImageClassification, "causal": ImageGPTForCausalImageModeling,
@@ -111,6 +113,7 @@ def distance(a, b):
 
 
 def main():
+    versions.check()
     binary = sys.argv[1]
     shutil.rmtree(OUT, ignore_errors=True)
     bodies = {}

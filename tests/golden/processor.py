@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden files of the image processor, from Hugging Face's PIL backend and from Pillow.
 
-    pip install transformers==5.23.0 pillow==13.0.0 numpy==2.4.6 torch torchvision
+    pip install -r tests/golden/requirements.txt
     python tests/golden/processor.py
 
 writes tests/golden/processor/: small image files of every kind, `processor.json` (what to compute
@@ -15,13 +15,12 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import PIL
-import transformers
 from PIL import Image, ImageOps, PngImagePlugin
 from transformers import ImageGPTImageProcessorPil
 from transformers.image_transforms import convert_to_rgb
 
-VERSIONS = {"transformers": "5.23.0", "pillow": "13.0.0", "numpy": "2.4.6"}
+import versions
+
 OUT = Path(__file__).parent / "processor"
 
 
@@ -180,8 +179,8 @@ def processor(clusters, size, config):
 
 
 def main():
-    found = dict(transformers=transformers.__version__, pillow=PIL.__version__, numpy=np.__version__)
-    assert found == VERSIONS, f"{found}, expected {VERSIONS}"
+    pins = versions.check()
+    used = {name: pins[name] for name in ("transformers", "pillow", "numpy")}
     OUT.mkdir(exist_ok=True)
     stored = bytearray()
 
@@ -213,7 +212,7 @@ def main():
 
     lines = lambda rows: "[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows) + "\n]"
     (OUT / "processor.json").write_text(
-        f'{{"versions": {json.dumps(VERSIONS)},\n"tokens": {lines(tokens)},\n'
+        f'{{"versions": {json.dumps(used)},\n"tokens": {lines(tokens)},\n'
         f'"resizes": {lines(resizes)},\n"files": {lines(files)}}}\n')
     (OUT / "tokens.bin").write_bytes(bytes(stored))
 

@@ -188,8 +188,8 @@ fn int8_is_close_to_transformers_on_random_models() {
     }
 }
 
-/// The functions' bodies spell the linear layers' integer arithmetic out; attention they do in float. Measured:
-/// 0.99988 (unscaled attention) and better; 0.9999 is asked of the shipped model below.
+/// The functions' bodies spell the linear layers' integer arithmetic out (tests/linear.rs holds those to float rounding);
+/// attention they do in float. Without the scores' scaling int8 errors of q and k weigh more: docs/numerics.md says why.
 #[test]
 fn int8_is_onnxruntime_but_for_the_attention() {
     for case in cases() {
@@ -199,8 +199,13 @@ fn int8_is_onnxruntime_but_for_the_attention() {
             compared(&output, &mut Npz::open(&case.join("onnxruntime.npz")))
         {
             let cosine = cosine(found, &expected);
+            let least = if case.ends_with("unscaled") {
+                0.9998
+            } else {
+                0.9999
+            };
             assert!(
-                cosine >= 0.9998,
+                cosine >= least,
                 "{}: cosine of {what} is {cosine}",
                 case.display()
             );
