@@ -308,6 +308,104 @@ fn all_zero_tiny_and_outlier_rows_quantise_as_the_contract_says() {
     }
 }
 
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::QuickGelu,
+    Activation::Gelu,
+    Activation::GeluNew,
+    Activation::Relu,
+    Activation::Silu,
+];
+
+/// The contract's skewed row quantisation and int8 linear layer, spelled out for one activated row.
+fn skewed_linear(x: &[f32], w: &[i8], w_scale: &[f32], bias: &[f32]) -> Vec<f32> {
+    let low = x.iter().copied().fold(0.0, f32::min);
+    let high = x.iter().copied().fold(0.0, f32::max);
+    let span = high - low;
+    let (inverse, scale) = if span < 2f32.powi(-100) {
+        (0.0, 0.0)
+    } else {
+        (255.0 / span, span / 255.0)
+    };
+    let zero = (-low * inverse).round_ties_even();
+    let steps: Vec<i32> = x
+        .iter()
+        .map(|x| ((x * inverse).round_ties_even() + zero).clamp(0.0, 255.0) as i32 - zero as i32)
+        .collect();
+    let n = bias.len();
+    (0..n)
+        .map(|j| {
+            let column = w[j..].iter().step_by(n);
+            let sum: i32 = steps
+                .iter()
+                .zip(column)
+                .map(|(q, w)| q * i32::from(*w))
+                .sum();
+            (sum as f32).mul_add(scale * w_scale[j], bias[j])
+        })
+        .collect()
+}
+
+#[test]
+fn activated_rows_quantise_as_the_contract_says() {
+    let (k, n) = (70, 35);
+    let mut random = Random(17);
+    let w: Vec<i8> = (0..k * n).map(|_| (random.next() * 127.0) as i8).collect();
+    let w_scale: Vec<f32> = (0..n).map(|_| random.next().abs() + 0.1).collect();
+    let bias = random.rows(n);
+    let mut ordinary = |scale: f32| -> Vec<f32> {
+        let row = random.rows(k);
+        row.iter().map(|x| x * scale).collect()
+    };
+    let negative = ordinary(2.0).iter().map(|x| -x.abs()).collect();
+    let mut outlier = ordinary(1.0);
+    outlier[69] = 1e4;
+    let mut widest = ordinary(1.0);
+    (widest[0], widest[1]) = (f32::MAX / 2.0, -f32::MAX / 2.0);
+    // Steps of one half: ties both where values and where the zero are rounded.
+    let ties = (0..k).map(|c| c as f32 * 0.5 - 4.0).collect();
+    let rows: Vec<f32> = [
+        ordinary(4.0),
+        negative, // all zeros after ReLU
+        vec![0.0; k],
+        vec![-0.0; k],
+        outlier,
+        widest,
+        ordinary(1e30),
+        ordinary(1e-20),
+        ordinary(1e-35), // below 2^-100
+        ties,
+        vec![7.0; k],
+    ]
+    .concat();
+    for kind in ACTIVATIONS {
+        let got = same_bits(&format!("rows after {kind:?}"), |kernels| {
+            let (mut a, w) = (PackedRows::default(), kernels.pack(&w, k, n));
+            let (how, count) = (Prepare::Activate(kind), rows.len() / k);
+            kernels
+                .prepare(&rows, k, count, k, how, &mut a)
+                .expect("finite rows");
+            let mut out = vec![0.0; count * n];
+            kernels.linear(Linear {
+                a: &a,
+                w: &w,
+                w_scale: &w_scale,
+                bias: &bias,
+                out: &mut out,
+                ldo: n,
+                add: false,
+                panels: 0..w.panels(),
+            });
+            out
+        });
+        for (i, (row, got)) in rows.chunks_exact(k).zip(got.chunks_exact(n)).enumerate() {
+            let mut row = row.to_vec();
+            Kernels::best().activate(kind, &mut row);
+            let want = skewed_linear(&row, &w, &w_scale, &bias);
+            assert_eq!(got, want, "row {i} after {kind:?}");
+        }
+    }
+}
+
 #[test]
 fn f32_kernels_are_close_and_the_same() {
     let (rows, k, n) = (7, 100, 45);
@@ -355,13 +453,7 @@ fn f32_kernels_are_close_and_the_same() {
             .expect("finite");
         out
     });
-    for kind in [
-        Activation::QuickGelu,
-        Activation::Gelu,
-        Activation::GeluNew,
-        Activation::Relu,
-        Activation::Silu,
-    ] {
+    for kind in ACTIVATIONS {
         same_bits("activation", |kernels| {
             let mut row: Vec<f32> = x.iter().map(|x| x * 20.0).collect();
             kernels.activate(kind, &mut row);
