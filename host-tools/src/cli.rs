@@ -20,6 +20,7 @@ enum Verb {
     Quantize(verbs::quantize::Args),
     Run(verbs::run::Args),
     Eval(verbs::eval::Args),
+    Bench(verbs::bench::Args),
 }
 
 impl Cli {
@@ -32,6 +33,7 @@ impl Cli {
             Verb::Quantize(args) => verbs::quantize::run(&args),
             Verb::Run(args) => verbs::run::run(&args),
             Verb::Eval(args) => verbs::eval::run(&args),
+            Verb::Bench(args) => verbs::bench::run(&args),
         }
     }
 }

@@ -9,11 +9,12 @@ use crate::error::Error;
 use crate::model::{ImageGptModel, LoadOptions};
 use crate::onnx::Task;
 
-/// How to choose the next token.
+/// How to choose the next token. The defaults are Hugging Face's; the ImageGPT paper samples with `do_sample` and `top_k` 40.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GenerationConfig {
-    /// Tokens to have in the end, the context included; at most `n_positions + 1`, since the last one is never fed back.
-    pub max_length: usize,
+    /// Tokens to have in the end, the context included; `n_positions + 1` if absent, and at most, since the last one is never
+    /// fed back.
+    pub max_length: Option<usize>,
     /// Draw from the distribution instead of taking the largest logit.
     pub do_sample: bool,
     /// Divides the logits before the softmax; above 0.
@@ -27,10 +28,10 @@ pub struct GenerationConfig {
 impl Default for GenerationConfig {
     fn default() -> Self {
         Self {
-            max_length: 1025,
-            do_sample: true,
+            max_length: None,
+            do_sample: false,
             temperature: 1.0,
-            top_k: 40,
+            top_k: 50,
             seed: 0,
         }
     }
@@ -48,15 +49,15 @@ impl ImageGptForCausalImageModeling {
     /// # Errors
     /// If it cannot be loaded or is for another task.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
-        let model = ImageGptModel::load(path, options)?;
-        if model.task != Task::Causal {
-            return Err(Error::Task {
-                name: model.name,
-                found: model.task.name().into(),
-                expected: "causal",
-            });
-        }
-        Ok(Self { model })
+        ImageGptModel::load(path, options)?.try_into()
+    }
+
+    /// Loads a file that is in memory.
+    ///
+    /// # Errors
+    /// As [`ImageGptForCausalImageModeling::load`].
+    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
+        ImageGptModel::from_bytes(bytes, options)?.try_into()
     }
 
     /// The model behind the head.
@@ -76,8 +77,7 @@ impl ImageGptForCausalImageModeling {
     /// # Errors
     /// On tokens that do not fit the model.
     pub fn logits(&self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
-        let mut state = self.model.spawn(self.model.head()?)?;
-        Ok(self.model.run(&mut state, tokens)?.swap_remove(0))
+        self.model.logits(tokens)
     }
 
     /// Continues `context` (start token first) to `max_length` tokens, context included.
@@ -86,29 +86,48 @@ impl ImageGptForCausalImageModeling {
     /// On a context or a length that does not fit the model, or a temperature that is not above 0.
     pub fn generate(&self, context: &[u16], how: &GenerationConfig) -> Result<Vec<u16>, Error> {
         let limit = self.model.config.n_positions + 1;
-        if context.is_empty() || how.max_length > limit || context.len() > how.max_length {
-            let (found, want) = (context.len(), how.max_length);
-            return Err(Error::Tokens(format!(
-                "a context of {found} for a length of {want}, expected 1 <= context <= length <= {limit}"
+        let length = how.max_length.unwrap_or(limit);
+        if context.is_empty() || length > limit || context.len() > length {
+            return Err(Error::Generation(format!(
+                "a context of {} tokens for a length of {length}, expected 1 <= context <= length <= {limit}",
+                context.len()
             )));
         }
         if !(how.temperature > 0.0 && how.temperature.is_finite()) {
-            return Err(Error::Tokens(format!(
-                "temperature {}, expected a number above 0",
+            return Err(Error::Generation(format!(
+                "temperature {}, expected a finite number above 0",
                 how.temperature
             )));
         }
+        // A context as long as the limit leaves nothing to compute.
+        self.model
+            .check_tokens(&context[..context.len().min(limit - 1)])?;
         let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
         let mut state = self.model.spawn(self.model.head()?)?;
         let mut tokens = context.to_vec();
         let mut fed = 0;
-        while tokens.len() < how.max_length {
+        while tokens.len() < length {
             let logits = self.model.run(&mut state, &tokens[fed..])?.swap_remove(0);
             fed = tokens.len();
             let last = &logits[logits.len() - (self.model.config.vocab_size - 1)..];
             tokens.push(choose(last, how, &mut rng));
         }
         Ok(tokens)
+    }
+}
+
+impl TryFrom<ImageGptModel> for ImageGptForCausalImageModeling {
+    type Error = Error;
+
+    fn try_from(model: ImageGptModel) -> Result<Self, Error> {
+        if model.task == Task::Causal {
+            return Ok(Self { model });
+        }
+        Err(Error::Task {
+            found: model.task.name().into(),
+            name: model.name,
+            expected: "causal",
+        })
     }
 }
 

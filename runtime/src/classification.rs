@@ -1,6 +1,7 @@
 //! `ImageGptForImageClassification`: tokens in, labelled probabilities out; and its session, which reuses what did not change.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use igpt_kernels::{Isa, KV_TILE};
 
@@ -14,8 +15,15 @@ use crate::processor::ImageGptImageProcessor;
 /// Hugging Face's class of that name: mean pooling over all tokens after `ln_f`, then `score`.
 #[derive(Debug)]
 pub struct ImageGptForImageClassification {
+    shared: Arc<Shared>,
+}
+
+/// What a classifier and its sessions have in common.
+#[derive(Debug)]
+struct Shared {
     model: ImageGptModel,
-    processor: ImageGptImageProcessor,
+    processor: Arc<ImageGptImageProcessor>,
+    labels: Arc<[String]>,
 }
 
 /// One class and its probability.
@@ -36,7 +44,7 @@ pub struct Classification {
     pub logits: Vec<f32>,
     /// Tokens whose work was reused from the image before.
     pub reused_tokens: usize,
-    labels: Vec<String>,
+    labels: Arc<[String]>,
 }
 
 impl Classification {
@@ -84,7 +92,7 @@ impl ImageGptForImageClassification {
     /// # Errors
     /// If it cannot be loaded, is for another task, or has no image processor.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
-        Self::new(ImageGptModel::load(path, options)?)
+        ImageGptModel::load(path, options)?.try_into()
     }
 
     /// Loads a file that is in memory.
@@ -92,96 +100,130 @@ impl ImageGptForImageClassification {
     /// # Errors
     /// As [`ImageGptForImageClassification::load`].
     pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
-        Self::new(ImageGptModel::from_bytes(bytes, options)?)
+        ImageGptModel::from_bytes(bytes, options)?.try_into()
     }
 
-    fn new(mut model: ImageGptModel) -> Result<Self, Error> {
-        if model.task != Task::Classify {
-            return Err(Error::Task {
-                name: model.name,
-                found: model.task.name().into(),
-                expected: "classify",
-            });
-        }
-        let Some(processor) = model.processor.take() else {
-            return Err(Error::Format {
-                name: model.name,
-                what: "metadata has no igpt.preprocessor".into(),
-            });
-        };
-        Ok(Self { model, processor })
+    /// The model behind the head.
+    #[must_use]
+    pub fn model(&self) -> &ImageGptModel {
+        &self.shared.model
     }
 
     /// The configuration; `labels()` has the class names.
     #[must_use]
     pub fn config(&self) -> &ImageGptConfig {
-        &self.model.config
+        self.model().config()
     }
 
     /// The image processor.
     #[must_use]
     pub fn processor(&self) -> &ImageGptImageProcessor {
-        &self.processor
+        &self.shared.processor
     }
 
     /// The instruction set in use.
     #[must_use]
     pub fn isa(&self) -> Isa {
-        self.model.isa()
+        self.model().isa()
     }
 
-    /// A session of its own past.
+    /// A session of its own past. It keeps the model alive, and may go to another thread.
     ///
     /// # Errors
     /// If tract cannot set it up.
-    pub fn session(&self) -> Result<Session<'_>, Error> {
+    pub fn session(&self) -> Result<Session, Error> {
         Ok(Session {
-            model: self,
-            state: self.model.spawn(self.model.head()?)?,
+            state: self.shared.spawn()?,
+            shared: self.shared.clone(),
             tokens: Vec::new(),
             logits: Vec::new(),
         })
     }
 }
 
+impl TryFrom<ImageGptModel> for ImageGptForImageClassification {
+    type Error = Error;
+
+    fn try_from(model: ImageGptModel) -> Result<Self, Error> {
+        if model.task != Task::Classify {
+            return Err(Error::Task {
+                found: model.task.name().into(),
+                name: model.name,
+                expected: "classify",
+            });
+        }
+        let Some(processor) = model.processor.clone() else {
+            return Err(Error::Format {
+                name: model.name,
+                what: "metadata has no igpt.preprocessor".into(),
+            });
+        };
+        let labels = model.config.labels().into();
+        Ok(Self {
+            shared: Arc::new(Shared {
+                model,
+                processor,
+                labels,
+            }),
+        })
+    }
+}
+
+impl Shared {
+    fn spawn(&self) -> Result<State, Error> {
+        self.model.spawn(self.model.head()?)
+    }
+}
+
 /// Classifies one image after another. Tokens that begin like the last image's are not computed again, with exactly the result of a
 /// fresh session.
 #[derive(Debug)]
-pub struct Session<'a> {
-    model: &'a ImageGptForImageClassification,
+pub struct Session {
+    shared: Arc<Shared>,
     state: State,
     tokens: Vec<u16>,
     logits: Vec<f32>,
 }
 
-impl Session<'_> {
+impl Session {
+    /// Classifies one RGB8 picture, `width * height * 3` bytes, of any size.
+    ///
+    /// # Errors
+    /// On a picture that does not have that many bytes; otherwise as [`Session::classify`].
+    pub fn classify_rgb8(
+        &mut self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+    ) -> Result<Classification, Error> {
+        let tokens = self.shared.processor.tokens_from_rgb8(rgb, width, height);
+        let tokens = tokens.map_err(|source| Error::Processor {
+            name: self.shared.model.name.clone(),
+            source,
+        })?;
+        self.classify(&tokens)
+    }
+
     /// Classifies the tokens of one image.
     ///
     /// # Errors
     /// On tokens that do not fit the model, or activations that overflow; the session then starts afresh.
     pub fn classify(&mut self, tokens: &[u16]) -> Result<Classification, Error> {
-        self.model.model.check_length(tokens.len())?;
-        let common = self
-            .tokens
-            .iter()
-            .zip(tokens)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let model = &self.shared.model;
+        model.check_tokens(tokens)?;
+        let common = self.tokens.iter().zip(tokens);
+        let common = common.take_while(|(a, b)| a == b).count();
         let mut reused = common;
         if common < tokens.len() || common < self.tokens.len() || self.logits.is_empty() {
-            reused = if common == tokens.len() {
-                common.saturating_sub(1)
-            } else {
-                common
-            } / KV_TILE
-                * KV_TILE;
+            // Whole tiles only, and at least the last token is computed: the head adds tile sums.
+            reused = common.min(tokens.len() - 1) / KV_TILE * KV_TILE;
             truncate(&mut self.state.op_states, reused);
             self.tokens.clear();
-            match self.model.model.run(&mut self.state, &tokens[reused..]) {
+            match model.run(&mut self.state, &tokens[reused..]) {
                 Ok(outputs) => self.logits = outputs.into_iter().next().unwrap_or_default(),
                 Err(e) => {
                     // tract leaves a failed run's state half done.
-                    self.state = self.model.model.spawn(self.model.model.head()?)?;
+                    self.state = self.shared.spawn()?;
                     self.logits.clear();
                     return Err(e);
                 }
@@ -191,7 +233,7 @@ impl Session<'_> {
         Ok(Classification {
             logits: self.logits.clone(),
             reused_tokens: reused,
-            labels: self.model.config().labels().to_vec(),
+            labels: self.shared.labels.clone(),
         })
     }
 }

@@ -67,6 +67,19 @@ pub enum Error {
     /// No tokens, too many, or one outside the vocabulary.
     #[error("tokens: {0}")]
     Tokens(String),
+    /// A layer met a number that is not one: the weights or the tokens drive it out of range.
+    #[error("{name}: {layer}: {source}")]
+    NonFinite {
+        /// File name, or "embedded model".
+        name: String,
+        /// The graph's node.
+        layer: String,
+        /// Row (token of the run) and value.
+        source: igpt_kernels::NonFinite,
+    },
+    /// What was asked of the generator makes no sense.
+    #[error("generation: {0}")]
+    Generation(String),
     /// The model could not be planned or run.
     #[error("{0}")]
     Run(String),

@@ -17,7 +17,7 @@ pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
 pub use config::{Activation, ConfigError, ImageGptConfig};
 pub use error::Error;
-pub use igpt_kernels::{Isa, IsaError};
+pub use igpt_kernels::{Isa, IsaError, tile_benchmark};
 pub use image_io::{DecodedImage, ImageIoError};
 pub use model::{ImageGptModel, LoadOptions, ModelOutput};
 pub use processor::{

@@ -15,7 +15,8 @@ use crate::config::ImageGptConfig;
 use crate::error::Error;
 use crate::onnx::{ModelFile, Task};
 use crate::ops::engine::Engine;
-use crate::ops::op::{NativeOp, register};
+use crate::ops::layers::LayerError;
+use crate::ops::op::{NativeOp, OpError, register};
 use crate::processor::ImageGptImageProcessor;
 
 /// How to load a model.
@@ -30,14 +31,14 @@ pub struct LoadOptions {
 /// What a forward pass gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelOutput {
-    /// Hugging Face's `hidden_states`: `n_layer + 1` of `[batch, tokens, n_embd]`, the last after `ln_f`. Empty unless asked for.
+    /// Hugging Face's `hidden_states`: `n_layer + 1` of `[batch, tokens, n_embd]`, the last after `ln_f`.
     pub hidden_states: Vec<Vec<f32>>,
     /// `[batch, num_labels]` or `[batch, tokens, vocab_size - 1]`; empty for a file without a head.
     pub logits: Vec<f32>,
 }
 
 impl ModelOutput {
-    /// Hugging Face's `last_hidden_state`, if hidden states were asked for.
+    /// Hugging Face's `last_hidden_state`.
     #[must_use]
     pub fn last_hidden_state(&self) -> Option<&[f32]> {
         self.hidden_states.last().map(Vec::as_slice)
@@ -50,7 +51,7 @@ pub struct ImageGptModel {
     pub(crate) name: String,
     pub(crate) task: Task,
     pub(crate) config: ImageGptConfig,
-    pub(crate) processor: Option<ImageGptImageProcessor>,
+    pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
     pub(crate) engine: Arc<Engine>,
     /// Gives the logits.
     head: Option<Arc<TypedSimplePlan>>,
@@ -107,7 +108,7 @@ impl ImageGptModel {
             name,
             task,
             config,
-            processor,
+            processor: processor.map(Arc::new),
             engine,
             head,
             all,
@@ -129,13 +130,23 @@ impl ImageGptModel {
     /// The image processor, if the file has one.
     #[must_use]
     pub fn processor(&self) -> Option<&ImageGptImageProcessor> {
-        self.processor.as_ref()
+        self.processor.as_deref()
     }
 
     /// The instruction set in use.
     #[must_use]
     pub fn isa(&self) -> Isa {
         self.engine.kernels.isa()
+    }
+
+    /// The logits of one sequence, without the hidden states: `[num_labels]` or `[tokens, vocab_size - 1]`.
+    ///
+    /// # Errors
+    /// On a file without a head, tokens that do not fit the model, or activations that overflow.
+    pub fn logits(&self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
+        self.check_tokens(tokens)?;
+        let mut state = self.spawn(self.head()?)?;
+        Ok(self.run(&mut state, tokens)?.pop().unwrap_or_default())
     }
 
     /// Runs a batch of sequences of the same length and gives every hidden state, and logits if there is a head.
@@ -155,6 +166,7 @@ impl ImageGptModel {
                     tokens.len()
                 )));
             }
+            self.check_tokens(tokens)?;
             let mut values = self.run(&mut self.spawn(&self.all)?, tokens)?;
             if self.task != Task::Features {
                 output.logits.extend(values.pop().unwrap_or_default());
@@ -179,31 +191,53 @@ impl ImageGptModel {
             .map_err(|e| Error::Run(format!("{}: {e:#}", self.name)))
     }
 
-    /// Refuses a sequence of no tokens or of more than the model has positions for.
-    pub(crate) fn check_length(&self, tokens: usize) -> Result<(), Error> {
-        let n_positions = self.config.n_positions;
-        if tokens == 0 || tokens > n_positions {
+    /// Refuses a sequence of no tokens, of more than the model has positions for, or of tokens it does not know.
+    pub(crate) fn check_tokens(&self, tokens: &[u16]) -> Result<(), Error> {
+        let (n_positions, vocab_size) = (self.config.n_positions, self.config.vocab_size);
+        let count = tokens.len();
+        if count == 0 || count > n_positions {
             return Err(Error::Tokens(format!(
-                "{tokens} of them, expected 1 to {n_positions} (n_positions)"
+                "{count} of them, expected 1 to {n_positions} (n_positions)"
             )));
         }
-        Ok(())
+        match tokens.iter().position(|t| usize::from(*t) >= vocab_size) {
+            Some(at) => Err(Error::Tokens(format!(
+                "token {at} is {}, the vocabulary has {vocab_size}",
+                tokens[at]
+            ))),
+            None => Ok(()),
+        }
     }
 
-    /// Runs the tokens that follow a state's past.
+    /// Runs the tokens, checked by the caller, that follow a state's past.
     pub(crate) fn run(&self, state: &mut State, tokens: &[u16]) -> Result<Vec<Vec<f32>>, Error> {
-        self.check_length(tokens.len())?;
-        let wrap = |e: tract_onnx::prelude::TractError| Error::Run(format!("{}: {e:#}", self.name));
         let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
-        let ids = Tensor::from_shape(&[1, ids.len()], &ids).map_err(wrap)?;
-        let outputs = state.run(tvec!(ids.into())).map_err(wrap)?;
-        let read =
-            |t: &tract_onnx::prelude::TValue| Ok(t.try_as_plain_ram()?.as_slice::<f32>()?.to_vec());
-        outputs
-            .iter()
-            .map(read)
-            .collect::<TractResult<_>>()
-            .map_err(wrap)
+        let mut run = || -> TractResult<Vec<Vec<f32>>> {
+            let ids = Tensor::from_shape(&[1, ids.len()], &ids)?;
+            let outputs = state.run(tvec!(ids.into()))?;
+            let read = |t: &tract_onnx::prelude::TValue| {
+                Ok(t.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+            };
+            outputs.iter().map(read).collect()
+        };
+        run().map_err(|e| self.run_error(&e))
+    }
+
+    /// A failed run's error, typed again: it went through tract.
+    fn run_error(&self, error: &tract_onnx::prelude::TractError) -> Error {
+        let name = self.name.clone();
+        match error.downcast_ref::<OpError>() {
+            Some(OpError {
+                layer,
+                source: LayerError::NonFinite(source),
+            }) => Error::NonFinite {
+                name,
+                layer: layer.clone(),
+                source: *source,
+            },
+            Some(OpError { source, .. }) => Error::Tokens(source.to_string()),
+            None => Error::Run(format!("{name}: {error:#}")),
+        }
     }
 }
 

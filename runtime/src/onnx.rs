@@ -1,5 +1,7 @@
 //! Reading the model file: its checksum, its metadata, its protobuf. See docs/model-format.md.
 
+mod check;
+
 use std::path::Path;
 
 use prost::Message as _;
@@ -35,6 +37,26 @@ impl Task {
     }
 }
 
+/// How the linear layers of a file are stored and computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// int8 weights, int8 or uint8 activations, float16 embeddings.
+    Int8,
+    /// f32 throughout.
+    F32,
+}
+
+impl Dtype {
+    /// The name in the metadata and on a command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::F32 => "f32",
+        }
+    }
+}
+
 /// A decoded and checked model file.
 #[derive(Debug)]
 pub(crate) struct ModelFile {
@@ -55,8 +77,9 @@ impl ModelFile {
         if file.metadata().map_err(io)?.len() == 0 {
             return Self::decode(&path.display().to_string(), &[]);
         }
-        // SAFETY: the map is only read, and dropped before this returns. Should another process shorten the file meanwhile, the
-        // system ends this one: that is the price of every memory map.
+        // SAFETY: the map is only read, and dropped before this returns: what is kept is copied out of it. Sound only while no other
+        // process writes the file in place, as every memory map of a file is; models are replaced by renaming (see the
+        // firmware's boot guard), and one that was cut short ends this process with SIGBUS rather than with wrong weights.
         let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
         Self::decode(&path.display().to_string(), &bytes)
     }
@@ -94,6 +117,11 @@ impl ModelFile {
                     "igpt.task is {task}, expected classify, causal or features"
                 ))
             })?;
+        let dtype = need("igpt.dtype")?;
+        let dtype = [Dtype::Int8, Dtype::F32]
+            .into_iter()
+            .find(|d| d.name() == dtype)
+            .ok_or_else(|| format(format!("igpt.dtype is {dtype}, expected int8 or f32")))?;
         let config =
             ImageGptConfig::from_json(need("igpt.config")?).map_err(|source| Error::Config {
                 name: name.into(),
@@ -106,6 +134,17 @@ impl ModelFile {
                 name: name.into(),
                 source,
             })?;
+        if let Some(processor) = &processor {
+            check_processor(processor, &config).map_err(format)?;
+        }
+        let graph = proto.graph.as_ref();
+        let graph = graph.ok_or_else(|| format("no graph".into()))?;
+        let expected = check::Expected {
+            config: &config,
+            task,
+            dtype,
+        };
+        expected.check(graph).map_err(format)?;
         Ok(Self {
             name: name.into(),
             task,
@@ -114,6 +153,27 @@ impl ModelFile {
             proto,
         })
     }
+}
+
+/// Every colour must be a token, and every pixel must have a position.
+fn check_processor(
+    processor: &ImageGptImageProcessor,
+    config: &ImageGptConfig,
+) -> Result<(), String> {
+    let (colors, expected) = (processor.clusters().len(), config.num_colors());
+    if colors != expected {
+        return Err(format!(
+            "igpt.preprocessor has {colors} clusters, expected vocab_size - 1 = {expected}"
+        ));
+    }
+    let (height, width) = processor.size();
+    if height * width > config.n_positions {
+        return Err(format!(
+            "igpt.preprocessor makes {height} x {width} tokens, the model has {} positions",
+            config.n_positions
+        ));
+    }
+    Ok(())
 }
 
 /// The checksum covers every byte before its own entry, which is the last of the file.

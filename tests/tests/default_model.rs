@@ -99,8 +99,9 @@ fn a_session_that_reuses_a_prefix_gives_the_bits_of_a_fresh_one() {
     mixed[150..].copy_from_slice(&tokens[1][150..]);
     let mut late = mixed.clone();
     late[195] ^= 1;
+    let short = tokens[0][..150].to_vec();
     let frames = [
-        &tokens[0], &tokens[0], &mixed, &late, &tokens[2], &tokens[0],
+        &tokens[0], &tokens[0], &mixed, &late, &tokens[2], &tokens[0], &short, &tokens[0],
     ];
     let mut reused = Vec::new();
     for frame in frames {
@@ -120,6 +121,11 @@ fn a_session_that_reuses_a_prefix_gives_the_bits_of_a_fresh_one() {
         reused.push(got.reused_tokens);
     }
     assert_eq!(reused[1], 196, "an unchanged frame costs nothing");
+    assert_eq!(
+        reused[6..],
+        [128, 128],
+        "a shorter sequence, and the longer one after it"
+    );
     assert!(
         reused[2] >= 128 && reused[3] == 192,
         "whole tiles of a common prefix are kept: {reused:?}"
@@ -153,56 +159,6 @@ fn a_session_survives_tokens_that_do_not_fit() {
         session.classify(&tokens[0]).expect("a verdict").logits,
         want.logits
     );
-}
-
-#[test]
-fn a_damaged_model_file_is_refused_whatever_the_damage() {
-    let good = std::fs::read(model_path()).expect("the shipped model");
-    let load = |bytes: &[u8]| {
-        ImageGptForImageClassification::from_bytes(bytes, &LoadOptions::default()).map(|_| ())
-    };
-    load(&good).expect("the undamaged file");
-    for cut in [
-        0,
-        1,
-        23,
-        24,
-        25,
-        100,
-        good.len() / 2,
-        good.len() - 25,
-        good.len() - 24,
-        good.len() - 1,
-    ] {
-        let error = load(&good[..cut])
-            .expect_err("a truncated file")
-            .to_string();
-        assert!(error.contains("truncated"), "cut to {cut}: {error}");
-    }
-    let mut bytes = good.clone();
-    for i in 0..97 {
-        let at = (i * 7_919 * 131) % bytes.len();
-        bytes[at] ^= 1 << (i % 8);
-        let error = load(&bytes).expect_err("a flipped bit").to_string();
-        assert!(
-            error.contains("embedded model"),
-            "bit {} of byte {at}: {error}",
-            i % 8
-        );
-        bytes[at] ^= 1 << (i % 8);
-    }
-    // With the checksum made good again the damage reaches the parser, tract and the packing: an error or, if the byte was a weight,
-    // a model, but never a panic.
-    for i in 0..200 {
-        let at = (i * 104_729) % (bytes.len() - 24);
-        let from = if i % 2 == 0 { at } else { at % 20_000 };
-        bytes[from] ^= 1 << (i % 8);
-        let body = bytes.len() - 24;
-        let sum = format!("{:08x}", crc32fast::hash(&bytes[..body]));
-        bytes[body + 16..].copy_from_slice(sum.as_bytes());
-        let _ = load(&bytes);
-        bytes[from] ^= 1 << (i % 8);
-    }
 }
 
 #[test]

@@ -323,7 +323,7 @@ fn greedy_completions_in_f32_are_those_of_transformers() {
     let file = Model::convert(&shipped("lm"), None, ModelDtype::F32);
     let model = ImageGptForCausalImageModeling::load(&file.path, &LoadOptions::default()).unwrap();
     let how = GenerationConfig {
-        max_length: length,
+        max_length: Some(length),
         do_sample: false,
         ..GenerationConfig::default()
     };

@@ -164,15 +164,12 @@ impl Logits {
 
 impl Subject {
     fn load(path: &Path, options: &LoadOptions) -> Result<Self, Failure> {
-        let model = match ImageGptModel::load(path, options).bad_input()?.task() {
-            Task::Causal => {
-                let model = ImageGptForCausalImageModeling::load(path, options).bad_input()?;
-                Model::Causal(Box::new(model))
-            }
-            // A features file has nothing to measure; loading it as a classifier says so.
+        let model = ImageGptModel::load(path, options).bad_input()?;
+        let model = match model.task() {
+            Task::Causal => Model::Causal(Box::new(model.try_into().bad_input()?)),
+            // A features file has nothing to measure; taking it for a classifier says so.
             Task::Classify | Task::Features => {
-                let model = ImageGptForImageClassification::load(path, options).bad_input()?;
-                Model::Classify(Box::new(model))
+                Model::Classify(Box::new(model.try_into().bad_input()?))
             }
         };
         let file = path.to_owned();

@@ -1,5 +1,6 @@
 //! What `igpt` can do, one file per verb.
 
+pub mod bench;
 pub mod eval;
 pub mod quantize;
 pub mod run;

@@ -22,7 +22,7 @@ pub(crate) mod aarch64;
 use crate::isa::Isa;
 
 /// How operands are laid out for a tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Rows of a tile.
     pub mr: usize,
@@ -124,6 +124,25 @@ impl Dot {
             )
         }
     }
+}
+
+/// Runs the tile of `isa` `tiles` times on operands that stay in the nearest cache (k = 512), and gives the number of
+/// multiply-accumulates: timed, the most that a layer on these kernels can reach.
+///
+/// # Errors
+/// If this machine has no such instructions.
+pub fn tile_benchmark(isa: Isa, tiles: u64) -> Result<u64, crate::isa::IsaError> {
+    const K: usize = 512;
+    let dot = Dot::for_isa(isa).ok_or(crate::isa::IsaError::Missing(isa))?;
+    let Layout { mr, nr, kr, .. } = dot.layout;
+    let (a, w) = (alloc::vec![1u8; K * mr], alloc::vec![1u8; K * nr]);
+    let comp = alloc::vec![0i32; nr];
+    let mut acc = [0i32; MAX_TILE];
+    for _ in 0..tiles {
+        dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr);
+        core::hint::black_box(&mut acc);
+    }
+    Ok(tiles * (mr * nr * K) as u64)
 }
 
 #[cfg(test)]

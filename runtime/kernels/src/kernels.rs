@@ -244,6 +244,11 @@ impl Kernels {
     /// An int8 linear layer.
     pub fn linear(&self, job: Linear<'_>) {
         assert_eq!(job.a.k(), job.w.k(), "inner dimensions");
+        let layout = self.dot.layout;
+        assert!(
+            job.a.layout == layout && job.w.layout() == layout,
+            "operands packed for these kernels"
+        );
         assert!(
             job.w_scale.len() == job.w.n() && job.bias.len() == job.w.n(),
             "one scale and one bias a channel"
@@ -265,6 +270,11 @@ impl Kernels {
         tile: &mut KvInt8,
     ) -> Result<(), NonFinite> {
         assert!(q.len() >= heads.count, "a buffer of queries for each head");
+        let rows = qkv.len() / (3 * heads.count * heads.dim);
+        assert!(
+            first + rows <= KV_TILE && tile.layout() == self.dot.layout,
+            "rows that fit a tile of these kernels"
+        );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
         unsafe { (self.table.split)(self.dot.layout, heads, qkv, first, q, tile) }
     }
@@ -285,6 +295,11 @@ impl Kernels {
         if job.q.rows() == 0 {
             return Ok(());
         }
+        let layout = self.dot.layout;
+        assert!(
+            job.q.layout == layout && job.kv.iter().all(|tile| tile.layout() == layout),
+            "operands packed for these kernels"
+        );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
         unsafe { (self.table.attend)(&self.dot, job, scratch) }
     }

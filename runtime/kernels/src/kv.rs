@@ -50,6 +50,10 @@ impl KvInt8 {
             + 4 * (self.v_sum.len() + self.k_comp.len() + self.k_scale.len() + self.v_scale.len())
     }
 
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     fn k_len(layout: Layout, heads: Heads) -> usize {
         KV_TILE * heads.dim.next_multiple_of(layout.kr)
     }

@@ -19,7 +19,7 @@ mod pack;
 mod portable;
 
 pub use aligned::AlignedBytes;
-pub use dot::Layout;
+pub use dot::{Layout, tile_benchmark};
 pub use isa::{Isa, IsaError};
 pub use kernels::{
     Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, NonFinite,

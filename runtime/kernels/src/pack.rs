@@ -22,7 +22,7 @@ impl PackedInt8 {
     /// Packs `w`, row-major `[k, n]`, values in [-127, 127].
     ///
     /// # Panics
-    /// If `w` does not hold `k * n` values. A -128 is clamped to -127, since no kernel is exact on it.
+    /// If `w` does not hold `k * n` values, or one of them is -128, on which the kernels are not exact.
     pub(crate) fn new(layout: Layout, w: &[i8], k: usize, n: usize) -> Self {
         assert_eq!(w.len(), k * n, "a weight matrix of {k} x {n}");
         let Layout { nr, kr, offset, .. } = layout;
@@ -34,7 +34,8 @@ impl PackedInt8 {
             for panel in 0..panels {
                 let base = (panel * k_groups + row / kr) * nr * kr + row % kr;
                 for (lane, w) in w[panel * nr..n.min((panel + 1) * nr)].iter().enumerate() {
-                    let w = (*w).max(-127);
+                    assert!(*w != i8::MIN, "a weight of -128");
+                    let w = *w;
                     bytes[base + lane * kr] = w as u8;
                     sums[panel * nr + lane] += i32::from(w);
                 }
@@ -71,6 +72,10 @@ impl PackedInt8 {
         self.data.len() + (self.comp.len() + self.sums.len()) * size_of::<i32>()
     }
 
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     pub(crate) fn k_groups(&self) -> usize {
         self.k.div_ceil(self.layout.kr)
     }
@@ -95,6 +100,8 @@ impl PackedInt8 {
 /// Quantised rows `[rows, k]` in panels of `mr`, `[rows/mr][k/kr][mr][kr]`, with one scale a row. A reusable buffer.
 #[derive(Clone, Debug, Default)]
 pub struct PackedRows {
+    /// Whose panels these are.
+    pub(crate) layout: Layout,
     pub(crate) rows: usize,
     pub(crate) k: usize,
     pub(crate) panel_len: usize,
@@ -112,7 +119,7 @@ impl PackedRows {
     /// Sets the shape; memory is kept. Rows and bytes that pad a panel are zero or stale: a tile may read, never use them.
     pub(crate) fn reshape(&mut self, layout: Layout, rows: usize, k: usize) {
         let Layout { mr, kr, .. } = layout;
-        (self.rows, self.k) = (rows, k);
+        (self.layout, self.rows, self.k) = (layout, rows, k);
         self.panel_len = k.div_ceil(kr) * mr * kr;
         self.data.resize(rows.div_ceil(mr) * self.panel_len);
         self.scales.resize(rows, 0.0);

@@ -132,6 +132,17 @@ impl Layer {
         }
     }
 
+    /// Width of a row that [`Layer::apply`] gives.
+    fn output_width(&self) -> usize {
+        match self {
+            Self::Norm { gain, .. } => gain.len(),
+            Self::LinearInt8(linear) => linear.w.n(),
+            Self::LinearF32(linear) => linear.w.n(),
+            // One row of logits.
+            _ => usize::MAX,
+        }
+    }
+
     /// True for the layers of [`Layer::update`].
     pub(crate) fn is_in_place(&self) -> bool {
         matches!(self, Self::BlockInt8(_) | Self::BlockF32(_))
@@ -198,6 +209,11 @@ impl Layer {
             Self::Embedding { .. } | Self::BlockInt8(_) | Self::BlockF32(_) => {
                 unreachable!("embed and update run these")
             }
+        }
+        // Only here can the last block's overflow or an f32 file's show: no quantiser follows.
+        if let Some(at) = out.iter().position(|x| !x.is_finite()) {
+            let (row, found) = (at / self.output_width(), out[at]);
+            return Err(NonFinite { row, found }.into());
         }
         Ok(())
     }

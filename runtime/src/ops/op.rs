@@ -20,7 +20,7 @@ use tract_onnx::tract_hir::internal::{
 use super::block_f32::{BlockF32, LinearF32};
 use super::block_int8::{BlockInt8, LinearInt8};
 use super::engine::Engine;
-use super::layers::{Embedding, Layer};
+use super::layers::{Embedding, Layer, LayerError};
 use super::state::LayerState;
 
 /// Which operator a node is.
@@ -348,7 +348,7 @@ impl NativeOp {
                     state,
                     x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
                 )
-                .with_context(|| self.name.to_string())?;
+                .map_err(|source| self.error(source))?;
             return Ok(x);
         }
         let shape = self.output_shape(input.shape(), |n| n);
@@ -360,8 +360,15 @@ impl NativeOp {
             Kind::Embedding => layer.embed(state, x.as_slice::<i64>()?, out),
             _ => layer.apply(engine, state, x.as_slice::<f32>()?, out),
         }
-        .with_context(|| self.name.to_string())?;
+        .map_err(|source| self.error(source))?;
         Ok(y)
+    }
+
+    fn error(&self, source: LayerError) -> OpError {
+        OpError {
+            layer: self.name.to_string(),
+            source,
+        }
     }
 }
 
@@ -388,6 +395,14 @@ impl TypedOp for NativeOp {
         let shape = self.output_shape::<TDim>(&inputs[0].shape.to_tvec(), |n| n.to_dim());
         Ok(tvec!(f32::fact(shape)))
     }
+}
+
+/// A layer's error and which one it was.
+#[derive(Debug, thiserror::Error)]
+#[error("{layer}: {source}")]
+pub(crate) struct OpError {
+    pub(crate) layer: String,
+    pub(crate) source: LayerError,
 }
 
 /// A session's past of one operator.

@@ -19,8 +19,8 @@ use crate::linux::source::FrameBuffer;
 struct Model {
     name: String,
     crc32: u32,
-    model: &'static ImageGptForImageClassification,
-    session: Session<'static>,
+    model: ImageGptForImageClassification,
+    session: Session,
 }
 
 /// Loads the file, or the bundled model.
@@ -69,8 +69,6 @@ pub(super) fn load(
             .map_err(Failure::Model)?,
         None => crc32fast::hash(MODEL),
     };
-    // One model for the life of the process: its session may borrow it for ever.
-    let model: &'static _ = Box::leak(Box::new(model));
     let session = model
         .session()
         .map_err(|error| Failure::Model(error.into()))?;

@@ -34,6 +34,12 @@ pub(crate) fn attend(job: AttentionF32<'_>) -> Result<(), NonFinite> {
                 score = fma(*q, *k, score);
             }
             *t = score * factor;
+            if !t.is_finite() {
+                return Err(NonFinite {
+                    row: tokens - 1,
+                    found: *t,
+                });
+            }
             m_new = max(*t, m_new);
         }
         let alpha = exp2(m - m_new);
@@ -53,12 +59,6 @@ pub(crate) fn attend(job: AttentionF32<'_>) -> Result<(), NonFinite> {
                 *o = fma(*p, *v, *o);
             }
         }
-    }
-    if !m.is_finite() {
-        return Err(NonFinite {
-            row: tokens - 1,
-            found: m,
-        });
     }
     let inverse = 1.0 / l;
     for o in out {

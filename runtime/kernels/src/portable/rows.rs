@@ -46,7 +46,7 @@ pub(crate) fn quantize_skewed(x: &[f32], bytes: &mut [u8], offset: u8) -> Result
     let (low, high) = range(x);
     let span = high - low;
     if !amax.is_finite() || !span.is_finite() {
-        return Err(amax.max(span));
+        return Err(if amax.is_finite() { span } else { amax });
     }
     if span < TINY {
         bytes[..x.len()].fill(offset);

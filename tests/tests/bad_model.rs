@@ -1,0 +1,289 @@
+//! Model files that are damaged or wrong: an error that names the culprit, never a panic, never a verdict from altered weights.
+
+use std::path::Path;
+
+use igpt_runtime::onnx::pb;
+use igpt_runtime::{Error, ImageGptForImageClassification, ImageGptModel, LoadOptions};
+use prost::Message as _;
+
+/// Bytes of the checksum's entry, the last of a file.
+const ENTRY: usize = 24;
+
+fn shipped() -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the workspace");
+    std::fs::read(root.join("models/fashion-mnist/igpt-fashion-mnist-int8.onnx"))
+        .expect("the shipped model")
+}
+
+fn load(bytes: &[u8]) -> Result<ImageGptForImageClassification, Error> {
+    ImageGptForImageClassification::from_bytes(
+        bytes,
+        &LoadOptions {
+            threads: 1,
+            cpu: None,
+        },
+    )
+}
+
+/// Puts the right checksum on altered bytes, so that the damage reaches what lies behind it.
+fn reseal(bytes: &mut [u8]) {
+    let body = bytes.len() - ENTRY;
+    let sum = format!("{:08x}", crc32fast::hash(&bytes[..body]));
+    bytes[body + ENTRY - 8..].copy_from_slice(sum.as_bytes());
+}
+
+/// The shipped file after `change`, sealed.
+fn changed(change: impl FnOnce(&mut pb::ModelProto)) -> Vec<u8> {
+    let mut proto = pb::ModelProto::decode(shipped().as_slice()).expect("the shipped model");
+    change(&mut proto);
+    // Prost writes the fields in order of their numbers: metadata, then functions. The seal is to be last.
+    let seal = proto.metadata_props.pop().expect("the checksum");
+    let mut bytes = proto.encode_to_vec();
+    bytes.extend(
+        pb::ModelProto {
+            metadata_props: vec![seal],
+            ..Default::default()
+        }
+        .encode_to_vec(),
+    );
+    reseal(&mut bytes);
+    bytes
+}
+
+fn tensor<'a>(proto: &'a mut pb::ModelProto, name: &str) -> &'a mut pb::TensorProto {
+    let graph = proto.graph.as_mut().expect("a graph");
+    graph
+        .initializer
+        .iter_mut()
+        .find(|t| t.name == name)
+        .expect("an initializer")
+}
+
+fn node(proto: &mut pb::ModelProto, i: usize) -> &mut pb::NodeProto {
+    &mut proto.graph.as_mut().expect("a graph").node[i]
+}
+
+#[test]
+fn a_truncated_or_flipped_file_is_refused() {
+    let good = shipped();
+    load(&good).expect("the undamaged file");
+    for cut in [
+        0,
+        1,
+        23,
+        24,
+        25,
+        100,
+        good.len() / 2,
+        good.len() - 25,
+        good.len() - 24,
+        good.len() - 1,
+    ] {
+        let error = load(&good[..cut])
+            .expect_err("a truncated file")
+            .to_string();
+        assert!(error.contains("truncated"), "cut to {cut}: {error}");
+    }
+    let mut bytes = good.clone();
+    for i in 0..97 {
+        let at = (i * 7_919 * 131) % bytes.len();
+        bytes[at] ^= 1 << (i % 8);
+        let error = load(&bytes).expect_err("a flipped bit").to_string();
+        assert!(
+            error.contains("embedded model"),
+            "bit {} of byte {at}: {error}",
+            i % 8
+        );
+        bytes[at] ^= 1 << (i % 8);
+    }
+}
+
+#[test]
+fn damage_behind_a_right_checksum_never_panics() {
+    let mut bytes = shipped();
+    for i in 0..200 {
+        let at = (i * 104_729) % (bytes.len() - ENTRY);
+        // Half of them in the first bytes, where the structure is dense.
+        let at = if i % 2 == 0 { at } else { at % 20_000 };
+        bytes[at] ^= 1 << (i % 8);
+        reseal(&mut bytes);
+        if let Ok(model) = load(&bytes) {
+            // A changed weight is another model; it has to run or refuse.
+            let _ = model.session().expect("a session").classify(&[3; 196]);
+        }
+        bytes[at] ^= 1 << (i % 8);
+    }
+}
+
+/// One way to be wrong, and what the error has to say.
+type Case = (
+    &'static str,
+    fn(&mut pb::ModelProto),
+    &'static [&'static str],
+);
+
+#[test]
+fn a_file_that_is_not_what_its_configuration_says_is_refused_by_name() {
+    const WEIGHT: &str = "transformer.h.1.attn.c_attn.weight";
+    let cases: [Case; 20] = [
+        ("no graph", |p| p.graph = None, &["graph"]),
+        (
+            "no input",
+            |p| p.graph.as_mut().expect("a graph").input.clear(),
+            &["input_ids"],
+        ),
+        (
+            "a node less",
+            |p| drop(p.graph.as_mut().expect("a graph").node.pop()),
+            &["nodes"],
+        ),
+        (
+            "another operator",
+            |p| node(p, 2).op_type = "Relu".into(),
+            &["transformer.h.1", "Relu"],
+        ),
+        (
+            "another domain",
+            |p| node(p, 2).domain = "com.example".into(),
+            &["transformer.h.1", "com.example"],
+        ),
+        (
+            "an input less",
+            |p| drop(node(p, 1).input.pop()),
+            &["transformer.h.0"],
+        ),
+        (
+            "no inputs at all",
+            |p| node(p, 0).input.clear(),
+            &["transformer.embed"],
+        ),
+        (
+            "inputs swapped",
+            |p| node(p, 1).input.swap(1, 8),
+            &["transformer.h.0"],
+        ),
+        (
+            "no heads",
+            |p| node(p, 1).attribute[0].i = 0,
+            &["num_heads", "0"],
+        ),
+        (
+            "another scale",
+            |p| node(p, 1).attribute[2].f = f32::NAN,
+            &["scale", "NaN"],
+        ),
+        (
+            "another activation",
+            |p| node(p, 1).attribute[3].s = b"tanh".to_vec(),
+            &["activation", "tanh"],
+        ),
+        (
+            "rank 0",
+            |p| tensor(p, WEIGHT).dims.clear(),
+            &[WEIGHT, "[]"],
+        ),
+        (
+            "a zero dimension",
+            |p| tensor(p, WEIGHT).dims[1] = 0,
+            &[WEIGHT, "[128, 0]"],
+        ),
+        (
+            "a negative dimension",
+            |p| tensor(p, WEIGHT).dims[0] = -128,
+            &[WEIGHT, "-128"],
+        ),
+        (
+            "another type",
+            |p| tensor(p, WEIGHT).data_type = 1,
+            &[WEIGHT, "data type 1"],
+        ),
+        (
+            "bytes missing",
+            |p| tensor(p, WEIGHT).raw_data.truncate(49_151),
+            &[WEIGHT, "49151", "49152"],
+        ),
+        (
+            "a weight of -128",
+            |p| tensor(p, WEIGHT).raw_data[7] = 0x80,
+            &[WEIGHT, "value 7"],
+        ),
+        (
+            "a scale that is no number",
+            |p| {
+                tensor(p, "transformer.h.0.mlp.c_fc.weight_scale").raw_data[..4]
+                    .copy_from_slice(&f32::NAN.to_le_bytes())
+            },
+            &["transformer.h.0.mlp.c_fc.weight_scale", "value 0"],
+        ),
+        (
+            "a name unknown",
+            |p| tensor(p, WEIGHT).name = "other".into(),
+            &["other"],
+        ),
+        (
+            "a palette for another model",
+            |p| {
+                let config = p
+                    .metadata_props
+                    .iter_mut()
+                    .find(|p| p.key == "igpt.config")
+                    .expect("the configuration");
+                config.value = config
+                    .value
+                    .replace("\"vocab_size\":33", "\"vocab_size\":34")
+                    .replace("\"vocab_size\": 33", "\"vocab_size\": 34");
+            },
+            &["32 clusters", "33"],
+        ),
+    ];
+    load(&changed(|_| {})).expect("a file encoded again");
+    for (what, change, words) in cases {
+        let error = load(&changed(change))
+            .map(|_| ())
+            .expect_err(what)
+            .to_string();
+        for word in words {
+            assert!(
+                error.contains(word),
+                "{what}: {error:?} does not say {word:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn activations_out_of_range_are_refused_by_layer_and_the_session_recovers() {
+    // Gains near the largest f32 in one block: what follows overflows.
+    let wild = changed(|p| {
+        for value in tensor(p, "transformer.h.2.mlp.c_proj.weight_scale")
+            .raw_data
+            .chunks_exact_mut(4)
+        {
+            value.copy_from_slice(&1e38f32.to_le_bytes());
+        }
+    });
+    let model = load(&wild).expect("finite constants");
+    let mut session = model.session().expect("a session");
+    for _ in 0..2 {
+        let error = session.classify(&[5; 196]).expect_err("an overflow");
+        let Error::NonFinite { layer, .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert!(
+            layer == "transformer.h.2" || layer == "transformer.h.3",
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused() {
+    for bytes in [&b""[..], b"GIF89a", &[0; 1000], &[0xff; 5000]] {
+        let error = ImageGptModel::from_bytes(bytes, &LoadOptions::default())
+            .expect_err("no model")
+            .to_string();
+        assert!(error.contains("igpt.crc32"), "{error}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The causal model: cached steps are the whole pass bit for bit, on every instruction set; sampling is seeded; bad requests are refused.
+
+use std::path::PathBuf;
+
+use igpt_runtime::{Error, GenerationConfig, ImageGptForCausalImageModeling, Isa, LoadOptions};
+use igpt_tools::onnx::ModelDtype;
+use igpt_tools::verbs::quantize::{Args, quantize};
+use tempfile::TempDir;
+
+/// The shipped language model, converted as a user would; the folder keeps the file.
+fn convert(dtype: ModelDtype) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("lm.onnx");
+    let checkpoint = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist/lm");
+    let args = Args {
+        checkpoint,
+        output: output.clone(),
+        task: None,
+        dtype,
+        json: false,
+    };
+    quantize(&args).unwrap_or_else(|failure| panic!("{failure}"));
+    (folder, output)
+}
+
+fn load(path: &PathBuf, options: &LoadOptions) -> ImageGptForCausalImageModeling {
+    ImageGptForCausalImageModeling::load(path, options).expect("the language model")
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn one_token_at_a_time_is_the_whole_pass_bit_for_bit() {
+    for dtype in [ModelDtype::Int8, ModelDtype::F32] {
+        let (_folder, path) = convert(dtype);
+        let mut on_scalar = None;
+        for isa in Isa::available() {
+            let model = load(
+                &path,
+                &LoadOptions {
+                    threads: 2,
+                    cpu: Some(isa),
+                },
+            );
+            let how = GenerationConfig {
+                max_length: Some(130),
+                ..GenerationConfig::default()
+            };
+            let tokens = model
+                .generate(&[model.start_token(), 3, 9], &how)
+                .expect("a completion");
+            assert_eq!(tokens.len(), 130);
+            // What was chosen step by step from the cache is the largest of each row of one pass over all of it.
+            let logits = model.logits(&tokens[..129]).expect("logits");
+            let width = logits.len() / 129;
+            for (row, token) in logits.chunks_exact(width).zip(&tokens[1..]).skip(2) {
+                let best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                assert_eq!(
+                    row[usize::from(*token)].to_bits(),
+                    best.to_bits(),
+                    "{dtype:?} on {isa}"
+                );
+            }
+            let want = on_scalar.get_or_insert_with(|| (tokens.clone(), bits(&logits)));
+            assert_eq!(
+                (&tokens, &bits(&logits)),
+                (&want.0, &want.1),
+                "{dtype:?} on {isa}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sampling_follows_its_seed_and_its_limits() {
+    let (_folder, path) = convert(ModelDtype::Int8);
+    let model = load(&path, &LoadOptions::default());
+    let context = [model.start_token()];
+    let greedy = GenerationConfig {
+        max_length: Some(60),
+        ..GenerationConfig::default()
+    };
+    let sample = GenerationConfig {
+        do_sample: true,
+        seed: 1,
+        ..greedy
+    };
+    let run = |how: &GenerationConfig| model.generate(&context, how).expect("a completion");
+    assert_eq!(run(&sample), run(&sample), "the same seed");
+    assert_ne!(
+        run(&sample),
+        run(&GenerationConfig { seed: 2, ..sample }),
+        "another seed"
+    );
+    assert_eq!(
+        run(&GenerationConfig { top_k: 1, ..sample }),
+        run(&greedy),
+        "the largest of one"
+    );
+    assert_eq!(
+        run(&GenerationConfig {
+            temperature: 1e-4,
+            ..sample
+        }),
+        run(&greedy),
+        "a cold distribution"
+    );
+    // Every token of a sample is among the largest top_k of its step.
+    let how = GenerationConfig {
+        top_k: 3,
+        temperature: 2.0,
+        ..sample
+    };
+    let tokens = run(&how);
+    let logits = model.logits(&tokens[..59]).expect("logits");
+    for (row, token) in logits.chunks_exact(logits.len() / 59).zip(&tokens[1..]) {
+        let better = row
+            .iter()
+            .filter(|x| **x > row[usize::from(*token)])
+            .count();
+        assert!(better < 3, "token {token} is number {}", better + 1);
+    }
+    let whole = run(&GenerationConfig {
+        max_length: None,
+        ..greedy
+    });
+    assert_eq!(whole.len(), 197, "to the end of the picture by default");
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let (_folder, path) = convert(ModelDtype::Int8);
+    let model = load(&path, &LoadOptions::default());
+    let good = GenerationConfig {
+        max_length: Some(10),
+        do_sample: true,
+        ..GenerationConfig::default()
+    };
+    let refuse = |context: &[u16], how: GenerationConfig, words: &[&str]| {
+        let error = model.generate(context, &how).expect_err("a refusal");
+        let text = error.to_string();
+        assert!(
+            words.iter().all(|word| text.contains(word)),
+            "{text} does not say {words:?}"
+        );
+        error
+    };
+    assert!(matches!(
+        refuse(&[], good, &["0 tokens"]),
+        Error::Generation(_)
+    ));
+    refuse(
+        &[32],
+        GenerationConfig {
+            max_length: Some(198),
+            ..good
+        },
+        &["198", "197"],
+    );
+    refuse(&[32; 11], good, &["11", "10"]);
+    for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        refuse(
+            &[32],
+            GenerationConfig {
+                temperature,
+                ..good
+            },
+            &["temperature"],
+        );
+    }
+    assert!(matches!(
+        refuse(&[32, 33], good, &["33", "vocabulary"]),
+        Error::Tokens(_)
+    ));
+}
