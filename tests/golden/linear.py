@@ -58,9 +58,11 @@ def rows(rng, k):
     x[5] *= F32(1e-6)
     x[6] *= F32(1e6)
     x[7, 1:] = 0  # one number alone
-    x[8] = 3  # all the same
+    x[8] = 3
+    x[8, 1::2] = 1.5  # at 63.5 steps, but for the rounding of 127 / 3
     x[9] = F32(1e-35)  # below 2^-100: counts as zeros
-    x[10] = np.arange(k) - k // 2  # ties between two steps
+    x[10] = np.arange(k) - k // 2 + 0.5  # ties between two steps
+    x[10, 0] = 127
     x[11] += 5
     return x
 
