@@ -407,6 +407,30 @@ fn activated_rows_quantise_as_the_contract_says() {
 }
 
 #[test]
+fn activated_rows_that_are_not_finite_are_refused_by_number_and_value() {
+    for (kernels, kind) in all().flat_map(|kernels| ACTIVATIONS.map(|kind| (kernels, kind))) {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            // One in a whole vector of the row, one in its tail.
+            for at in [3 * 40 + 5, 3 * 40 + 39] {
+                let mut x = vec![1.0; 5 * 40];
+                x[at] = bad;
+                let how = Prepare::Activate(kind);
+                let found = kernels.prepare(&x, 40, 5, 40, how, &mut PackedRows::default());
+                let what = format!("{bad} before {kind:?} on {}", kernels.isa());
+                if kind == Activation::Relu && bad != f32::INFINITY {
+                    // `if u > 0 {u} else {0}`, NaN included.
+                    found.expect(&what);
+                    continue;
+                }
+                let refused = found.expect_err(&what);
+                assert_eq!(refused.row, 3, "{what}");
+                assert!(!refused.found.is_finite(), "{what}: {refused}");
+            }
+        }
+    }
+}
+
+#[test]
 fn f32_kernels_are_close_and_the_same() {
     let (rows, k, n) = (7, 100, 45);
     let mut random = Random(11);
