@@ -83,7 +83,8 @@ pub(crate) fn activate(kind: Activation, row: &mut [f32]) {
         Activation::QuickGelu => map(row, quick_gelu),
         Activation::Gelu => map(row, gelu),
         Activation::GeluNew => map(row, gelu_new),
-        Activation::Relu => map(row, |u| if u > 0.0 { u } else { 0.0 }),
+        // In this order NaN stays NaN, for the quantiser to refuse.
+        Activation::Relu => map(row, |u| if u <= 0.0 { 0.0 } else { u }),
         Activation::Silu => map(row, silu),
     }
 }
