@@ -212,7 +212,7 @@ impl ImageGptModel {
     /// Runs the tokens, checked by the caller, that follow a state's past.
     pub(crate) fn run(&self, state: &mut State, tokens: &[u16]) -> Result<Vec<Vec<f32>>, Error> {
         let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
-        let mut run = || -> TractResult<Vec<Vec<f32>>> {
+        let run = || -> TractResult<Vec<Vec<f32>>> {
             let ids = Tensor::from_shape(&[1, ids.len()], &ids)?;
             let outputs = state.run(tvec!(ids.into()))?;
             let read = |t: &tract_onnx::prelude::TValue| {
@@ -220,7 +220,9 @@ impl ImageGptModel {
             };
             outputs.iter().map(read).collect()
         };
-        run().map_err(|e| self.run_error(&e))
+        // In the pool from here on, so that no operator pays for getting there.
+        let outputs = self.engine.pool.install(run);
+        outputs.map_err(|e| self.run_error(&e))
     }
 
     /// A failed run's error, typed again: it went through tract.

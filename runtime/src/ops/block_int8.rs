@@ -4,6 +4,8 @@
 //! needs every key up to the tile: attention, c_proj, norm, the MLP, all for one tile at a time so that its activations
 //! stay in the nearest caches.
 
+use std::ops::Range;
+
 use igpt_kernels::{
     Activation, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite, PackedInt8, PackedRows,
     Prepare,
@@ -24,6 +26,29 @@ pub(crate) struct LinearInt8 {
 impl LinearInt8 {
     /// All columns, for the rows of `a`, into rows `n` wide.
     pub(crate) fn run(&self, engine: &Engine, a: &PackedRows, out: &mut [f32], add: bool) {
+        let panels = self.w.panels();
+        if a.rows() != 1 {
+            return self.run_panels(engine, a, 0..panels, out, add);
+        }
+        // One row, as in generation, is as fast as the weights can be read, and one core does not saturate the memory: the
+        // columns are shared out among the threads.
+        let share = panels.div_ceil(engine.pool.current_num_threads());
+        out.par_chunks_mut(share * engine.kernels.layout().nr)
+            .enumerate()
+            .for_each(|(i, out)| {
+                let panels = i * share..panels.min((i + 1) * share);
+                self.run_panels(engine, a, panels, out, add);
+            });
+    }
+
+    fn run_panels(
+        &self,
+        engine: &Engine,
+        a: &PackedRows,
+        panels: Range<usize>,
+        out: &mut [f32],
+        add: bool,
+    ) {
         engine.kernels.linear(Linear {
             a,
             w: &self.w,
@@ -32,7 +57,7 @@ impl LinearInt8 {
             ldo: self.w.n(),
             out,
             add,
-            panels: 0..self.w.panels(),
+            panels,
         });
     }
 }
@@ -160,18 +185,18 @@ impl BlockInt8 {
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
         scratch.narrow.resize(rows * width, 0.0);
-        for (head, q) in task.queries.iter().enumerate() {
-            let job = Attention {
-                heads: self.heads,
-                head,
-                q,
-                kv,
-                position: task.position,
-                scale: self.scale,
-                out: &mut scratch.narrow[head * self.heads.dim..],
-                ldo: width,
-            };
-            kernels.attend(job, &mut scratch.attention)?;
+        if rows == 1 {
+            let heads = scratch.narrow.par_chunks_mut(self.heads.dim).enumerate();
+            heads.try_for_each(|(head, out)| {
+                engine.with_scratch(|own| {
+                    kernels.attend(self.head(task, kv, head, out), &mut own.attention)
+                })
+            })?;
+        } else {
+            for head in 0..self.heads.count {
+                let out = &mut scratch.narrow[head * self.heads.dim..];
+                kernels.attend(self.head(task, kv, head, out), &mut scratch.attention)?;
+            }
         }
         kernels.prepare(
             &scratch.narrow,
@@ -195,5 +220,25 @@ impl BlockInt8 {
         kernels.prepare(&scratch.wide, inner, rows, inner, how, &mut scratch.rows)?;
         self.mlp_c_proj.run(engine, &scratch.rows, task.x, true);
         Ok(())
+    }
+
+    /// The attention of one head of a task.
+    fn head<'a>(
+        &self,
+        task: &'a Task<'_>,
+        kv: &'a [KvInt8],
+        head: usize,
+        out: &'a mut [f32],
+    ) -> Attention<'a> {
+        Attention {
+            heads: self.heads,
+            head,
+            q: &task.queries[head],
+            kv,
+            position: task.position,
+            scale: self.scale,
+            out,
+            ldo: self.ln_1.len(),
+        }
     }
 }
