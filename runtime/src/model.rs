@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use igpt_kernels::{Isa, Kernels};
@@ -13,11 +14,12 @@ use tract_onnx::tract_hir::internal::{ToDim as _, TractResult};
 
 use crate::config::ImageGptConfig;
 use crate::error::Error;
-use crate::onnx::{ModelFile, Task};
+use crate::onnx::{Dtype, ModelFile, Task};
 use crate::ops::engine::Engine;
 use crate::ops::layers::LayerError;
 use crate::ops::op::{NativeOp, OpError, register};
 use crate::processor::ImageGptImageProcessor;
+use crate::profile::Operator;
 
 /// How to load a model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +52,7 @@ impl ModelOutput {
 pub struct ImageGptModel {
     pub(crate) name: String,
     pub(crate) task: Task,
+    dtype: Dtype,
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
     pub(crate) engine: Arc<Engine>,
@@ -84,6 +87,7 @@ impl ImageGptModel {
         let ModelFile {
             name,
             task,
+            dtype,
             config,
             processor,
             proto,
@@ -107,6 +111,7 @@ impl ImageGptModel {
         Ok(Self {
             name,
             task,
+            dtype,
             config,
             processor: processor.map(Arc::new),
             engine,
@@ -119,6 +124,12 @@ impl ImageGptModel {
     #[must_use]
     pub fn task(&self) -> Task {
         self.task
+    }
+
+    /// How its linear layers are stored and computed.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     /// The configuration.
@@ -137,6 +148,17 @@ impl ImageGptModel {
     #[must_use]
     pub fn isa(&self) -> Isa {
         self.engine.kernels.isa()
+    }
+
+    /// Starts or stops timing every operator; off at first.
+    pub fn set_profiling(&self, on: bool) {
+        self.engine.profile.switch(on);
+    }
+
+    /// Time in each operator since the last call, summed over threads and runs.
+    #[must_use]
+    pub fn take_profile(&self) -> Vec<(Operator, Duration)> {
+        self.engine.profile.take()
     }
 
     /// The logits of one sequence, without the hidden states: `[num_labels]` or `[tokens, vocab_size - 1]`.

@@ -62,6 +62,7 @@ impl Dtype {
 pub(crate) struct ModelFile {
     pub(crate) name: String,
     pub(crate) task: Task,
+    pub(crate) dtype: Dtype,
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<ImageGptImageProcessor>,
     pub(crate) proto: pb::ModelProto,
@@ -148,6 +149,7 @@ impl ModelFile {
         Ok(Self {
             name: name.into(),
             task,
+            dtype,
             config,
             processor,
             proto,

@@ -41,6 +41,45 @@ impl std::fmt::Debug for Checkpoint {
     }
 }
 
+/// Where a conversion takes its weights from: a checkpoint folder, or anything else that can name every tensor.
+pub trait Weights {
+    /// One tensor's elements as f32, row-major, all of them finite. Names are without the `transformer.` prefix.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::to_f32`].
+    fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
+
+    /// The file and the name in it of a tensor, for messages.
+    fn place(&self, name: &str) -> (PathBuf, String);
+}
+
+impl Weights for Checkpoint {
+    fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        self.to_f32(name)
+    }
+
+    fn place(&self, name: &str) -> (PathBuf, String) {
+        self.place(name)
+    }
+}
+
+/// The error for an element of `name` that float16 cannot hold.
+pub(crate) fn beyond_f16(
+    weights: &impl Weights,
+    name: &str,
+    index: usize,
+    values: &[f32],
+) -> CheckpointError {
+    let value = values.get(index).copied().unwrap_or(f32::NAN);
+    let (path, tensor) = weights.place(name);
+    let message = format!("{value} at flat index {index} exceeds float16's range of 65504");
+    CheckpointError::Tensor {
+        path,
+        tensor,
+        message,
+    }
+}
+
 struct WeightFile {
     path: PathBuf,
     map: Mmap,
@@ -232,18 +271,6 @@ impl Checkpoint {
                     value,
                 })
             }
-        }
-    }
-
-    /// The error for an element of `name` that float16 cannot hold.
-    pub(crate) fn beyond_f16(&self, name: &str, index: usize, values: &[f32]) -> CheckpointError {
-        let value = values.get(index).copied().unwrap_or(f32::NAN);
-        let (path, tensor) = self.place(name);
-        let message = format!("{value} at flat index {index} exceeds float16's range of 65504");
-        CheckpointError::Tensor {
-            path,
-            tensor,
-            message,
         }
     }
 

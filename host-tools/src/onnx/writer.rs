@@ -13,7 +13,7 @@ use super::pb::{GraphProto, ModelProto, StringStringEntryProto, TensorProto};
 use super::plan::{Initializer, ModelDtype, Role, Task, initializers};
 use super::wire::{WireWriter, field_len};
 use super::{functions, graph, nodes};
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::checkpoint::{CheckpointError, Weights, beyond_f16};
 use crate::quantization::{QuantizationError, quantize_matrix, transpose};
 
 /// Field numbers of onnx.proto that are written by hand.
@@ -64,14 +64,15 @@ pub struct TensorReport {
 
 /// Writes the model to `out` and returns a report per tensor, and the number of bytes written.
 ///
-/// `checkpoint` must have passed [`crate::checkpoint::expected::check`]. `progress` is told the bytes of
+/// `weights` must have every tensor in the shape that `config` gives it: a checkpoint must have passed
+/// [`crate::checkpoint::expected::check`]. `progress` is told the bytes of
 /// each initializer as it is written, out of the total that its first call announces as `(0, total)`.
 ///
 /// # Errors
 /// A tensor that cannot be read or is not finite; an output that cannot be written.
 pub fn write<W: Write>(
     out: W,
-    checkpoint: &Checkpoint,
+    weights: &impl Weights,
     config: &ImageGptConfig,
     (task, dtype): (Task, ModelDtype),
     provenance: &Provenance,
@@ -90,7 +91,7 @@ pub fn write<W: Write>(
     let graph = graph::graph(config, task, dtype);
     let total = plan.iter().map(|i| i.byte_len() as u64).sum();
     progress(0, total);
-    let reports = write_graph(&mut out, &graph, &plan, checkpoint, |bytes| {
+    let reports = write_graph(&mut out, &graph, &plan, weights, |bytes| {
         progress(bytes, total)
     })?;
     for function in functions::functions(task, dtype, config.activation_function) {
@@ -146,7 +147,7 @@ fn write_graph<W: Write>(
     out: &mut WireWriter<W>,
     graph: &GraphProto,
     plan: &[Initializer],
-    checkpoint: &Checkpoint,
+    weights: &impl Weights,
     mut progress: impl FnMut(u64),
 ) -> Result<Vec<TensorReport>, WriteError> {
     let rest = graph.encode_to_vec();
@@ -161,7 +162,7 @@ fn write_graph<W: Write>(
         out.begin(field::GRAPH_INITIALIZER, tensor_len(initializer))?;
         out.raw(&tensor_head(initializer))?;
         out.begin(field::TENSOR_RAW_DATA, initializer.byte_len())?;
-        if let Some(report) = write_values(out, initializer, checkpoint, &mut scales)? {
+        if let Some(report) = write_values(out, initializer, weights, &mut scales)? {
             reports.push(report);
         }
         progress(initializer.byte_len() as u64);
@@ -188,10 +189,10 @@ fn tensor_len(initializer: &Initializer) -> usize {
 fn write_values<W: Write>(
     out: &mut WireWriter<W>,
     initializer: &Initializer,
-    checkpoint: &Checkpoint,
+    weights: &impl Weights,
     scales: &mut Vec<f32>,
 ) -> Result<Option<TensorReport>, WriteError> {
-    let read = || checkpoint.to_f32(&initializer.tensor);
+    let read = || weights.to_f32(&initializer.tensor);
     let (stored_as, error) = match initializer.role {
         Role::F32 | Role::TransposedF32 => {
             let values = read()?;
@@ -215,9 +216,7 @@ fn write_values<W: Write>(
             halves.convert_from_f32_slice(&values);
             // An embedding beyond float16's range would become infinite: the board would refuse it.
             if let Some(index) = halves.iter().position(|half| !half.is_finite()) {
-                return Err(checkpoint
-                    .beyond_f16(&initializer.tensor, index, &values)
-                    .into());
+                return Err(beyond_f16(weights, &initializer.tensor, index, &values).into());
             }
             out.raw(
                 &halves

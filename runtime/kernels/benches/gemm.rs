@@ -1,13 +1,13 @@
 //! How fast int8 linear layers run on every instruction set of this machine, beside the most its multiplier can do.
 //!
-//! One element is one multiply-accumulate, so `thrpt` reads as GMAC/s and a layer divided by `peak` is its efficiency. Both come
+//! One element is one multiply-accumulate, so `thrpt` reads as GMAC/s and a layer divided by its `peak` is its efficiency. Both come
 //! from one run, hence from one machine; if other programs share it, compare the fastest samples, not the means. Two shapes:
 //! four full tiles of rows (a frame), and a single row (generation, where GMAC/s is also GB of weights read a second).
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use igpt_kernels::{Isa, Kernels, Linear, PackedRows, Prepare};
+use igpt_kernels::{Isa, Kernels, Linear, PackedRows, Prepare, peak_benchmark};
 
 /// Columns of every layer measured: with k = 2048, 1 MiB of weights, which fits the second cache.
 const N: usize = 512;
@@ -51,60 +51,18 @@ fn layers(c: &mut Criterion) {
     }
 }
 
-/// `vpdpbusd` on registers alone: no loads, no stores, enough chains to hide its latency.
-#[cfg(target_arch = "x86_64")]
-mod peak {
-    use std::arch::x86_64::{
-        _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_reduce_add_epi32, _mm512_set1_epi32,
-        _mm512_setzero_si512,
-    };
-    use std::array;
-    use std::hint::black_box;
-
-    /// Independent sums, as many as the tile keeps.
-    const CHAINS: usize = 24;
-    /// Products of one instruction.
-    const PRODUCTS: usize = 64;
-
-    /// Multiply-accumulates of one call.
-    pub(crate) const fn macs(rounds: usize) -> u64 {
-        (rounds * CHAINS * PRODUCTS) as u64
-    }
-
-    /// Adds `rounds` products to every chain. Chains start from different values, lest the compiler keep only one of them.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(crate) fn vpdpbusd(rounds: usize) -> i32 {
-        let a = _mm512_set1_epi32(black_box(0x0102_0304));
-        let w = _mm512_set1_epi32(black_box(0x0403_0201));
-        let mut sums: [_; CHAINS] = array::from_fn(|i| _mm512_set1_epi32(black_box(i as i32)));
-        for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = _mm512_dpbusd_epi32(*sum, a, w);
-            }
-        }
-        _mm512_reduce_add_epi32(
-            sums.into_iter()
-                .fold(_mm512_setzero_si512(), |x, y| _mm512_add_epi32(x, y)),
-        )
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
+/// Each instruction set's dot product on registers alone.
 fn peak(c: &mut Criterion) {
-    if !Isa::Avx512Vnni.is_available() {
-        return;
-    }
-    const ROUNDS: usize = 10_000;
+    const ROUNDS: u64 = 10_000;
     let mut group = c.benchmark_group("peak");
-    group.throughput(Throughput::Elements(peak::macs(ROUNDS)));
-    group.bench_function("vpdpbusd", |b| {
-        // SAFETY: the instruction set was found just above.
-        b.iter(|| unsafe { peak::vpdpbusd(black_box(ROUNDS)) });
-    });
+    for isa in Isa::available() {
+        let run = || {
+            peak_benchmark(isa, black_box(ROUNDS)).expect("an available instruction set has a peak")
+        };
+        group.throughput(Throughput::Elements(run()));
+        group.bench_function(isa.name(), |b| b.iter(run));
+    }
 }
-
-#[cfg(not(target_arch = "x86_64"))]
-fn peak(_: &mut Criterion) {}
 
 criterion_group!(benches, peak, layers);
 criterion_main!(benches);

@@ -16,6 +16,7 @@ mod isa;
 mod kernels;
 mod kv;
 mod pack;
+mod peak;
 mod portable;
 
 pub use aligned::AlignedBytes;
@@ -27,4 +28,5 @@ pub use kernels::{
 };
 pub use kv::{KV_TILE, KvInt8};
 pub use pack::{PackedF32, PackedInt8, PackedRows};
+pub use peak::peak_benchmark;
 pub use portable::Activation;

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::engine::Engine;
 use super::state::LayerState;
+use crate::profile::Operator;
 
 /// Rows of a task.
 const ROWS: usize = 48;
@@ -68,9 +69,12 @@ impl BlockF32 {
                 .zip(x.par_chunks(ROWS * width))
                 .for_each(|(qkv, x)| {
                     engine.with_scratch(|scratch| {
+                        let mut laps = engine.profile.laps();
                         scratch.narrow.resize(x.len(), 0.0);
                         kernels.norm(x, &self.ln_1, self.eps, &mut scratch.narrow);
+                        laps.end(Operator::NormQuantize);
                         self.c_attn.run(engine, &scratch.narrow, qkv, false);
+                        laps.end(Operator::CAttn);
                     });
                 });
             let (kv_new, qkv_rows) = (
@@ -109,6 +113,7 @@ impl BlockF32 {
         let dim = self.heads.dim;
         let rows = x.len() / width;
         engine.with_scratch(|scratch| {
+            let mut laps = engine.profile.laps();
             scratch.narrow.resize(rows * width, 0.0);
             for (row, (out, qkv)) in scratch
                 .narrow
@@ -130,13 +135,19 @@ impl BlockF32 {
                         .map_err(|e| NonFinite { row, ..e })?;
                 }
             }
+            laps.end(Operator::Attention);
             self.attn_c_proj.run(engine, &scratch.narrow, x, true);
+            laps.end(Operator::CProj);
             kernels.norm(x, &self.ln_2, self.eps, &mut scratch.narrow);
+            laps.end(Operator::NormQuantize);
             scratch.wide.resize(rows * self.c_fc.w.n(), 0.0);
             self.c_fc
                 .run(engine, &scratch.narrow, &mut scratch.wide, false);
+            laps.end(Operator::CFc);
             kernels.activate(self.activation, &mut scratch.wide);
+            laps.end(Operator::ActivateQuantize);
             self.mlp_c_proj.run(engine, &scratch.wide, x, true);
+            laps.end(Operator::MlpCProj);
             Ok(())
         })
     }

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::engine::{Engine, Scratch};
 use super::state::LayerState;
+use crate::profile::Operator;
 
 /// An int8 linear layer's constants.
 #[derive(Debug)]
@@ -154,6 +155,7 @@ impl BlockInt8 {
     ) -> Result<(), NonFinite> {
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
+        let mut laps = engine.profile.laps();
         let how = Prepare::Norm {
             gain: &self.ln_1,
             eps: self.eps,
@@ -161,16 +163,20 @@ impl BlockInt8 {
         engine
             .kernels
             .prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
+        laps.end(Operator::NormQuantize);
         scratch.wide.resize(rows * 3 * width, 0.0);
         self.c_attn
             .run(engine, &scratch.rows, &mut scratch.wide, false);
+        laps.end(Operator::CAttn);
         engine.kernels.split(
             self.heads,
             &scratch.wide,
             task.position % KV_TILE,
             task.queries,
             tile,
-        )
+        )?;
+        laps.end(Operator::Split);
+        Ok(())
     }
 
     /// Second pass.
@@ -184,6 +190,7 @@ impl BlockInt8 {
         let kernels = engine.kernels;
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
+        let mut laps = engine.profile.laps();
         scratch.narrow.resize(rows * width, 0.0);
         if rows == 1 {
             let heads = scratch.narrow.par_chunks_mut(self.heads.dim).enumerate();
@@ -198,6 +205,7 @@ impl BlockInt8 {
                 kernels.attend(self.head(task, kv, head, out), &mut scratch.attention)?;
             }
         }
+        laps.end(Operator::Attention);
         kernels.prepare(
             &scratch.narrow,
             width,
@@ -206,19 +214,25 @@ impl BlockInt8 {
             Prepare::Plain,
             &mut scratch.rows,
         )?;
+        laps.end(Operator::Quantize);
         self.attn_c_proj.run(engine, &scratch.rows, task.x, true);
+        laps.end(Operator::CProj);
         let how = Prepare::Norm {
             gain: &self.ln_2,
             eps: self.eps,
         };
         kernels.prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
+        laps.end(Operator::NormQuantize);
         let inner = self.c_fc.w.n();
         scratch.wide.resize(rows * inner, 0.0);
         self.c_fc
             .run(engine, &scratch.rows, &mut scratch.wide, false);
+        laps.end(Operator::CFc);
         let how = Prepare::Activate(self.activation);
         kernels.prepare(&scratch.wide, inner, rows, inner, how, &mut scratch.rows)?;
+        laps.end(Operator::ActivateQuantize);
         self.mlp_c_proj.run(engine, &scratch.rows, task.x, true);
+        laps.end(Operator::MlpCProj);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use igpt_kernels::{AttentionScratch, Kernels, PackedRows};
 use rayon::ThreadPool;
 
 use crate::error::Error;
+use crate::profile::Profile;
 
 /// Buffers of one task: a block of rows on its way through a transformer block.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ pub(crate) struct Scratch {
 pub(crate) struct Engine {
     pub(crate) kernels: Kernels,
     pub(crate) pool: ThreadPool,
+    pub(crate) profile: Profile,
     free: Mutex<Vec<Scratch>>,
 }
 
@@ -38,6 +40,7 @@ impl Engine {
         Ok(Self {
             kernels,
             pool,
+            profile: Profile::default(),
             free: Mutex::default(),
         })
     }

@@ -22,6 +22,7 @@ use super::block_int8::{BlockInt8, LinearInt8};
 use super::engine::Engine;
 use super::layers::{Embedding, Layer, LayerError};
 use super::state::LayerState;
+use crate::profile::Operator;
 
 /// Which operator a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,11 +357,19 @@ impl NativeOp {
         let x = input.try_as_plain_ram()?;
         let mut out = y.try_as_plain_ram_mut()?;
         let out = out.as_slice_mut::<f32>()?;
-        match self.kind {
-            Kind::Embedding => layer.embed(state, x.as_slice::<i64>()?, out),
-            _ => layer.apply(engine, state, x.as_slice::<f32>()?, out),
-        }
-        .map_err(|source| self.error(source))?;
+        let mut laps = engine.profile.laps();
+        let (done, operator) = match self.kind {
+            Kind::Embedding => {
+                let ids = x.as_slice::<i64>()?;
+                (layer.embed(state, ids, out), Operator::Embedding)
+            }
+            _ => {
+                let x = x.as_slice::<f32>()?;
+                (layer.apply(engine, state, x, out), Operator::Head)
+            }
+        };
+        done.map_err(|source| self.error(source))?;
+        laps.end(operator);
         Ok(y)
     }
 
