@@ -1,5 +1,12 @@
 //! Symmetric int8 per output channel, and what it costs.
 
+pub mod block;
+pub mod outliers;
+mod prepared;
+
+pub use outliers::Rescaled;
+pub use prepared::{LayerReport, PreparedWeights};
+
 use rayon::prelude::{ParallelIterator, ParallelSlice};
 
 /// The largest magnitude of a quantised weight. -128 is never used: 127 * -128 sums twice would overflow

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
+use crate::quantization::QuantizedMatrix;
 pub use error::CheckpointError;
 use safetensors_file::SafetensorsFile;
 pub use tensor::{Dtype, TensorView};
@@ -48,6 +49,15 @@ pub trait Weights {
     /// # Errors
     /// As [`Checkpoint::to_f32`].
     fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
+
+    /// A matrix that is already on its int8 grid, `[in, out]`; without one the writer rounds what [`Weights::to_f32`] gives.
+    ///
+    /// # Errors
+    /// As [`Weights::to_f32`].
+    fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// The file and the name in it of a tensor, for messages.
     fn place(&self, name: &str) -> (PathBuf, String);

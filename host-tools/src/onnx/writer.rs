@@ -230,15 +230,19 @@ fn write_values<W: Write>(
             )
         }
         Role::Int8 { transposed } => {
-            let values = read()?;
-            let outputs = initializer.dims.last().copied().unwrap_or_default();
-            let inputs = initializer.dims.first().copied().unwrap_or_default();
-            let values = if transposed {
-                transpose(&values, inputs)
+            let quantized = if let Some(quantized) = weights.quantized(&initializer.tensor)? {
+                quantized
             } else {
-                values
+                let values = read()?;
+                let outputs = initializer.dims.last().copied().unwrap_or_default();
+                let inputs = initializer.dims.first().copied().unwrap_or_default();
+                let values = if transposed {
+                    transpose(&values, inputs)
+                } else {
+                    values
+                };
+                quantize_matrix(&values, outputs)
             };
-            let quantized = quantize_matrix(&values, outputs);
             out.raw(bytemuck::cast_slice(&quantized.values))?;
             *scales = quantized.scales;
             ("int8", quantized.error)

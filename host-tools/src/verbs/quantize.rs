@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
 use crate::onnx::{self, ModelDtype, Provenance, Task, TensorReport, WriteError};
+use crate::quantization::{LayerReport, PreparedWeights, Rescaled};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,6 +35,19 @@ pub struct Args {
     pub json: bool,
 }
 
+impl Args {
+    /// All defaults.
+    pub fn new(checkpoint: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        Self {
+            checkpoint: checkpoint.into(),
+            output: output.into(),
+            task: None,
+            dtype: ModelDtype::Int8,
+            json: false,
+        }
+    }
+}
+
 /// What a conversion did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -47,6 +61,9 @@ pub struct Report {
     pub parameters: u64,
     /// The loss of every tensor against the checkpoint.
     pub tensors: Vec<TensorReport>,
+    /// int8 only: what was done to each block before rounding.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerReport>,
 }
 
 /// Runs the verb and prints its report.
@@ -210,19 +227,22 @@ fn write_file(
         bar.inc(bytes);
     };
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let written = onnx::write(
-        &mut out,
-        checkpoint,
-        config,
-        (task, args.dtype),
-        provenance,
-        progress,
-    )
-    .and_then(|done| out.flush().map_err(WriteError::from).map(|()| done))
-    .map_err(|error| match error {
-        WriteError::Checkpoint(error) => Failure::BadInput(error.into()),
-        error => Failure::Failed(anyhow!(error).context(part.display().to_string())),
-    });
+    let kind = (task, args.dtype);
+    let written = match args.dtype {
+        ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, kind, provenance, progress)
+            .map(|done| (done, Vec::new())),
+        ModelDtype::Int8 => {
+            let prepared = PreparedWeights::new(checkpoint, config, task == Task::Causal);
+            onnx::write(&mut out, &prepared, config, kind, provenance, progress)
+                .map(|done| (done, prepared.into_reports()))
+        }
+    };
+    let written = written
+        .and_then(|done| out.flush().map_err(WriteError::from).map(|()| done))
+        .map_err(|error| match error {
+            WriteError::Checkpoint(error) => Failure::BadInput(error.into()),
+            error => Failure::Failed(anyhow!(error).context(part.display().to_string())),
+        });
     drop(out);
     let finished = written.and_then(|done| {
         fs::rename(&part, &args.output)
@@ -230,7 +250,7 @@ fn write_file(
             .failed()?;
         Ok(done)
     });
-    let (tensors, file_bytes) = finished.inspect_err(|_| {
+    let ((tensors, file_bytes), layers) = finished.inspect_err(|_| {
         // The failure is what the user needs to hear of, not that its leftover could not be removed.
         let _ = fs::remove_file(&part);
     })?;
@@ -244,6 +264,7 @@ fn write_file(
         file_bytes,
         parameters,
         tensors,
+        layers,
     })
 }
 
@@ -275,6 +296,20 @@ fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result
             "{:<40} {shape:>14} {:>6} {snr:>9} {:>10.3e} {:>10.3e}",
             tensor.name, tensor.stored_as, tensor.error.max_abs, tensor.error.max_error
         )?;
+    }
+    for (layer, report) in report.layers.iter().enumerate() {
+        for Rescaled {
+            pair,
+            channels,
+            factor,
+        } in &report.rescaled
+        {
+            writeln!(
+                out,
+                "transformer.h.{layer}: {channels} outlier channels of {} rescaled, by up to {factor}",
+                pair.name()
+            )?;
+        }
     }
     writeln!(
         out,

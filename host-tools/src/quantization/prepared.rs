@@ -1,0 +1,108 @@
+//! A checkpoint's weights in the form that suits int8, one block in memory at a time.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use igpt_runtime::ImageGptConfig;
+use serde::Serialize;
+
+use super::block::{BlockWeights, block_tensor};
+use super::outliers::{self, Rescaled};
+use super::{QuantizedMatrix, transpose};
+use crate::checkpoint::{Checkpoint, CheckpointError, Weights};
+
+/// What was done to one block before its weights were rounded.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LayerReport {
+    /// Pairs whose outlier channels were brought into line.
+    pub rescaled: Vec<Rescaled>,
+}
+
+/// The weights of an int8 file: blocks pass through [`outliers::normalize`]; everything else is the checkpoint's.
+#[derive(Debug)]
+pub struct PreparedWeights<'a> {
+    checkpoint: &'a Checkpoint,
+    config: &'a ImageGptConfig,
+    /// Whether the head that follows ln_f is an int8 one.
+    causal: bool,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    block: Option<(usize, BlockWeights)>,
+    reports: Vec<LayerReport>,
+}
+
+impl<'a> PreparedWeights<'a> {
+    /// `causal` if the file gets an `lm_head`.
+    pub fn new(checkpoint: &'a Checkpoint, config: &'a ImageGptConfig, causal: bool) -> Self {
+        Self {
+            checkpoint,
+            config,
+            causal,
+            state: RefCell::default(),
+        }
+    }
+
+    /// What was done to each block that was asked for, in their order.
+    pub fn into_reports(self) -> Vec<LayerReport> {
+        self.state.into_inner().reports
+    }
+
+    /// Calls `with` on block `layer`, which is read and prepared when it is not the last one asked for.
+    fn with_block<T>(
+        &self,
+        layer: usize,
+        with: impl FnOnce(&BlockWeights) -> T,
+    ) -> Result<T, CheckpointError> {
+        let mut state = self.state.borrow_mut();
+        if let Some((_, block)) = state.block.as_ref().filter(|(held, _)| *held == layer) {
+            return Ok(with(block));
+        }
+        // Before the next one is read: two would be twice the memory.
+        state.block = None;
+        let mut block = BlockWeights::read(self.checkpoint, layer)?;
+        let rescaled = outliers::normalize(&mut block, self.config.activation_function);
+        state.reports.push(LayerReport { rescaled });
+        let result = with(&block);
+        state.block = Some((layer, block));
+        Ok(result)
+    }
+
+    /// ln_f's gain and lm_head as `[in, out]`, which are a pair like a block's norm and its linear layer.
+    fn head(&self) -> Result<(Vec<f32>, Vec<f32>), CheckpointError> {
+        let mut gain = self.checkpoint.to_f32("ln_f.weight")?;
+        let mut weight = transpose(&self.checkpoint.to_f32("lm_head.weight")?, gain.len());
+        outliers::normalize_head(&mut gain, &mut weight, self.config.num_colors());
+        Ok((gain, weight))
+    }
+}
+
+impl Weights for PreparedWeights<'_> {
+    fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        if let Some((layer, tensor)) = block_tensor(self.config, name) {
+            let values =
+                self.with_block(layer, |block| block.tensor(tensor).map(<[f32]>::to_vec))?;
+            if let Some(values) = values {
+                return Ok(values);
+            }
+        }
+        match name {
+            "ln_f.weight" if self.causal => Ok(self.head()?.0),
+            // Hugging Face has it [out, in].
+            "lm_head.weight" if self.causal => {
+                Ok(transpose(&self.head()?.1, self.config.num_colors()))
+            }
+            _ => self.checkpoint.to_f32(name),
+        }
+    }
+
+    fn quantized(&self, _: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
+        Ok(None)
+    }
+
+    fn place(&self, name: &str) -> (PathBuf, String) {
+        Weights::place(self.checkpoint, name)
+    }
+}
