@@ -21,6 +21,7 @@ enum Verb {
     Run(verbs::run::Args),
     Eval(verbs::eval::Args),
     Bench(verbs::bench::Args),
+    Complete(verbs::complete::Args),
 }
 
 impl Cli {
@@ -34,6 +35,7 @@ impl Cli {
             Verb::Run(args) => verbs::run::run(&args),
             Verb::Eval(args) => verbs::eval::run(&args),
             Verb::Bench(args) => verbs::bench::run(&args),
+            Verb::Complete(args) => verbs::complete::run(&args),
         }
     }
 }

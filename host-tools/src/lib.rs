@@ -6,5 +6,7 @@ pub mod cli;
 pub mod failure;
 pub mod idx;
 pub mod onnx;
+pub mod pictures;
 pub mod quantization;
+pub mod source;
 pub mod verbs;

@@ -1,12 +1,14 @@
 //! `ImageGptForCausalImageModeling`: logits of the next token, and generation with the K/V cache.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::model::{ImageGptModel, LoadOptions};
+use crate::model::{ImageGptModel, LoadOptions, State};
 use crate::onnx::Task;
 
 /// How to choose the next token. The defaults are Hugging Face's; the ImageGPT paper samples with `do_sample` and `top_k` 40.
@@ -21,6 +23,8 @@ pub struct GenerationConfig {
     pub temperature: f32,
     /// Keep only this many of the largest logits, ties included; 0 for all.
     pub top_k: usize,
+    /// Then keep only the likeliest tokens that together reach this probability; 1 for all, above 0.
+    pub top_p: f32,
     /// Seed of the generator.
     pub seed: u64,
 }
@@ -32,6 +36,7 @@ impl Default for GenerationConfig {
             do_sample: false,
             temperature: 1.0,
             top_k: 50,
+            top_p: 1.0,
             seed: 0,
         }
     }
@@ -83,8 +88,47 @@ impl ImageGptForCausalImageModeling {
     /// Continues `context` (start token first) to `max_length` tokens, context included.
     ///
     /// # Errors
-    /// On a context or a length that does not fit the model, or a temperature that is not above 0.
+    /// On a context or a length that does not fit the model, a temperature that is not above 0, or a `top_p` outside (0, 1].
     pub fn generate(&self, context: &[u16], how: &GenerationConfig) -> Result<Vec<u16>, Error> {
+        let sample = self.generate_batch(&[context], 1, how, &|_| {})?;
+        Ok(sample.into_iter().next().unwrap_or_default())
+    }
+
+    /// Continues every context `samples` times, the samples of one context after those of the one before.
+    ///
+    /// A context is read once, whatever the number of its samples, and the samples share the model's threads. Sample `i` draws
+    /// from stream `i` of the seed, so it depends neither on the threads nor on how many others there are; sample 0 is what
+    /// [`ImageGptForCausalImageModeling::generate`] gives. `progress` is told, from any thread, of every token as it is chosen.
+    ///
+    /// # Errors
+    /// As [`ImageGptForCausalImageModeling::generate`].
+    pub fn generate_batch(
+        &self,
+        contexts: &[&[u16]],
+        samples: usize,
+        how: &GenerationConfig,
+        progress: &(dyn Fn(u16) + Sync),
+    ) -> Result<Vec<Vec<u16>>, Error> {
+        let starts = contexts.iter().map(|context| self.start(context, how));
+        let starts = starts.collect::<Result<Vec<_>, Error>>()?;
+        let chains: Vec<(u64, &Start<'_>)> = starts
+            .iter()
+            .flat_map(|start| (0..samples as u64).map(move |sample| (sample, start)))
+            .collect();
+        let one = |(sample, start): (u64, &Start<'_>)| self.sample(start, sample, how, progress);
+        match chains.as_slice() {
+            // Alone, a sample has every thread for each token.
+            [alone] => Ok(vec![one(*alone)?]),
+            _ => self
+                .model
+                .engine
+                .pool
+                .install(|| chains.into_par_iter().map(one).collect()),
+        }
+    }
+
+    /// Checks a request and reads its context.
+    fn start<'a>(&self, context: &'a [u16], how: &GenerationConfig) -> Result<Start<'a>, Error> {
         let limit = self.model.config.n_positions + 1;
         let length = how.max_length.unwrap_or(limit);
         if context.is_empty() || length > limit || context.len() > length {
@@ -99,21 +143,73 @@ impl ImageGptForCausalImageModeling {
                 how.temperature
             )));
         }
+        if !(how.top_p > 0.0 && how.top_p <= 1.0) {
+            return Err(Error::Generation(format!(
+                "top_p {}, expected a number above 0 and at most 1",
+                how.top_p
+            )));
+        }
         // A context as long as the limit leaves nothing to compute.
         self.model
             .check_tokens(&context[..context.len().min(limit - 1)])?;
-        let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
         let mut state = self.model.spawn(self.model.head()?)?;
-        let mut tokens = context.to_vec();
-        let mut fed = 0;
-        while tokens.len() < length {
-            let logits = self.model.run(&mut state, &tokens[fed..])?.swap_remove(0);
-            fed = tokens.len();
-            let last = &logits[logits.len() - (self.model.config.vocab_size - 1)..];
-            tokens.push(choose(last, how, &mut rng));
+        let logits = if context.len() < length {
+            self.model.run(&mut state, context)?.swap_remove(0)
+        } else {
+            Vec::new()
+        };
+        Ok(Start {
+            context,
+            length,
+            state: Mutex::new(state),
+            logits,
+        })
+    }
+
+    /// Draws one sample; the start's state is copied, so that others can begin from it too.
+    fn sample(
+        &self,
+        start: &Start<'_>,
+        stream: u64,
+        how: &GenerationConfig,
+        progress: &(dyn Fn(u16) + Sync),
+    ) -> Result<Vec<u16>, Error> {
+        let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
+        rng.set_stream(stream);
+        let mut state = start
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let mut tokens = start.context.to_vec();
+        let colors = self.model.config.num_colors();
+        let mut chosen = start
+            .logits
+            .rchunks_exact(colors)
+            .next()
+            .map(|row| choose(row, how, &mut rng));
+        while let Some(token) = chosen {
+            tokens.push(token);
+            progress(token);
+            if tokens.len() == start.length {
+                break;
+            }
+            let logits = self.model.run(&mut state, &[token])?.swap_remove(0);
+            chosen = Some(choose(&logits, how, &mut rng));
         }
         Ok(tokens)
     }
+}
+
+/// A context that was read.
+struct Start<'a> {
+    context: &'a [u16],
+    /// Tokens to have in the end.
+    length: usize,
+    /// The past: the whole context.
+    state: Mutex<State>,
+    /// What follows each token of the context; empty if nothing is to follow.
+    logits: Vec<f32>,
 }
 
 impl TryFrom<ImageGptModel> for ImageGptForCausalImageModeling {
@@ -145,7 +241,18 @@ fn choose(logits: &[f32], how: &GenerationConfig, rng: &mut ChaCha8Rng) -> u16 {
     }
     let weight =
         |i: usize| (f64::from(logits[i] - logits[best]) / f64::from(how.temperature)).exp();
-    let sum: f64 = order.iter().map(|i| weight(*i)).sum();
+    let mut sum: f64 = order.iter().map(|i| weight(*i)).sum();
+    if how.top_p < 1.0 {
+        let (mut better, enough) = (0.0, f64::from(how.top_p) * sum);
+        let kept = order.iter().take_while(|i| {
+            let keep = better < enough;
+            better += weight(**i);
+            keep
+        });
+        let kept = kept.count();
+        order.truncate(kept);
+        sum = order.iter().map(|i| weight(*i)).sum();
+    }
     let mut left = rng.random::<f64>() * sum;
     for i in &order {
         left -= weight(*i);

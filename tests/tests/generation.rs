@@ -13,11 +13,8 @@ fn convert(dtype: ModelDtype) -> (TempDir, PathBuf) {
     let output = folder.path().join("lm.onnx");
     let checkpoint = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist/lm");
     let args = Args {
-        checkpoint,
-        output: output.clone(),
-        task: None,
         dtype,
-        json: false,
+        ..Args::new(checkpoint, output.clone())
     };
     quantize(&args).unwrap_or_else(|failure| panic!("{failure}"));
     (folder, output)
@@ -122,6 +119,21 @@ fn sampling_follows_its_seed_and_its_limits() {
             .count();
         assert!(better < 3, "token {token} is number {}", better + 1);
     }
+    // Every token of a nucleus sample has less than top_p of probability before it.
+    let how = GenerationConfig {
+        top_k: 0,
+        top_p: 0.5,
+        ..sample
+    };
+    let tokens = run(&how);
+    let logits = model.logits(&tokens[..59]).expect("logits");
+    for (row, token) in logits.chunks_exact(logits.len() / 59).zip(&tokens[1..]) {
+        let chosen = row[usize::from(*token)];
+        let weight = |x: &f32| f64::from(*x).exp();
+        let better: f64 = row.iter().filter(|x| **x > chosen).map(weight).sum();
+        let share = better / row.iter().map(weight).sum::<f64>();
+        assert!(share < 0.5, "{share} before token {token}");
+    }
     let whole = run(&GenerationConfig {
         max_length: None,
         ..greedy
@@ -169,6 +181,9 @@ fn requests_that_make_no_sense_are_refused() {
             },
             &["temperature"],
         );
+    }
+    for top_p in [0.0, -0.5, 1.01, f32::NAN] {
+        refuse(&[32], GenerationConfig { top_p, ..good }, &["top_p"]);
     }
     assert!(matches!(
         refuse(&[32, 33], good, &["33", "vocabulary"]),

@@ -1,6 +1,7 @@
 //! What `igpt` can do, one file per verb.
 
 pub mod bench;
+pub mod complete;
 pub mod eval;
 pub mod quantize;
 pub mod run;

@@ -1,0 +1,121 @@
+//! A model for a verb, from a model file or straight from a checkpoint's folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use crate::failure::{Blame, Failure};
+use crate::onnx::{ModelDtype, Task};
+use crate::verbs::quantize;
+
+/// A model file, which is gone with this value if it was made from a checkpoint.
+#[derive(Debug)]
+pub struct ModelSource {
+    path: PathBuf,
+    _made: Option<TempDir>,
+}
+
+impl ModelSource {
+    /// Takes `path` as it is, or if it is a folder converts the checkpoint in it first.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be converted (bad input), no place to write the file.
+    pub fn open(path: &Path, task: Option<Task>, dtype: ModelDtype) -> Result<Self, Failure> {
+        if !path.is_dir() {
+            return Ok(Self {
+                path: path.to_owned(),
+                _made: None,
+            });
+        }
+        let folder = tempfile::tempdir().context("a temporary folder").failed()?;
+        let name = path.file_name().unwrap_or("model".as_ref());
+        let output = folder.path().join(name).with_extension("onnx");
+        quantize::quantize(&quantize::Args {
+            task,
+            dtype,
+            ..quantize::Args::new(path.to_owned(), output.clone())
+        })?;
+        Ok(Self {
+            path: output,
+            _made: Some(folder),
+        })
+    }
+
+    /// The model file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Image files: each path as it is, or of a folder every file in it that looks like an image, in order of their names.
+///
+/// # Errors
+/// A folder that cannot be read or holds no image, however deep.
+pub fn image_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        walk(path, &mut files)?;
+        anyhow::ensure!(
+            files.len() > before,
+            "{}: no image in it (looked for {})",
+            path.display(),
+            EXTENSIONS.join(", ")
+        );
+    }
+    Ok(files)
+}
+
+/// What an image's name ends in.
+const EXTENSIONS: [&str; 11] = [
+    "png", "jpg", "jpeg", "bmp", "gif", "ppm", "pgm", "pnm", "tif", "tiff", "webp",
+];
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let at = || folder.display().to_string();
+    let mut entries = fs::read_dir(folder)
+        .with_context(at)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(at)?;
+    entries.sort();
+    for path in entries {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        // A link to a folder could lead in circles.
+        if path.is_dir() && !path.is_symlink() {
+            walk(&path, files)?;
+        } else if EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_searched_and_files_taken_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("b")).unwrap();
+        for name in ["b/2.PNG", "b/1.jpeg", "a.webp", "notes.txt"] {
+            fs::write(at(name), "").unwrap();
+        }
+        let found = image_files(&[at("notes.txt"), folder.path().to_owned()]).unwrap();
+        assert_eq!(
+            found,
+            ["notes.txt", "a.webp", "b/1.jpeg", "b/2.PNG"].map(at)
+        );
+        let empty = tempfile::tempdir().unwrap();
+        let error = image_files(&[empty.path().to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("no image"), "{error}");
+    }
+}

@@ -1,0 +1,301 @@
+//! `igpt complete`: a language model paints what is missing of a picture, or a picture of its own.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use igpt_runtime::{
+    DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor,
+    image_io,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::Backend;
+use crate::failure::{Blame, Failure};
+use crate::onnx::{ModelDtype, Task};
+use crate::pictures::{Grid, comfortable_scale};
+use crate::source::{ModelSource, image_files};
+
+/// What a cell shows where the model was given nothing.
+const UNKNOWN: [u8; 3] = [160, 160, 160];
+
+/// Complete pictures from their first rows, or paint new ones, as one PNG.
+///
+/// One row of the PNG for each image: the image as the model sees it (shrunk, in its palette), the rows it
+/// is given, then the samples. Without images the model paints from nothing.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt complete --model models/fashion-mnist/lm photo.png -o grid.png
+        four completions of the lower half
+  igpt complete --model lm.onnx photos/ --rows 4 --samples 8 --temperature 0.9 -o grid.png
+        a folder, eight each, given only the first four rows
+  igpt complete --model lm.onnx --samples 16 -o samples.png
+        sixteen pictures from nothing
+  igpt complete --model lm.onnx photo.png --greedy -o grid.png
+        the likeliest token each time: always the same picture
+
+The same seed gives the same picture on every machine.")]
+pub struct Args {
+    /// Pictures to complete, or folders of them; none to paint from nothing.
+    pub images: Vec<PathBuf>,
+    /// A file made with `igpt quantize --task causal`, or the folder of a language model's checkpoint.
+    #[arg(short, long, value_name = "FILE|CHECKPOINT")]
+    pub model: PathBuf,
+    /// The PNG to write.
+    #[arg(short, long, value_name = "GRID.png")]
+    pub output: PathBuf,
+    /// Rows that the model is given of each image [default: the upper half].
+    #[arg(long, requires = "images")]
+    pub rows: Option<usize>,
+    /// Samples of each image, or in all without images.
+    #[arg(short = 'n', long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub samples: u16,
+    /// Divides the logits: below 1 bolder and duller, above 1 wilder.
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f32,
+    /// Draw from this many of the likeliest tokens only; 0 for all.
+    #[arg(long, default_value_t = 40)]
+    pub top_k: usize,
+    /// Draw from the likeliest tokens that together have this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f32,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Take the likeliest token instead of drawing; one sample says it all.
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed", "samples"])]
+    pub greedy: bool,
+    /// Compute a checkpoint's folder in f32 rather than int8; a file is what it is.
+    #[arg(long, value_enum, default_value = "int8")]
+    pub dtype: ModelDtype,
+    /// Pixels of the PNG for each token, along a side [default: about 128 for an image].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub scale: Option<u16>,
+    /// How to run it.
+    #[command(flatten)]
+    pub backend: Backend,
+    /// Print the report, with every sample's tokens, as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One image and its completions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Completion {
+    /// The image; absent when painted from nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<PathBuf>,
+    /// Every sample's tokens in raster order, those that were given first.
+    pub samples: Vec<Vec<u16>>,
+}
+
+/// What was painted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The instruction set that was used.
+    pub cpu: &'static str,
+    /// Rows given.
+    pub rows: usize,
+    /// Tokens generated, all samples together.
+    pub tokens: usize,
+    /// Time it took in seconds, reading the contexts included.
+    pub seconds: f64,
+    /// Their quotient.
+    pub tokens_per_second: f64,
+    /// One for each image.
+    pub completions: Vec<Completion>,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A model or image that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = complete(args)?;
+    let mut out = io::stdout().lock();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        let samples: usize = report.completions.iter().map(|c| c.samples.len()).sum();
+        writeln!(
+            out,
+            "{}: {samples} samples, {} tokens in {:.2} s on {}: {:.0} tokens/s",
+            args.output.display(),
+            report.tokens,
+            report.seconds,
+            report.cpu,
+            report.tokens_per_second
+        )
+    };
+    printed.context("standard output").failed()
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As [`run`].
+pub fn complete(args: &Args) -> Result<Report, Failure> {
+    let options = args.backend.options()?;
+    let source = ModelSource::open(&args.model, Some(Task::Causal), args.dtype)?;
+    let model = ImageGptForCausalImageModeling::load(source.path(), &options).bad_input()?;
+    let processor = model.model().processor();
+    let processor = processor
+        .with_context(|| format!("{}: no igpt.preprocessor", args.model.display()))
+        .bad_input()?;
+    let (height, width) = processor.size();
+    let rows = match (args.images.is_empty(), args.rows) {
+        (true, _) => 0,
+        (false, rows) => rows.unwrap_or(height / 2),
+    };
+    if rows >= height {
+        return Err(anyhow!(
+            "--rows {rows}: the model's images have {height} rows, expected 0 to {}",
+            height - 1
+        ))
+        .bad_input();
+    }
+    let samples = if args.greedy {
+        1
+    } else {
+        usize::from(args.samples)
+    };
+    let paths = image_files(&args.images).bad_input()?;
+    let originals = paths
+        .iter()
+        .map(|path| tokens_of(processor, path))
+        .collect::<Result<Vec<_>, _>>()
+        .bad_input()?;
+    let grid = new_grid(args, samples, originals.len(), (width, height))?;
+
+    let start_token = model.start_token();
+    let context = |tokens: &[u16]| {
+        let given = tokens.iter().take(rows * width).copied();
+        std::iter::once(start_token).chain(given).collect()
+    };
+    let contexts: Vec<Vec<u16>> = match originals.as_slice() {
+        [] => vec![vec![start_token]],
+        some => some.iter().map(|tokens| context(tokens)).collect(),
+    };
+    let how = GenerationConfig {
+        max_length: Some(1 + height * width),
+        do_sample: !args.greedy,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    let tokens = contexts.len() * samples * (height - rows) * width;
+    let bar = ProgressBar::new(tokens as u64);
+    // indicatif draws on standard error, and only if that is a terminal.
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} tokens {per_sec} {eta}");
+    bar.set_style(style.failed()?);
+    let contexts: Vec<&[u16]> = contexts.iter().map(Vec::as_slice).collect();
+    let began = Instant::now();
+    let painted = model
+        .generate_batch(&contexts, samples, &how, &|_| bar.inc(1))
+        .bad_input()?;
+    let seconds = began.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+
+    // Without the start token.
+    let painted: Vec<Vec<u16>> = painted
+        .into_iter()
+        .map(|t| t.into_iter().skip(1).collect())
+        .collect();
+    let drawn = draw(grid, processor, &originals, &painted, samples, rows * width).bad_input()?;
+    drawn.save(&args.output).failed()?;
+    let mut images = paths.into_iter();
+    let completions = painted.chunks(samples).map(|samples| Completion {
+        image: images.next(),
+        samples: samples.to_vec(),
+    });
+    Ok(Report {
+        cpu: model.model().isa().name(),
+        rows,
+        tokens,
+        seconds,
+        tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
+        completions: completions.collect(),
+    })
+}
+
+fn tokens_of(processor: &ImageGptImageProcessor, path: &Path) -> anyhow::Result<Vec<u16>> {
+    let image = image_io::decode_file(path)?;
+    processor
+        .tokens_from_image(&image)
+        .with_context(|| path.display().to_string())
+}
+
+/// Before anything is computed: a grid that is too large is refused at once.
+fn new_grid(
+    args: &Args,
+    samples: usize,
+    images: usize,
+    cell: (usize, usize),
+) -> Result<Grid, Failure> {
+    let scale = args
+        .scale
+        .map_or_else(|| comfortable_scale(cell.0), usize::from);
+    let (columns, rows) = shape(samples, images);
+    Grid::new(columns, rows, cell, scale).bad_input()
+}
+
+/// Columns and rows: original, given rows and samples of each image; or a near square of samples.
+fn shape(samples: usize, images: usize) -> (usize, usize) {
+    if images > 0 {
+        return (2 + samples, images);
+    }
+    let columns = (1..=samples).find(|n| n * n >= samples).unwrap_or(1);
+    (columns, samples.div_ceil(columns))
+}
+
+fn draw(
+    mut grid: Grid,
+    processor: &ImageGptImageProcessor,
+    originals: &[Vec<u16>],
+    painted: &[Vec<u16>],
+    samples: usize,
+    given: usize,
+) -> anyhow::Result<Grid> {
+    let (columns, _) = shape(samples, originals.len());
+    for (row, tokens) in originals.iter().enumerate() {
+        let original = processor.decode_tokens(tokens)?;
+        let mut pixels = original.rgb().to_vec();
+        for pixel in pixels.as_chunks_mut::<3>().0.iter_mut().skip(given) {
+            *pixel = UNKNOWN;
+        }
+        grid.put(0, row, &original);
+        grid.put(
+            1,
+            row,
+            &DecodedImage::new(original.width(), original.height(), pixels)?,
+        );
+    }
+    for (index, tokens) in painted.iter().enumerate() {
+        let picture = processor.decode_tokens(tokens)?;
+        if originals.is_empty() {
+            grid.put(index % columns, index / columns, &picture);
+        } else {
+            grid.put(2 + index % samples, index / samples, &picture);
+        }
+    }
+    Ok(grid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_from_nothing_make_a_near_square() {
+        assert_eq!(
+            [1, 2, 4, 5, 16, 17].map(|n| shape(n, 0)),
+            [(1, 1), (2, 1), (2, 2), (3, 2), (4, 4), (5, 4)]
+        );
+        assert_eq!(shape(4, 3), (6, 3));
+    }
+}
