@@ -39,7 +39,8 @@ pub(crate) const MAX_TILE: usize = 16 * 64;
 
 /// Computes rows `0..rows` (it may write up to `mr`) and columns `0..nr` of one tile.
 ///
-/// Arguments: `rows`, `k_groups` (= k / kr, padded up), `a`, `w`, `comp`, `acc`, `ldc` (in i32).
+/// Arguments: `rows`, `k_groups` (= k / kr, padded up), `a`, `w`, `comp`, `acc`, `ldc` (in i32), `ahead`: where the bytes begin that are
+/// wanted next. A tile may prefetch a quarter as many of them as it reads of `w`, spread over its loop; it never reads them.
 ///
 /// # Safety
 /// The instruction set must be available. `a` must hold `k_groups * mr * kr` bytes, `w` `k_groups * nr * kr`, `comp` `nr` i32,
@@ -52,6 +53,7 @@ pub(crate) type Tile = unsafe fn(
     comp: *const i32,
     acc: *mut i32,
     ldc: usize,
+    ahead: *const u8,
 );
 
 /// An instruction set's layout and tile. Having one is the proof that the machine can run it.
@@ -106,6 +108,7 @@ impl Dot {
         comp: &[i32],
         acc: &mut [i32],
         ldc: usize,
+        ahead: &[u8],
     ) {
         let Layout { mr, nr, kr, .. } = self.layout;
         assert!((1..=mr).contains(&rows) && ldc >= nr);
@@ -121,6 +124,7 @@ impl Dot {
                 comp.as_ptr(),
                 acc.as_mut_ptr(),
                 ldc,
+                ahead.as_ptr(),
             )
         }
     }
@@ -139,7 +143,7 @@ pub fn tile_benchmark(isa: Isa, tiles: u64) -> Result<u64, crate::isa::IsaError>
     let comp = alloc::vec![0i32; nr];
     let mut acc = [0i32; MAX_TILE];
     for _ in 0..tiles {
-        dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr);
+        dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr, &w);
         core::hint::black_box(&mut acc);
     }
     Ok(tiles * (mr * nr * K) as u64)

@@ -178,10 +178,9 @@ pub(crate) fn scatter(row: &[u8], panel: &mut [u8], lanes: usize, lane: usize, k
     /// The same with the group's size known, so that a group is one load and one store.
     #[inline(always)]
     fn groups<const KR: usize>(row: &[u8], panel: &mut [u8], lanes: usize, lane: usize) {
-        let (groups, _) = panel.as_chunks_mut::<KR>();
         let (row, _) = row.as_chunks::<KR>();
-        for (to, from) in groups.iter_mut().skip(lane).step_by(lanes).zip(row) {
-            *to = *from;
+        for (group, from) in panel.chunks_exact_mut(lanes * KR).zip(row) {
+            group.as_chunks_mut::<KR>().0[lane] = *from;
         }
     }
     match kr {

@@ -21,6 +21,7 @@ pub(super) unsafe fn tile(
     _comp: *const i32,
     acc: *mut i32,
     ldc: usize,
+    _ahead: *const u8,
 ) {
     let Layout { mr, nr, kr, .. } = LAYOUT;
     // SAFETY: the caller vouches for these lengths.

@@ -66,7 +66,7 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
                 packed_w.panel(panel),
                 packed_w.comp(panel),
             );
-            dot.run(here, packed_w.k_groups(), a, w, comp, &mut acc, nr);
+            dot.run(here, packed_w.k_groups(), a, w, comp, &mut acc, nr, w);
             for i in 0..here {
                 for j in 0..nr.min(n - panel * nr) {
                     let (row, column) = (row_panel * mr + i, panel * nr + j);
@@ -125,6 +125,7 @@ fn no_tile_saturates_on_the_largest_values() {
                 w.comp(0),
                 &mut acc,
                 n,
+                w.panel(0),
             );
             assert!(
                 acc.iter()

@@ -2,8 +2,8 @@
 
 use core::f32::consts::LOG2_E;
 
-use super::lanes::{LANES, tree_max, tree_sum};
-use super::math::{ROUND, exp2, fma, max};
+use super::lanes::{LANES, tree_max_rows, tree_sum_rows};
+use super::math::{ROUND, exp2, exp2_of_negative, fma, max};
 use super::rows::{TINY, quantize};
 use crate::dot::{Dot, Layout};
 use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
@@ -43,84 +43,150 @@ pub(crate) fn split(
     Ok(())
 }
 
-/// One row's state in the online softmax.
-#[derive(Clone, Copy)]
-pub(crate) struct Row {
-    m: f32,
-    l: f32,
+/// Rows whose softmax is computed together, so that one division, one exponential and one reduction serve them all; divides mr
+/// of every layout but for single rows.
+const GROUP: usize = 4;
+
+/// State of the online softmax, one entry a row of a panel.
+struct State {
+    m: [f32; MAX_MR],
+    l: [f32; MAX_MR],
 }
 
-/// What one tile does to a row: `o = o * alpha + sum * scale`.
-#[derive(Clone, Copy)]
-struct Step {
-    alpha: f32,
-    scale: f32,
+/// What one kv tile does to the rows of a panel: `o = o * alpha + sum * scale`.
+struct Steps {
+    alpha: [f32; MAX_MR],
+    scale: [f32; MAX_MR],
 }
 
-/// Scores of one row against one kv tile become quantised weights for the values; keys from `valid` on do not take part.
+/// The most rows of any tile.
+const MAX_MR: usize = 16;
+
+/// One kv tile as the softmax of a row panel sees it.
+struct Keys<'a> {
+    k_scale: &'a [f32; KV_TILE],
+    v_scale: &'a [f32; KV_TILE],
+    /// Keys that some row of the panel sees.
+    span: usize,
+}
+
+/// Scores of `R` rows against one kv tile become quantised weights for the values. If `MASKED`, keys from `valid` on do not
+/// take part; otherwise all do.
 #[inline(always)]
-fn softmax_row(
-    acc: &[i32; KV_TILE],
-    (k_scale, v_scale): (&[f32; KV_TILE], &[f32; KV_TILE]),
-    c: f32,
-    valid: usize,
-    state: &mut Row,
+#[allow(clippy::too_many_arguments, reason = "what a row panel holds")]
+fn softmax<const R: usize, const MASKED: bool>(
+    scores: &[[i32; KV_TILE]; R],
+    keys: &Keys<'_>,
+    c: &[f32; R],
+    valid: &[usize; R],
+    m: &mut [f32; R],
+    l: &mut [f32; R],
     flip: u8,
-    weights: &mut [u8; KV_TILE],
-) -> Step {
-    let mut t = [0.0f32; KV_TILE];
-    for j in 0..KV_TILE {
-        t[j] = (acc[j] as f32 * k_scale[j]) * c;
-    }
-    if valid < KV_TILE {
-        for (j, t) in t.iter_mut().enumerate() {
-            *t = if j < valid { *t } else { f32::NEG_INFINITY };
-        }
-    }
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for t in t.as_chunks::<LANES>().0 {
-        for i in 0..LANES {
-            lanes[i] = max(t[i], lanes[i]);
-        }
-    }
-    let m = max(tree_max(lanes), state.m);
-    let mut sums = [0.0f32; LANES];
-    let mut peak = [0.0f32; LANES];
-    for (t, v_scale) in t
-        .as_chunks_mut::<LANES>()
-        .0
-        .iter_mut()
-        .zip(v_scale.as_chunks::<LANES>().0)
-    {
-        for i in 0..LANES {
-            // A masked key is at minus infinity; exp2 would give its smallest value, not zero.
-            let p = if t[i] > f32::NEG_INFINITY {
-                exp2(t[i] - m)
-            } else {
-                0.0
-            };
-            sums[i] += p;
-            t[i] = p * v_scale[i];
-            peak[i] = max(t[i], peak[i]);
-        }
-    }
-    let alpha = exp2(state.m - m);
-    *state = Row {
-        m,
-        l: fma(state.l, alpha, tree_sum(sums)),
+    weights: &mut [[u8; KV_TILE]; R],
+) -> ([f32; R], [f32; R]) {
+    // Lanes past the span hold no score; they weigh nothing.
+    let chunks = if MASKED {
+        keys.span.div_ceil(LANES)
+    } else {
+        KV_TILE / LANES
     };
-    let amax = tree_max(peak);
-    if amax < TINY {
-        weights.fill(flip);
-        return Step { alpha, scale: 0.0 };
+    let mut t = [[0.0f32; KV_TILE]; R];
+    let mut lanes = [[0.0f32; LANES]; R];
+    for r in 0..R {
+        let k_scale = keys.k_scale.as_chunks::<LANES>().0;
+        let (acc, t) = (scores[r].as_chunks::<LANES>().0, t[r].as_chunks_mut().0);
+        // Accumulators of a row live in registers: that takes a variable of their own.
+        let mut top = [f32::NEG_INFINITY; LANES];
+        for ((t, acc), (chunk, k_scale)) in t
+            .iter_mut()
+            .zip(acc)
+            .zip(k_scale.iter().enumerate().take(chunks))
+        {
+            let t: &mut [f32; LANES] = t;
+            for i in 0..LANES {
+                let score = (acc[i] as f32 * k_scale[i]) * c[r];
+                let seen = !MASKED || chunk * LANES + i < valid[r];
+                t[i] = if seen { score } else { f32::NEG_INFINITY };
+                top[i] = max(t[i], top[i]);
+            }
+        }
+        lanes[r] = top;
     }
-    let inverse = 255.0 / amax;
-    for (byte, w) in weights.iter_mut().zip(t) {
-        *byte = (w * inverse + ROUND).to_bits() as u8 ^ flip;
+    let tile_max = tree_max_rows(&lanes);
+    let mut alpha = [0.0; R];
+    for r in 0..R {
+        let new = max(tile_max[r], m[r]);
+        alpha[r] = exp2(m[r] - new);
+        m[r] = new;
     }
-    Step {
-        alpha,
-        scale: amax / 255.0,
+    let mut sums = [[0.0f32; LANES]; R];
+    let mut peaks = [[0.0f32; LANES]; R];
+    for r in 0..R {
+        let v_scale = keys.v_scale.as_chunks::<LANES>().0;
+        let t = t[r].as_chunks_mut::<LANES>().0;
+        let (mut sum, mut peak) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for (t, (chunk, v_scale)) in t.iter_mut().zip(v_scale.iter().enumerate().take(chunks)) {
+            for i in 0..LANES {
+                let p = exp2_of_negative(t[i] - m[r]);
+                // exp2 of minus infinity is its smallest value, not zero.
+                let seen = !MASKED || chunk * LANES + i < valid[r];
+                let p = if seen { p } else { 0.0 };
+                sum[i] += p;
+                t[i] = p * v_scale[i];
+                peak[i] = max(t[i], peak[i]);
+            }
+        }
+        (sums[r], peaks[r]) = (sum, peak);
+    }
+    let (sum, amax) = (tree_sum_rows(&sums), tree_max_rows(&peaks));
+    let (mut inverse, mut scale) = ([0.0; R], [0.0; R]);
+    for r in 0..R {
+        l[r] = fma(l[r], alpha[r], sum[r]);
+        // With a factor of zero every weight becomes the zero it has to be.
+        let some = amax[r] >= TINY;
+        inverse[r] = if some { 255.0 / amax[r] } else { 0.0 };
+        scale[r] = if some { amax[r] / 255.0 } else { 0.0 };
+    }
+    for r in 0..R {
+        for (byte, w) in weights[r].iter_mut().zip(&t[r]) {
+            *byte = (*w * inverse[r] + ROUND).to_bits() as u8 ^ flip;
+        }
+    }
+    (alpha, scale)
+}
+
+/// [`softmax`] of rows `first_row..first_row + R` of a panel, and their weights to their place in `p`.
+#[inline(always)]
+fn softmax_group<const R: usize>(
+    dot: &Dot,
+    scores: &[i32],
+    keys: &Keys<'_>,
+    (c, valid): (&[f32; MAX_MR], &[usize; MAX_MR]),
+    first_row: usize,
+    state: &mut State,
+    steps: &mut Steps,
+    p: &mut [u8],
+) {
+    let Layout { mr, kr, offset, .. } = dot.layout;
+    let flip = offset ^ 0x80;
+    let rows = first_row..first_row + R;
+    let (scores, _) = scores[first_row * KV_TILE..].as_chunks::<KV_TILE>();
+    let scores: &[[i32; KV_TILE]; R] = scores.first_chunk().expect("a row of scores each");
+    let c: &[f32; R] = c[rows.clone()].try_into().expect("R rows");
+    let valid: &[usize; R] = valid[rows.clone()].try_into().expect("R rows");
+    let m: &mut [f32; R] = (&mut state.m[rows.clone()]).try_into().expect("R rows");
+    let l: &mut [f32; R] = (&mut state.l[rows.clone()]).try_into().expect("R rows");
+    let mut weights = [[flip; KV_TILE]; R];
+    let whole = valid.iter().all(|valid| *valid == KV_TILE);
+    let (alpha, scale) = if whole {
+        softmax::<R, false>(scores, keys, c, valid, m, l, flip, &mut weights)
+    } else {
+        softmax::<R, true>(scores, keys, c, valid, m, l, flip, &mut weights)
+    };
+    steps.alpha[rows.clone()].copy_from_slice(&alpha);
+    steps.scale[rows].copy_from_slice(&scale);
+    for (r, weights) in weights.iter().enumerate() {
+        scatter(weights, p, mr, first_row + r, kr);
     }
 }
 
@@ -160,10 +226,14 @@ pub(crate) fn attend(
     for (row_panel, q_scale) in q.scales().chunks(mr).enumerate() {
         let rows = q_scale.len();
         let first = position + row_panel * mr;
-        let mut state = [Row {
-            m: f32::NEG_INFINITY,
-            l: 0.0,
-        }; 16];
+        let mut state = State {
+            m: [f32::NEG_INFINITY; MAX_MR],
+            l: [0.0; MAX_MR],
+        };
+        let mut c = [0.0; MAX_MR];
+        for (c, q_scale) in c.iter_mut().zip(q_scale) {
+            *c = q_scale * factor;
+        }
         output[..rows * ldv].fill(0.0);
         for (t, tile) in kv[..=(first + rows - 1) / KV_TILE].iter().enumerate() {
             let start = t * KV_TILE;
@@ -178,25 +248,34 @@ pub(crate) fn attend(
                     comp,
                     &mut scores[panel * nr..],
                     KV_TILE,
+                    k,
                 );
             }
-            let scales = tile.scales(head);
-            let mut steps = [Step {
-                alpha: 1.0,
-                scale: 0.0,
-            }; 16];
-            for i in 0..rows {
-                let valid = KV_TILE.min((first + i + 1).saturating_sub(start));
-                let mut weights = [flip; KV_TILE];
-                if valid > 0 {
-                    let acc = scores[i * KV_TILE..]
-                        .first_chunk()
-                        .expect("a row of scores");
-                    let c = q_scale[i] * factor;
-                    steps[i] =
-                        softmax_row(acc, scales, c, valid, &mut state[i], flip, &mut weights);
+            let (k_scale, v_scale) = tile.scales(head);
+            let keys = Keys {
+                k_scale,
+                v_scale,
+                span,
+            };
+            let mut valid = [0; MAX_MR];
+            for (i, valid) in valid.iter_mut().enumerate() {
+                *valid = KV_TILE.min((first + i + 1).saturating_sub(start));
+            }
+            let mut steps = Steps {
+                alpha: [1.0; MAX_MR],
+                scale: [0.0; MAX_MR],
+            };
+            let mut row = 0;
+            while row < rows {
+                let (c, p) = ((&c, &valid), p.as_mut_slice());
+                if rows - row == 1 {
+                    softmax_group::<1>(dot, scores, &keys, c, row, &mut state, &mut steps, p);
+                    row += 1;
+                } else {
+                    // Rows that only fill a group up are computed from what the scores held, and never used.
+                    softmax_group::<GROUP>(dot, scores, &keys, c, row, &mut state, &mut steps, p);
+                    row += GROUP;
                 }
-                scatter(&weights, p.as_mut_slice(), mr, i, kr);
             }
             // The sum of the values spans the whole tile, so the product it completes has to as well.
             let groups = if flip == 0 {
@@ -214,9 +293,16 @@ pub(crate) fn attend(
                     zeros,
                     &mut sums[panel * nr..],
                     ldv,
+                    v,
                 );
             }
-            for (i, step) in steps.iter().enumerate().take(rows) {
+            for (i, (alpha, scale)) in steps
+                .alpha
+                .into_iter()
+                .zip(steps.scale)
+                .enumerate()
+                .take(rows)
+            {
                 // A row that ends before this tile keeps its output untouched, signs of zeros included.
                 if first + i < start {
                     continue;
@@ -224,23 +310,23 @@ pub(crate) fn attend(
                 let (output, sums) = (&mut output[i * ldv..][..ldv], &sums[i * ldv..][..ldv]);
                 if flip == 0 {
                     for (o, sum) in output.iter_mut().zip(sums) {
-                        *o = fma(*sum as f32, step.scale, *o * step.alpha);
+                        *o = fma(*sum as f32, scale, *o * alpha);
                     }
                 } else {
                     for ((o, sum), v) in output.iter_mut().zip(sums).zip(tile.v_sum(head)) {
-                        *o = fma((*sum + 128 * v) as f32, step.scale, *o * step.alpha);
+                        *o = fma((*sum + 128 * v) as f32, scale, *o * alpha);
                     }
                 }
             }
         }
-        for (i, state) in state.iter().enumerate().take(rows) {
-            if !state.m.is_finite() {
+        for (i, (m, l)) in state.m.into_iter().zip(state.l).enumerate().take(rows) {
+            if !m.is_finite() {
                 return Err(NonFinite {
                     row: row_panel * mr + i,
-                    found: state.m,
+                    found: m,
                 });
             }
-            let inverse = 1.0 / state.l;
+            let inverse = 1.0 / l;
             let out = &mut out[(row_panel * mr + i) * ldo..][..dim];
             for (out, o) in out.iter_mut().zip(&output[i * ldv..]) {
                 *out = *o * inverse;

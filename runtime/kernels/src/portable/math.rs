@@ -63,6 +63,20 @@ pub(crate) fn exp2(t: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(z.to_bits() << 23))
 }
 
+/// [`exp2`] for t <= 0, without the upper clamp.
+#[inline(always)]
+pub(crate) fn exp2_of_negative(t: f32) -> f32 {
+    let t = max(t, -125.0);
+    let z = t + ROUND;
+    let f = t - (z - ROUND);
+    let p = fma(f, C5, C4);
+    let p = fma(f, p, C3);
+    let p = fma(f, p, C2);
+    let p = fma(f, p, C1);
+    let p = fma(f, p, 1.0);
+    f32::from_bits(p.to_bits().wrapping_add(z.to_bits() << 23))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

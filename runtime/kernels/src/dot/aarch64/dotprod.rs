@@ -48,6 +48,7 @@ pub(in crate::dot) unsafe fn tile(
     _comp: *const i32,
     acc: *mut i32,
     ldc: usize,
+    _ahead: *const u8,
 ) {
     // SAFETY: the caller vouches for panels of `MR` rows and `NR` columns, and for an accumulator of `MR` rows.
     unsafe {

@@ -45,6 +45,7 @@ pub(in crate::dot) unsafe fn tile(
     _comp: *const i32,
     acc: *mut i32,
     ldc: usize,
+    _ahead: *const u8,
 ) {
     // SAFETY: each block computes at least `rows` and at most `mr` rows, for which the caller vouches.
     unsafe {

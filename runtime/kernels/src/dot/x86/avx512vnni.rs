@@ -15,8 +15,8 @@
 //! one row, the shape of generation, then runs at the speed at which weights arrive.
 
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use core::array;
 
@@ -28,6 +28,9 @@ pub(in crate::dot) const LAYOUT: Layout = Layout {
     kr: 4,
     offset: 0x80,
 };
+
+/// A tile of all rows prefetches one line every so many groups: a quarter of what it reads of W, so that four tiles fetch a panel.
+const PREFETCH: usize = 2;
 
 /// Columns of a register of sums; a panel is two registers wide.
 const LANES: usize = 16;
@@ -45,14 +48,15 @@ pub(in crate::dot) unsafe fn tile(
     comp: *const i32,
     acc: *mut i32,
     ldc: usize,
+    ahead: *const u8,
 ) {
     // SAFETY: each block computes at least `rows` and at most `mr` rows, for which the caller vouches.
     unsafe {
         match rows {
-            1 => block::<1, 4>(k_groups, a, w, comp, acc, ldc),
-            2..=4 => block::<4, 2>(k_groups, a, w, comp, acc, ldc),
-            5..=8 => block::<8, 1>(k_groups, a, w, comp, acc, ldc),
-            _ => block::<12, 1>(k_groups, a, w, comp, acc, ldc),
+            1 => block::<1, 4>(k_groups, a, w, comp, acc, ldc, ahead),
+            2..=4 => block::<4, 2>(k_groups, a, w, comp, acc, ldc, ahead),
+            5..=8 => block::<8, 1>(k_groups, a, w, comp, acc, ldc, ahead),
+            _ => block::<12, 1>(k_groups, a, w, comp, acc, ldc, ahead),
         }
     }
 }
@@ -69,6 +73,7 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     comp: *const i32,
     acc: *mut i32,
     ldc: usize,
+    ahead: *const u8,
 ) {
     let Layout { mr, nr, kr, .. } = LAYOUT;
     // SAFETY: `comp` holds nr = 2 * LANES values.
@@ -83,6 +88,12 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
 
     let whole = k_groups - k_groups % UNROLL;
     for group in (0..whole).step_by(UNROLL) {
+        if ROWS == 12 && group % PREFETCH == 0 {
+            // SAFETY: a prefetch is a hint: it never faults, wherever it points.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast())
+            };
+        }
         for (u, sums) in sums.iter_mut().enumerate() {
             // SAFETY: group + u < k_groups, and the panels hold k_groups groups.
             unsafe {
