@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use crate::aligned::AlignedBytes;
+use crate::aligned::{Aligned, AlignedBytes};
 use crate::dot::{Dot, Layout};
 use crate::isa::{Isa, IsaError};
 use crate::kv::{KV_TILE, KvInt8};
@@ -155,20 +155,22 @@ pub struct AttentionF32<'a> {
 /// Working memory of [`Kernels::attend`], one per thread, reused.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionScratch {
-    pub(crate) scores: Vec<i32>,
-    pub(crate) sums: Vec<i32>,
-    pub(crate) output: Vec<f32>,
+    /// Q.K of a row panel and a kv tile.
+    pub(crate) scores: Aligned<i32>,
+    /// P.V of a row panel and a kv tile.
+    pub(crate) sums: Aligned<i32>,
+    pub(crate) output: Aligned<f32>,
     pub(crate) p: AlignedBytes,
-    pub(crate) zeros: Vec<i32>,
+    pub(crate) zeros: Aligned<i32>,
 }
 
 impl AttentionScratch {
     pub(crate) fn reshape(&mut self, mr: usize, ldv: usize) {
-        self.scores.resize(mr * KV_TILE, 0);
-        self.sums.resize(mr * ldv, 0);
-        self.output.resize(mr * ldv, 0.0);
+        self.scores.resize(mr * KV_TILE);
+        self.sums.resize(mr * ldv);
+        self.output.resize(mr * ldv);
         self.p.resize(mr * KV_TILE);
-        self.zeros.resize(KV_TILE, 0);
+        self.zeros.resize(KV_TILE);
     }
 }
 

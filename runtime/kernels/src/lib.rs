@@ -19,7 +19,7 @@ mod pack;
 mod peak;
 mod portable;
 
-pub use aligned::AlignedBytes;
+pub use aligned::{Aligned, AlignedBytes};
 pub use dot::{Layout, tile_benchmark};
 pub use isa::{Isa, IsaError};
 pub use kernels::{

@@ -2,7 +2,7 @@
 
 use core::f32::consts::LOG2_E;
 
-use super::lanes::{LANES, tree_max_rows, tree_sum_rows};
+use super::lanes::{LANES, Line, tree_max_rows, tree_sum_rows};
 use super::math::{ROUND, exp2, exp2_of_negative, fma, max};
 use super::rows::{TINY, quantize};
 use crate::dot::{Dot, Layout};
@@ -90,7 +90,8 @@ fn softmax<const R: usize, const MASKED: bool>(
     } else {
         KV_TILE / LANES
     };
-    let mut t = [[0.0f32; KV_TILE]; R];
+    let mut t = Line([[0.0f32; KV_TILE]; R]);
+    let t = &mut t.0;
     let mut lanes = [[0.0f32; LANES]; R];
     for r in 0..R {
         let k_scale = keys.k_scale.as_chunks::<LANES>().0;
@@ -148,7 +149,9 @@ fn softmax<const R: usize, const MASKED: bool>(
         scale[r] = if some { amax[r] / 255.0 } else { 0.0 };
     }
     for r in 0..R {
-        for (byte, w) in weights[r].iter_mut().zip(&t[r]) {
+        // Lanes past the span hold what another tile left.
+        let seen = chunks * LANES;
+        for (byte, w) in weights[r][..seen].iter_mut().zip(&t[r][..seen]) {
             *byte = (*w * inverse[r] + ROUND).to_bits() as u8 ^ flip;
         }
     }
@@ -176,12 +179,13 @@ fn softmax_group<const R: usize>(
     let valid: &[usize; R] = valid[rows.clone()].try_into().expect("R rows");
     let m: &mut [f32; R] = (&mut state.m[rows.clone()]).try_into().expect("R rows");
     let l: &mut [f32; R] = (&mut state.l[rows.clone()]).try_into().expect("R rows");
-    let mut weights = [[flip; KV_TILE]; R];
+    let mut weights = Line([[flip; KV_TILE]; R]);
+    let weights = &mut weights.0;
     let whole = valid.iter().all(|valid| *valid == KV_TILE);
     let (alpha, scale) = if whole {
-        softmax::<R, false>(scores, keys, c, valid, m, l, flip, &mut weights)
+        softmax::<R, false>(scores, keys, c, valid, m, l, flip, weights)
     } else {
-        softmax::<R, true>(scores, keys, c, valid, m, l, flip, &mut weights)
+        softmax::<R, true>(scores, keys, c, valid, m, l, flip, weights)
     };
     steps.alpha[rows.clone()].copy_from_slice(&alpha);
     steps.scale[rows].copy_from_slice(&scale);
@@ -267,7 +271,7 @@ pub(crate) fn attend(
             };
             let mut row = 0;
             while row < rows {
-                let (c, p) = ((&c, &valid), p.as_mut_slice());
+                let (c, p) = ((&c, &valid), &mut p[..]);
                 if rows - row == 1 {
                     softmax_group::<1>(dot, scores, &keys, c, row, &mut state, &mut steps, p);
                     row += 1;

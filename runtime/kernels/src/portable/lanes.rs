@@ -5,6 +5,10 @@ use super::math::{fma, max};
 /// Lanes of every reduction; the widest vector there is holds 16 f32.
 pub(crate) const LANES: usize = 16;
 
+/// A local array aligned like a cache line, so that no vector crosses one.
+#[repr(align(64))]
+pub(crate) struct Line<T>(pub(crate) T);
+
 /// Folds 16 partial sums: +8, +4, +2, +1.
 #[inline(always)]
 pub(crate) fn tree_sum(mut l: [f32; LANES]) -> f32 {

@@ -1,5 +1,6 @@
 //! The int8 linear layer over a block of rows: tiles of integer dot products, each followed by its epilogue.
 
+use super::lanes::Line;
 use super::math::fma;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
@@ -12,7 +13,7 @@ use crate::kernels::Linear;
 pub(crate) fn linear(dot: &Dot, job: Linear<'_>) {
     let Layout { mr, nr, .. } = dot.layout;
     let Linear { a, w, .. } = job;
-    let mut acc = [0i32; MAX_TILE];
+    let mut acc = Line([0i32; MAX_TILE]);
     let first = job.panels.start * nr;
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
@@ -32,12 +33,12 @@ pub(crate) fn linear(dot: &Dot, job: Linear<'_>) {
                 a.panel(row_panel),
                 weights,
                 w.comp(panel),
-                &mut acc,
+                &mut acc.0,
                 nr,
                 ahead.next().unwrap_or(weights),
             );
             let rows = Rows {
-                acc: &mut acc,
+                acc: &mut acc.0,
                 scales,
                 shifts: &a.shifts[row_panel * mr..],
                 w_sums: w.sums(panel),
