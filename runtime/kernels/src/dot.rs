@@ -20,6 +20,7 @@ pub(crate) mod x86;
 pub(crate) mod aarch64;
 
 use crate::isa::Isa;
+use crate::kv::KV_TILE;
 
 /// How operands are laid out for a tile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +36,10 @@ pub struct Layout {
 }
 
 /// The largest tile of any instruction set, which sizes the accumulator on the stack.
-pub(crate) const MAX_TILE: usize = 16 * 64;
+pub(crate) const MAX_TILE: usize = MAX_MR * KV_TILE;
+
+/// The most rows of any tile.
+pub(crate) const MAX_MR: usize = 16;
 
 /// Computes rows `0..rows` (it may write up to `mr`) and columns `0..nr` of one tile.
 ///
@@ -56,7 +60,7 @@ pub(crate) type Tile = unsafe fn(
     ahead: *const u8,
 );
 
-/// An instruction set's layout and tile. Having one is the proof that the machine can run it.
+/// An instruction set's layout and tile. Constants, so that code compiled for one instruction set knows both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dot {
     pub(crate) isa: Isa,
@@ -65,41 +69,66 @@ pub(crate) struct Dot {
 }
 
 impl Dot {
+    pub(crate) const SCALAR: Self = Self::new(Isa::Scalar, scalar::LAYOUT, scalar::tile);
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const AVX2: Self = Self::new(Isa::Avx2, x86::avx2::LAYOUT, x86::avx2::tile);
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const AVX512VNNI: Self = Self::new(
+        Isa::Avx512Vnni,
+        x86::avx512vnni::LAYOUT,
+        x86::avx512vnni::tile,
+    );
+    #[cfg(target_arch = "aarch64")]
+    pub(crate) const NEON: Self = Self::new(Isa::Neon, aarch64::neon::LAYOUT, aarch64::neon::tile);
+    #[cfg(target_arch = "aarch64")]
+    pub(crate) const DOTPROD: Self = Self::new(
+        Isa::Dotprod,
+        aarch64::dotprod::LAYOUT,
+        aarch64::dotprod::tile,
+    );
+    #[cfg(target_arch = "aarch64")]
+    pub(crate) const I8MM: Self = Self::new(Isa::I8mm, aarch64::i8mm::LAYOUT, aarch64::i8mm::tile);
+
     /// The tile of `isa`, or `None` if this machine has no such instructions.
     pub(crate) fn for_isa(isa: Isa) -> Option<Self> {
         if !isa.is_available() {
             return None;
         }
-        let (layout, tile): (Layout, Tile) = match isa {
-            Isa::Scalar => (scalar::LAYOUT, scalar::tile),
+        let dot = match isa {
+            Isa::Scalar => Self::SCALAR,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => (x86::avx2::LAYOUT, x86::avx2::tile),
+            Isa::Avx2 => Self::AVX2,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => (x86::avx512vnni::LAYOUT, x86::avx512vnni::tile),
+            Isa::Avx512Vnni => Self::AVX512VNNI,
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => (aarch64::neon::LAYOUT, aarch64::neon::tile),
+            Isa::Neon => Self::NEON,
             #[cfg(target_arch = "aarch64")]
-            Isa::Dotprod => (aarch64::dotprod::LAYOUT, aarch64::dotprod::tile),
+            Isa::Dotprod => Self::DOTPROD,
             #[cfg(target_arch = "aarch64")]
-            Isa::I8mm => (aarch64::i8mm::LAYOUT, aarch64::i8mm::tile),
+            Isa::I8mm => Self::I8MM,
             #[allow(
                 unreachable_patterns,
                 reason = "the other architecture's instruction sets"
             )]
             _ => return None,
         };
-        debug_assert!(layout.mr * layout.nr.max(crate::kv::KV_TILE) <= MAX_TILE);
-        debug_assert!(
-            crate::kv::KV_TILE.is_multiple_of(layout.nr)
-                && crate::kv::KV_TILE.is_multiple_of(layout.kr)
-        );
-        Some(Self { isa, layout, tile })
+        Some(dot)
+    }
+
+    const fn new(isa: Isa, layout: Layout, tile: Tile) -> Self {
+        assert!(layout.mr * layout.nr <= MAX_TILE && layout.mr * KV_TILE <= MAX_TILE);
+        assert!(layout.mr <= MAX_MR);
+        assert!(KV_TILE.is_multiple_of(layout.nr) && KV_TILE.is_multiple_of(layout.kr));
+        Self { isa, layout, tile }
     }
 
     /// One tile, bounds checked.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "the tile's own")]
-    pub(crate) fn run(
+    pub(crate) unsafe fn run(
         &self,
         rows: usize,
         k_groups: usize,
@@ -114,7 +143,7 @@ impl Dot {
         assert!((1..=mr).contains(&rows) && ldc >= nr);
         assert!(a.len() >= k_groups * mr * kr && w.len() >= k_groups * nr * kr);
         assert!(comp.len() >= nr && acc.len() >= (mr - 1) * ldc + nr);
-        // SAFETY: the lengths were checked just above; `for_isa` checked the instruction set; packing never writes -128.
+        // SAFETY: the lengths were checked just above; the caller vouches for the instruction set; packing never writes -128.
         unsafe {
             (self.tile)(
                 rows,
@@ -143,7 +172,8 @@ pub fn tile_benchmark(isa: Isa, tiles: u64) -> Result<u64, crate::isa::IsaError>
     let comp = alloc::vec![0i32; nr];
     let mut acc = [0i32; MAX_TILE];
     for _ in 0..tiles {
-        dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr, &w);
+        // SAFETY: `for_isa` found the instruction set.
+        unsafe { dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr, &w) };
         core::hint::black_box(&mut acc);
     }
     Ok(tiles * (mr * nr * K) as u64)

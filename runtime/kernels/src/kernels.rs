@@ -1,6 +1,5 @@
 //! The crate's interface: one [`Kernels`] per instruction set, every method the same formula compiled for it.
 
-use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
@@ -240,7 +239,7 @@ impl Kernels {
         out: &mut PackedRows,
     ) -> Result<(), NonFinite> {
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-        unsafe { (self.table.prepare)(self.dot.layout, x, ldx, rows, k, how, out) }
+        unsafe { (self.table.prepare)(x, ldx, rows, k, how, out) }
     }
 
     /// An int8 linear layer.
@@ -256,7 +255,7 @@ impl Kernels {
             "one scale and one bias a channel"
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-        unsafe { (self.table.linear)(&self.dot, job) }
+        unsafe { (self.table.linear)(job) }
     }
 
     /// Quantises q, k and v of the rows of `qkv` (`[rows, 3 * width]`), which are tokens `first..` of `tile`.
@@ -278,7 +277,7 @@ impl Kernels {
             "rows that fit a tile of these kernels"
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-        unsafe { (self.table.split)(self.dot.layout, heads, qkv, first, q, tile) }
+        unsafe { (self.table.split)(heads, qkv, first, q, tile) }
     }
 
     /// Causal int8 attention.
@@ -303,7 +302,7 @@ impl Kernels {
             "operands packed for these kernels"
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-        unsafe { (self.table.attend)(&self.dot, job, scratch) }
+        unsafe { (self.table.attend)(job, scratch) }
     }
 
     /// RMS norm of rows as wide as `gain`.

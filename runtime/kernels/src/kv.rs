@@ -23,7 +23,7 @@ pub struct KvInt8 {
     k_comp: Vec<i32>,
     k_scale: Vec<f32>,
     v: AlignedBytes,
-    /// Sum of the 64 values of each channel, whatever slots hold by now.
+    /// Sum of the 64 values of each channel, whatever slots hold by now. Kept where the tile multiplies signed bytes.
     v_sum: Vec<i32>,
     v_scale: Vec<f32>,
 }
@@ -62,34 +62,101 @@ impl KvInt8 {
         KV_TILE * heads.dim.next_multiple_of(layout.nr)
     }
 
-    /// Stores the quantised key of token `j` of the tile; `bytes` are int8, padded to a multiple of kr with zeros.
+    /// Stores the quantised key of token `j` of the tile; `bytes` are int8, padded to a multiple of kr with zeros. `layout` and
+    /// `heads` are the tile's own: handed in, the compiler may know them.
     #[inline(always)]
-    pub(crate) fn store_k(&mut self, head: usize, j: usize, bytes: &[u8], scale: f32) {
-        let Layout { nr, offset, .. } = self.layout;
-        let len = Self::k_len(self.layout, self.heads);
+    pub(crate) fn store_k(
+        &mut self,
+        layout: Layout,
+        heads: Heads,
+        head: usize,
+        j: usize,
+        bytes: &[u8],
+        scale: f32,
+    ) {
+        let Layout { nr, offset, .. } = layout;
+        let len = Self::k_len(layout, heads);
         let panel_len = len / (KV_TILE / nr);
         let panel = &mut self.k.as_mut_slice()[head * len + j / nr * panel_len..][..panel_len];
-        scatter(bytes, panel, nr, j % nr, self.layout.kr);
-        let sum: i32 = bytes.iter().map(|b| i32::from(*b as i8)).sum();
-        self.k_comp[head * KV_TILE + j] = -sum * i32::from(offset);
+        scatter(bytes, panel, nr, j % nr, layout.kr);
+        if offset != 0 {
+            let mut sum = 0i32;
+            for byte in bytes {
+                sum += i32::from(*byte as i8);
+            }
+            self.k_comp[head * KV_TILE + j] = -sum * i32::from(offset);
+        }
         self.k_scale[head * KV_TILE + j] = scale;
     }
 
-    /// Stores the quantised value of token `j` of the tile.
+    /// Stores the scale of the value of token `j` of the tile.
     #[inline(always)]
-    pub(crate) fn store_v(&mut self, head: usize, j: usize, bytes: &[u8], scale: f32) {
-        let Layout { nr, kr, .. } = self.layout;
-        let len = Self::v_len(self.layout, self.heads);
+    pub(crate) fn set_v_scale(&mut self, head: usize, j: usize, scale: f32) {
+        self.v_scale[head * KV_TILE + j] = scale;
+    }
+
+    /// Stores quantised values, `[rows, dim]`, as tokens `first..` of the tile.
+    #[inline(always)]
+    pub(crate) fn store_v(
+        &mut self,
+        layout: Layout,
+        heads: Heads,
+        head: usize,
+        first: usize,
+        values: &[u8],
+    ) {
+        match layout.kr {
+            4 => self.store_v_groups::<4>(layout, heads, head, first, values),
+            8 => self.store_v_groups::<8>(layout, heads, head, first, values),
+            16 => self.store_v_groups::<16>(layout, heads, head, first, values),
+            kr => unreachable!("no layout has kr = {kr}"),
+        }
+    }
+
+    #[inline(always)]
+    fn store_v_groups<const KR: usize>(
+        &mut self,
+        layout: Layout,
+        heads: Heads,
+        head: usize,
+        first: usize,
+        values: &[u8],
+    ) {
+        let (nr, dim) = (layout.nr, heads.dim);
+        let rows = values.len() / dim;
+        let len = Self::v_len(layout, heads);
         let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
         let sums = self.v_sum[head * (len / KV_TILE)..].chunks_exact_mut(nr);
-        for ((panel, sums), bytes) in panels.zip(sums).zip(bytes.chunks(nr)) {
-            let slots = panel[j / kr * nr * kr + j % kr..].iter_mut().step_by(kr);
-            for ((slot, sum), byte) in slots.zip(sums).zip(bytes) {
-                *sum += i32::from(*byte as i8) - i32::from(*slot as i8);
-                *slot = *byte;
+        for (panel, (tile, sums)) in panels.zip(sums).enumerate() {
+            let columns = panel * nr..dim.min((panel + 1) * nr);
+            let (groups, _) = tile.as_chunks_mut::<KR>();
+            let mut row = 0;
+            while row < rows {
+                let lane = (first + row) % KR;
+                let here = (KR - lane).min(rows - row);
+                let group = &mut groups[(first + row) / KR * nr..][..columns.len()];
+                let values = |r: usize| &values[(row + r) * dim..][columns.clone()];
+                // Rows that complete a group are interleaved; others take their place one byte at a time.
+                if here == KR {
+                    let values: [&[u8]; KR] = core::array::from_fn(values);
+                    for (c, (slot, sum)) in group.iter_mut().zip(&mut *sums).enumerate() {
+                        let new = core::array::from_fn(|r| values[r][c]);
+                        if layout.offset == 0 {
+                            *sum += total(new) - total(*slot);
+                        }
+                        *slot = new;
+                    }
+                } else {
+                    for r in 0..here {
+                        for ((slot, sum), byte) in group.iter_mut().zip(&mut *sums).zip(values(r)) {
+                            *sum += i32::from(*byte as i8) - i32::from(slot[lane + r] as i8);
+                            slot[lane + r] = *byte;
+                        }
+                    }
+                }
+                row += here;
             }
         }
-        self.v_scale[head * KV_TILE + j] = scale;
     }
 
     #[inline(always)]
@@ -124,4 +191,13 @@ impl KvInt8 {
         let (v, _) = self.v_scale.as_chunks::<KV_TILE>();
         (&k[head], &v[head])
     }
+}
+
+#[inline(always)]
+fn total<const N: usize>(bytes: [u8; N]) -> i32 {
+    let mut sum = 0;
+    for byte in bytes {
+        sum += i32::from(byte as i8);
+    }
+    sum
 }

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::aligned::AlignedBytes;
+use crate::aligned::{Aligned, AlignedBytes};
 use crate::dot::Layout;
 
 /// An int8 weight matrix `[k, n]`, packed once: panels of `nr` columns, `[n/nr][k/kr][nr][kr]`, zero padded.
@@ -111,8 +111,8 @@ pub struct PackedRows {
     /// How far a row's zero lies below the middle of its range, in steps: what is to be added for each unit of weight.
     pub(crate) shifts: Vec<i32>,
     /// One row on its way: after norm or activation, then as bytes.
-    pub(crate) values: Vec<f32>,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) values: Aligned<f32>,
+    pub(crate) bytes: AlignedBytes,
 }
 
 impl PackedRows {
@@ -124,10 +124,10 @@ impl PackedRows {
         self.data.resize(rows.div_ceil(mr) * self.panel_len);
         self.scales.resize(rows, 0.0);
         self.shifts.resize(rows, 0);
-        self.values.resize(k, 0.0);
-        self.bytes.clear();
+        self.values.resize(k);
         // The bytes past k pad the last group; weights are zero there, so any value will do, and this one means 0.
-        self.bytes.resize(k.next_multiple_of(kr), layout.offset);
+        self.bytes.resize(k.next_multiple_of(kr));
+        self.bytes[k..].fill(layout.offset);
     }
 
     /// Number of rows.

@@ -66,7 +66,8 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
                 packed_w.panel(panel),
                 packed_w.comp(panel),
             );
-            dot.run(here, packed_w.k_groups(), a, w, comp, &mut acc, nr, w);
+            // SAFETY: `for_isa` found the instruction set.
+            unsafe { dot.run(here, packed_w.k_groups(), a, w, comp, &mut acc, nr, w) };
             for i in 0..here {
                 for j in 0..nr.min(n - panel * nr) {
                     let (row, column) = (row_panel * mr + i, panel * nr + j);
@@ -117,16 +118,19 @@ fn no_tile_saturates_on_the_largest_values() {
             let w = PackedInt8::new(dot.layout, &vec![y; k * n], k, n);
             let a = PackedRows::from_int8(dot.layout, &vec![x; rows * k], rows, k);
             let mut acc = vec![0; rows * n];
-            dot.run(
-                rows,
-                w.k_groups(),
-                a.panel(0),
-                w.panel(0),
-                w.comp(0),
-                &mut acc,
-                n,
-                w.panel(0),
-            );
+            // SAFETY: `for_isa` found the instruction set.
+            unsafe {
+                dot.run(
+                    rows,
+                    w.k_groups(),
+                    a.panel(0),
+                    w.panel(0),
+                    w.comp(0),
+                    &mut acc,
+                    n,
+                    w.panel(0),
+                )
+            };
             assert!(
                 acc.iter()
                     .all(|v| *v == i32::from(x) * i32::from(y) * k as i32),

@@ -3,11 +3,13 @@
 use super::{
     Attention, AttentionF32, AttentionScratch, Heads, Linear, LinearF32, NonFinite, Prepare,
 };
-use crate::dot::{Dot, Layout};
+use crate::dot::Dot;
 use crate::isa::Isa;
 use crate::kv::KvInt8;
 use crate::pack::PackedRows;
-use crate::portable::{Activation, attention, attention_f32, lanes, linear, linear_f32, rows};
+use crate::portable::{
+    Activation, attention, attention_f32, lanes, linear, linear_f32, rows, split,
+};
 
 /// Every formula, compiled for one instruction set. Calling one needs that instruction set.
 #[allow(
@@ -16,7 +18,6 @@ use crate::portable::{Activation, attention, attention_f32, lanes, linear, linea
 )]
 pub(super) struct Table {
     pub(super) prepare: unsafe fn(
-        Layout,
         &[f32],
         usize,
         usize,
@@ -24,17 +25,10 @@ pub(super) struct Table {
         Prepare<'_>,
         &mut PackedRows,
     ) -> Result<(), NonFinite>,
-    pub(super) linear: unsafe fn(&Dot, Linear<'_>),
-    pub(super) split: unsafe fn(
-        Layout,
-        Heads,
-        &[f32],
-        usize,
-        &mut [PackedRows],
-        &mut KvInt8,
-    ) -> Result<(), NonFinite>,
-    pub(super) attend:
-        unsafe fn(&Dot, Attention<'_>, &mut AttentionScratch) -> Result<(), NonFinite>,
+    pub(super) linear: unsafe fn(Linear<'_>),
+    pub(super) split:
+        unsafe fn(Heads, &[f32], usize, &mut [PackedRows], &mut KvInt8) -> Result<(), NonFinite>,
+    pub(super) attend: unsafe fn(Attention<'_>, &mut AttentionScratch) -> Result<(), NonFinite>,
     pub(super) norm: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
     pub(super) activate: unsafe fn(Activation, &mut [f32]),
     pub(super) add_rows: unsafe fn(&[f32], &mut [f32]),
@@ -43,30 +37,34 @@ pub(super) struct Table {
     pub(super) attend_f32: unsafe fn(AttentionF32<'_>) -> Result<(), NonFinite>,
 }
 
-/// A table named `$table` whose functions may use these target features. Each body is one call that is inlined, so that
-/// LLVM vectorises the formula with the widest registers the features give.
+/// A table named `$table` of the formulas around the tile `$dot`, whose functions may use these target features. Each body is one
+/// call that is inlined, so that LLVM vectorises the formula with the widest registers the features give, knows the
+/// layout, and sees the tile.
 macro_rules! compile {
-    ($table:ident $(, $feature:literal)?) => {
+    ($table:ident, $dot:expr $(, $feature:literal)?) => {
         static $table: Table = {
+            const DOT: Dot = $dot;
             $(#[target_feature(enable = $feature)])?
             fn prepare(
-                layout: Layout, x: &[f32], ldx: usize, rows: usize, k: usize, how: Prepare<'_>, out: &mut PackedRows,
+                x: &[f32], ldx: usize, rows: usize, k: usize, how: Prepare<'_>, out: &mut PackedRows,
             ) -> Result<(), NonFinite> {
-                rows::prepare(layout, x, ldx, rows, k, how, out)
+                rows::prepare(DOT.layout, x, ldx, rows, k, how, out)
             }
             $(#[target_feature(enable = $feature)])?
-            fn linear(dot: &Dot, job: Linear<'_>) {
-                linear::linear(dot, job);
+            fn linear(job: Linear<'_>) {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { linear::linear(&DOT, job) };
             }
             $(#[target_feature(enable = $feature)])?
             fn split(
-                layout: Layout, heads: Heads, qkv: &[f32], first: usize, q: &mut [PackedRows], tile: &mut KvInt8,
+                heads: Heads, qkv: &[f32], first: usize, q: &mut [PackedRows], tile: &mut KvInt8,
             ) -> Result<(), NonFinite> {
-                attention::split(layout, heads, qkv, first, q, tile)
+                split::split(DOT.layout, heads, qkv, first, q, tile)
             }
             $(#[target_feature(enable = $feature)])?
-            fn attend(dot: &Dot, job: Attention<'_>, scratch: &mut AttentionScratch) -> Result<(), NonFinite> {
-                attention::attend(dot, job, scratch)
+            fn attend(job: Attention<'_>, scratch: &mut AttentionScratch) -> Result<(), NonFinite> {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { attention::attend(&DOT, job, scratch) }
             }
             $(#[target_feature(enable = $feature)])?
             fn norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
@@ -97,12 +95,21 @@ macro_rules! compile {
     };
 }
 
-// On aarch64 this is NEON already: it belongs to the baseline, and the dot-product extensions add nothing to f32.
-compile!(BASELINE);
+compile!(SCALAR, Dot::SCALAR);
 #[cfg(target_arch = "x86_64")]
-compile!(AVX2, "avx2,fma");
+compile!(AVX2, Dot::AVX2, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-compile!(AVX512, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl");
+compile!(
+    AVX512VNNI,
+    Dot::AVX512VNNI,
+    "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+);
+#[cfg(target_arch = "aarch64")]
+compile!(NEON, Dot::NEON, "neon");
+#[cfg(target_arch = "aarch64")]
+compile!(DOTPROD, Dot::DOTPROD, "neon,dotprod");
+#[cfg(target_arch = "aarch64")]
+compile!(I8MM, Dot::I8MM, "neon,i8mm");
 
 impl Table {
     /// The copy for `isa`; the caller has checked that the machine has it.
@@ -111,8 +118,14 @@ impl Table {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &AVX2,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => &AVX512,
-            _ => &BASELINE,
+            Isa::Avx512Vnni => &AVX512VNNI,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &NEON,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => &DOTPROD,
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => &I8MM,
+            _ => &SCALAR,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::f32::consts::LOG2_E;
 
+use super::lanes::{LANES, Range, RangeLanes};
 use super::math::{exp2, fma};
 
 /// `config.activation_function`.
@@ -65,7 +66,7 @@ fn gelu(u: f32) -> f32 {
 
 #[inline(always)]
 fn map(row: &mut [f32], f: impl Fn(f32) -> f32) {
-    let (chunks, tail) = row.as_chunks_mut::<16>();
+    let (chunks, tail) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
         for u in chunk {
             *u = f(*u);
@@ -76,6 +77,31 @@ fn map(row: &mut [f32], f: impl Fn(f32) -> f32) {
     }
 }
 
+/// [`map`] from row to row, and the range of what it wrote: found while that is in registers, it costs next to nothing.
+#[inline(always)]
+fn map_range(from: &[f32], to: &mut [f32], f: impl Fn(f32) -> f32) -> Range {
+    let mut lanes = RangeLanes::EMPTY;
+    let (from, from_tail) = from.as_chunks::<LANES>();
+    let (to, to_tail) = to.as_chunks_mut::<LANES>();
+    for (to, from) in to.iter_mut().zip(from) {
+        for i in 0..LANES {
+            to[i] = f(from[i]);
+            lanes.take(i, to[i]);
+        }
+    }
+    for (i, (to, from)) in to_tail.iter_mut().zip(from_tail).enumerate() {
+        *to = f(*from);
+        lanes.take(i, *to);
+    }
+    lanes.finish()
+}
+
+/// In this order NaN stays NaN, for the quantiser to refuse.
+#[inline(always)]
+fn relu(u: f32) -> f32 {
+    if u <= 0.0 { 0.0 } else { u }
+}
+
 /// Applies `kind` in place.
 #[inline(always)]
 pub(crate) fn activate(kind: Activation, row: &mut [f32]) {
@@ -83,9 +109,20 @@ pub(crate) fn activate(kind: Activation, row: &mut [f32]) {
         Activation::QuickGelu => map(row, quick_gelu),
         Activation::Gelu => map(row, gelu),
         Activation::GeluNew => map(row, gelu_new),
-        // In this order NaN stays NaN, for the quantiser to refuse.
-        Activation::Relu => map(row, |u| if u <= 0.0 { 0.0 } else { u }),
+        Activation::Relu => map(row, relu),
         Activation::Silu => map(row, silu),
+    }
+}
+
+/// Applies `kind` to `from`, and gives the range of the result.
+#[inline(always)]
+pub(crate) fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
+    match kind {
+        Activation::QuickGelu => map_range(from, to, quick_gelu),
+        Activation::Gelu => map_range(from, to, gelu),
+        Activation::GeluNew => map_range(from, to, gelu_new),
+        Activation::Relu => map_range(from, to, relu),
+        Activation::Silu => map_range(from, to, silu),
     }
 }
 

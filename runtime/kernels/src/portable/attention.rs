@@ -4,44 +4,11 @@ use core::f32::consts::LOG2_E;
 
 use super::lanes::{LANES, Line, tree_max_rows, tree_sum_rows};
 use super::math::{ROUND, exp2, exp2_of_negative, fma, max};
-use super::rows::{TINY, quantize};
-use crate::dot::{Dot, Layout};
-use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
-use crate::kv::{KV_TILE, KvInt8};
-use crate::pack::{PackedRows, scatter};
-
-/// Quantises the q, k and v of `rows` rows of `qkv` `[rows, 3 * heads * dim]`, head by head: q into `q[head]` (rows of a tile),
-/// k and v into `tile` from its token `first` on.
-#[inline(always)]
-pub(crate) fn split(
-    layout: Layout,
-    heads: Heads,
-    qkv: &[f32],
-    first: usize,
-    q: &mut [PackedRows],
-    tile: &mut KvInt8,
-) -> Result<(), NonFinite> {
-    let Heads { count, dim } = heads;
-    let width = count * dim;
-    let rows = qkv.len() / (3 * width);
-    for (head, q) in q.iter_mut().enumerate().take(count) {
-        q.reshape(layout, rows, dim);
-        for (row, qkv) in qkv.chunks_exact(3 * width).enumerate() {
-            let part = |i: usize| &qkv[i * width + head * dim..][..dim];
-            let refuse = |found| NonFinite { row, found };
-            q.scales[row] = quantize(part(0), &mut q.bytes, layout.offset).map_err(refuse)?;
-            q.store_bytes(layout, row);
-            // Keys and values play the part of weights: signed, padded with zeros.
-            q.bytes[dim..].fill(0);
-            let scale = quantize(part(1), &mut q.bytes, 0).map_err(refuse)?;
-            tile.store_k(head, first + row, &q.bytes, scale);
-            let scale = quantize(part(2), &mut q.bytes, 0).map_err(refuse)?;
-            tile.store_v(head, first + row, &q.bytes[..dim], scale);
-            q.bytes[dim..].fill(layout.offset);
-        }
-    }
-    Ok(())
-}
+use super::rows::TINY;
+use crate::dot::{Dot, Layout, MAX_MR};
+use crate::kernels::{Attention, AttentionScratch, NonFinite};
+use crate::kv::KV_TILE;
+use crate::pack::scatter;
 
 /// Rows whose softmax is computed together, so that one division, one exponential and one reduction serve them all; divides mr
 /// of every layout but for single rows.
@@ -58,9 +25,6 @@ struct Steps {
     alpha: [f32; MAX_MR],
     scale: [f32; MAX_MR],
 }
-
-/// The most rows of any tile.
-const MAX_MR: usize = 16;
 
 /// One kv tile as the softmax of a row panel sees it.
 struct Keys<'a> {
@@ -195,8 +159,11 @@ fn softmax_group<const R: usize>(
 }
 
 /// Attention of the rows in `q` (the first at position `job.position`), for one head, into columns `0..dim` of `out`.
+///
+/// # Safety
+/// This machine must have the instruction set of `dot`.
 #[inline(always)]
-pub(crate) fn attend(
+pub(crate) unsafe fn attend(
     dot: &Dot,
     job: Attention<'_>,
     scratch: &mut AttentionScratch,
@@ -244,16 +211,19 @@ pub(crate) fn attend(
             let span = KV_TILE.min(first + rows - start);
             for panel in 0..span.div_ceil(nr) {
                 let (k, comp) = tile.k_panel(head, panel);
-                dot.run(
-                    rows,
-                    k_groups,
-                    q.panel(row_panel),
-                    k,
-                    comp,
-                    &mut scores[panel * nr..],
-                    KV_TILE,
-                    k,
-                );
+                // SAFETY: the caller's.
+                unsafe {
+                    dot.run(
+                        rows,
+                        k_groups,
+                        q.panel(row_panel),
+                        k,
+                        comp,
+                        &mut scores[panel * nr..],
+                        KV_TILE,
+                        k,
+                    )
+                };
             }
             let (k_scale, v_scale) = tile.scales(head);
             let keys = Keys {
@@ -289,16 +259,19 @@ pub(crate) fn attend(
             };
             for panel in 0..v_panels {
                 let v = tile.v_panel(head, panel);
-                dot.run(
-                    rows,
-                    groups,
-                    p.as_slice(),
-                    v,
-                    zeros,
-                    &mut sums[panel * nr..],
-                    ldv,
-                    v,
-                );
+                // SAFETY: the caller's.
+                unsafe {
+                    dot.run(
+                        rows,
+                        groups,
+                        p.as_slice(),
+                        v,
+                        zeros,
+                        &mut sums[panel * nr..],
+                        ldv,
+                        v,
+                    )
+                };
             }
             for (i, (alpha, scale)) in steps
                 .alpha

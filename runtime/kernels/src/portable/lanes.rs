@@ -96,26 +96,48 @@ pub(crate) fn amax_bits(x: &[f32]) -> u32 {
     lanes.into_iter().fold(0, u32::max)
 }
 
-/// The smallest and the largest of a row and zero.
-#[inline(always)]
-pub(crate) fn range(x: &[f32]) -> (f32, f32) {
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    let mut low = [0.0f32; LANES];
-    let mut high = [0.0f32; LANES];
-    let mut take = |i: usize, x: f32| {
-        low[i] = if x < low[i] { x } else { low[i] };
-        high[i] = max(x, high[i]);
+/// What [`RangeLanes`] found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    /// The smallest of the values and zero.
+    pub(crate) low: f32,
+    /// The largest of the values and zero.
+    pub(crate) high: f32,
+    /// The largest magnitude; NaN above infinity above every number.
+    pub(crate) amax: f32,
+}
+
+/// The range of a row, lane by lane.
+#[derive(Clone, Copy)]
+pub(crate) struct RangeLanes {
+    low: [f32; LANES],
+    high: [f32; LANES],
+    amax_bits: [u32; LANES],
+}
+
+impl RangeLanes {
+    pub(crate) const EMPTY: Self = Self {
+        low: [0.0; LANES],
+        high: [0.0; LANES],
+        amax_bits: [0; LANES],
     };
-    for chunk in chunks {
-        for (i, x) in chunk.iter().enumerate() {
-            take(i, *x);
+
+    /// Takes `x` into lane `i`.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, i: usize, x: f32) {
+        self.low[i] = if x < self.low[i] { x } else { self.low[i] };
+        self.high[i] = max(x, self.high[i]);
+        self.amax_bits[i] = self.amax_bits[i].max(x.to_bits() & 0x7fff_ffff);
+    }
+
+    #[inline(always)]
+    pub(crate) fn finish(self) -> Range {
+        Range {
+            low: -tree_max(self.low.map(|x| -x)),
+            high: tree_max(self.high),
+            amax: f32::from_bits(self.amax_bits.into_iter().fold(0, u32::max)),
         }
     }
-    for (i, x) in tail.iter().enumerate() {
-        take(i, *x);
-    }
-    let low = low.map(|x| -x);
-    (-tree_max(low), tree_max(high))
 }
 
 #[cfg(test)]

@@ -9,8 +9,11 @@ use crate::kernels::Linear;
 /// the row's zero.
 ///
 /// Columns outside, rows inside: a weight panel is read once and stays in the nearest cache while every row panel passes it.
+///
+/// # Safety
+/// This machine must have the instruction set of `dot`.
 #[inline(always)]
-pub(crate) fn linear(dot: &Dot, job: Linear<'_>) {
+pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     let Layout { mr, nr, .. } = dot.layout;
     let Linear { a, w, .. } = job;
     let mut acc = Line([0i32; MAX_TILE]);
@@ -27,16 +30,19 @@ pub(crate) fn linear(dot: &Dot, job: Linear<'_>) {
         };
         let mut ahead = next.chunks((weights.len() / 4).max(1));
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
-            dot.run(
-                scales.len(),
-                w.k_groups(),
-                a.panel(row_panel),
-                weights,
-                w.comp(panel),
-                &mut acc.0,
-                nr,
-                ahead.next().unwrap_or(weights),
-            );
+            // SAFETY: the caller's.
+            unsafe {
+                dot.run(
+                    scales.len(),
+                    w.k_groups(),
+                    a.panel(row_panel),
+                    weights,
+                    w.comp(panel),
+                    &mut acc.0,
+                    nr,
+                    ahead.next().unwrap_or(weights),
+                )
+            };
             let rows = Rows {
                 acc: &mut acc.0,
                 scales,

@@ -12,5 +12,6 @@ pub(crate) mod linear;
 pub(crate) mod linear_f32;
 pub(crate) mod math;
 pub(crate) mod rows;
+pub(crate) mod split;
 
 pub use activation::Activation;

@@ -1,7 +1,7 @@
 //! What happens to one row between two matrices: RMS norm, activation, quantisation.
 
-use super::activation::{Activation, activate};
-use super::lanes::{amax_bits, dot, range};
+use super::activation::{Activation, activate, activate_range};
+use super::lanes::{Range, amax_bits, dot};
 use super::math::{ROUND, sqrt};
 use crate::dot::Layout;
 use crate::kernels::{NonFinite, Prepare};
@@ -41,9 +41,13 @@ pub(crate) fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f
 /// Quantises a row that may be one-sided, as what an activation leaves is, to u in 0..=255: `bytes` (u - 128 XOR `offset`), its
 /// scale, and `128 - zero`, where `u - zero` steps is the value; the offending magnitude on NaN or infinity.
 #[inline(always)]
-pub(crate) fn quantize_skewed(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<(f32, i32), f32> {
-    let amax = f32::from_bits(amax_bits(x));
-    let (low, high) = range(x);
+pub(crate) fn quantize_skewed(
+    x: &[f32],
+    range: Range,
+    bytes: &mut [u8],
+    offset: u8,
+) -> Result<(f32, i32), f32> {
+    let Range { low, high, amax } = range;
     let span = high - low;
     if !amax.is_finite() || !span.is_finite() {
         return Err(if amax.is_finite() { span } else { amax });
@@ -83,17 +87,18 @@ pub(crate) fn prepare(
                 &out.values
             }
             Prepare::Activate(kind) => {
-                out.values.copy_from_slice(x);
-                activate(kind, &mut out.values);
-                &out.values
+                let (values, bytes) = (&mut out.values[..k], &mut out.bytes[..]);
+                let range = activate_range(kind, x, values);
+                let (scale, shift) = quantize_skewed(values, range, bytes, layout.offset)
+                    .map_err(|found| NonFinite { row, found })?;
+                (out.scales[row], out.shifts[row]) = (scale, shift);
+                out.store_bytes(layout, row);
+                continue;
             }
         };
-        let quantized = if matches!(how, Prepare::Activate(_)) {
-            quantize_skewed(from, &mut out.bytes, layout.offset)
-        } else {
-            quantize(from, &mut out.bytes, layout.offset).map(|scale| (scale, 0))
-        };
-        (out.scales[row], out.shifts[row]) = quantized.map_err(|found| NonFinite { row, found })?;
+        out.scales[row] = quantize(from, &mut out.bytes, layout.offset)
+            .map_err(|found| NonFinite { row, found })?;
+        out.shifts[row] = 0;
         out.store_bytes(layout, row);
     }
     Ok(())
