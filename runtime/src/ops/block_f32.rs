@@ -70,7 +70,7 @@ impl BlockF32 {
                 .for_each(|(qkv, x)| {
                     engine.with_scratch(|scratch| {
                         let mut laps = engine.profile.laps();
-                        scratch.narrow.resize(x.len(), 0.0);
+                        scratch.narrow.resize(x.len());
                         kernels.norm(x, &self.ln_1, self.eps, &mut scratch.narrow);
                         laps.end(Operator::NormQuantize);
                         self.c_attn.run(engine, &scratch.narrow, qkv, false);
@@ -114,7 +114,7 @@ impl BlockF32 {
         let rows = x.len() / width;
         engine.with_scratch(|scratch| {
             let mut laps = engine.profile.laps();
-            scratch.narrow.resize(rows * width, 0.0);
+            scratch.narrow.resize(rows * width);
             for (row, (out, qkv)) in scratch
                 .narrow
                 .chunks_exact_mut(width)
@@ -140,7 +140,7 @@ impl BlockF32 {
             laps.end(Operator::CProj);
             kernels.norm(x, &self.ln_2, self.eps, &mut scratch.narrow);
             laps.end(Operator::NormQuantize);
-            scratch.wide.resize(rows * self.c_fc.w.n(), 0.0);
+            scratch.wide.resize(rows * self.c_fc.w.n());
             self.c_fc
                 .run(engine, &scratch.narrow, &mut scratch.wide, false);
             laps.end(Operator::CFc);

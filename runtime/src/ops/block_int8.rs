@@ -164,7 +164,7 @@ impl BlockInt8 {
             .kernels
             .prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
         laps.end(Operator::NormQuantize);
-        scratch.wide.resize(rows * 3 * width, 0.0);
+        scratch.wide.resize(rows * 3 * width);
         self.c_attn
             .run(engine, &scratch.rows, &mut scratch.wide, false);
         laps.end(Operator::CAttn);
@@ -191,7 +191,7 @@ impl BlockInt8 {
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
         let mut laps = engine.profile.laps();
-        scratch.narrow.resize(rows * width, 0.0);
+        scratch.narrow.resize(rows * width);
         if rows == 1 {
             let heads = scratch.narrow.par_chunks_mut(self.heads.dim).enumerate();
             heads.try_for_each(|(head, out)| {
@@ -224,7 +224,7 @@ impl BlockInt8 {
         kernels.prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
         laps.end(Operator::NormQuantize);
         let inner = self.c_fc.w.n();
-        scratch.wide.resize(rows * inner, 0.0);
+        scratch.wide.resize(rows * inner);
         self.c_fc
             .run(engine, &scratch.rows, &mut scratch.wide, false);
         laps.end(Operator::CFc);

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use igpt_kernels::{AttentionScratch, Kernels, PackedRows};
+use igpt_kernels::{Aligned, AttentionScratch, Kernels, PackedRows};
 use rayon::ThreadPool;
 
 use crate::error::Error;
@@ -14,9 +14,9 @@ pub(crate) struct Scratch {
     /// Quantised rows.
     pub(crate) rows: PackedRows,
     /// The widest intermediate: qkv or the MLP's inner layer.
-    pub(crate) wide: Vec<f32>,
+    pub(crate) wide: Aligned<f32>,
     /// Concatenated heads, or normed rows.
-    pub(crate) narrow: Vec<f32>,
+    pub(crate) narrow: Aligned<f32>,
     pub(crate) attention: AttentionScratch,
 }
 

@@ -13,6 +13,7 @@ pub(super) const LAYOUT: Layout = Layout {
 ///
 /// # Safety
 /// As [`super::Tile`].
+#[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 pub(super) unsafe fn tile(
     rows: usize,
     k_groups: usize,

@@ -124,6 +124,7 @@ fn softmax<const R: usize, const MASKED: bool>(
 
 /// [`softmax`] of rows `first_row..first_row + R` of a panel, and their weights to their place in `p`.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "what a row panel holds")]
 fn softmax_group<const R: usize>(
     dot: &Dot,
     scores: &[i32],

@@ -36,6 +36,7 @@ pub(in crate::dot) const LAYOUT: Layout = Layout {
 ///
 /// # Safety
 /// As `Tile`.
+#[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 #[target_feature(enable = "neon,i8mm")]
 pub(in crate::dot) unsafe fn tile(
     rows: usize,

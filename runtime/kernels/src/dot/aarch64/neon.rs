@@ -33,6 +33,7 @@ pub(in crate::dot) const LAYOUT: Layout = Layout {
 ///
 /// # Safety
 /// As `Tile`.
+#[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 #[target_feature(enable = "neon")]
 pub(in crate::dot) unsafe fn tile(
     rows: usize,

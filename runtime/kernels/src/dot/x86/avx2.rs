@@ -36,6 +36,7 @@ const LANES: usize = 8;
 ///
 /// # Safety
 /// As [`Tile`](crate::dot::Tile).
+#[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 #[target_feature(enable = "avx2")]
 pub(in crate::dot) unsafe fn tile(
     rows: usize,

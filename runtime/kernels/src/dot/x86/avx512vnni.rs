@@ -39,6 +39,7 @@ const LANES: usize = 16;
 ///
 /// # Safety
 /// As [`Tile`](crate::dot::Tile).
+#[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub(in crate::dot) unsafe fn tile(
     rows: usize,
@@ -89,10 +90,7 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     let whole = k_groups - k_groups % UNROLL;
     for group in (0..whole).step_by(UNROLL) {
         if ROWS == 12 && group % PREFETCH == 0 {
-            // SAFETY: a prefetch is a hint: it never faults, wherever it points.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast())
-            };
+            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast());
         }
         for (u, sums) in sums.iter_mut().enumerate() {
             // SAFETY: group + u < k_groups, and the panels hold k_groups groups.
