@@ -10,153 +10,165 @@ use crate::kernels::{Attention, AttentionScratch, NonFinite};
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
 
-/// Rows whose softmax is computed together, so that one division, one exponential and one reduction serve them all; divides mr
-/// of every layout but for single rows.
+/// Rows that go through a pass together, so that they share the narrow steps of its reduction; divides mr of every layout.
 const GROUP: usize = 4;
 
-/// State of the online softmax, one entry a row of a panel.
-struct State {
-    m: [f32; MAX_MR],
-    l: [f32; MAX_MR],
-}
+/// Vectors of a row of scores.
+const CHUNKS: usize = KV_TILE / LANES;
 
-/// What one kv tile does to the rows of a panel: `o = o * alpha + sum * scale`.
-struct Steps {
+/// State of the online softmax and what one kv tile does to it, one entry a row of a panel.
+struct Rows {
+    /// What a score is multiplied by, beside the key's scale.
+    c: [f32; MAX_MR],
+    /// Largest score so far.
+    m: [f32; MAX_MR],
+    /// Sum of the weights so far.
+    l: [f32; MAX_MR],
+    /// Keys of this tile that the row sees.
+    valid: [usize; MAX_MR],
+    /// This tile: `o = o * alpha + sum * scale`.
     alpha: [f32; MAX_MR],
     scale: [f32; MAX_MR],
+    /// What makes bytes of this tile's weights.
+    inverse: [f32; MAX_MR],
 }
 
 /// One kv tile as the softmax of a row panel sees it.
 struct Keys<'a> {
     k_scale: &'a [f32; KV_TILE],
     v_scale: &'a [f32; KV_TILE],
-    /// Keys that some row of the panel sees.
-    span: usize,
+    /// Vectors of keys that some row of the panel sees.
+    chunks: usize,
 }
 
-/// Scores of `R` rows against one kv tile become quantised weights for the values. If `MASKED`, keys from `valid` on do not
-/// take part; otherwise all do.
+/// First pass: the scores `t` of `R` rows, and the largest of each. If `MASKED`, keys from `valid` on do not take part.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "what a row panel holds")]
-fn softmax<const R: usize, const MASKED: bool>(
+fn score<const R: usize, const MASKED: bool>(
     scores: &[[i32; KV_TILE]; R],
     keys: &Keys<'_>,
     c: &[f32; R],
     valid: &[usize; R],
-    m: &mut [f32; R],
-    l: &mut [f32; R],
-    flip: u8,
-    weights: &mut [[u8; KV_TILE]; R],
-) -> ([f32; R], [f32; R]) {
-    // Lanes past the span hold no score; they weigh nothing.
-    let chunks = if MASKED {
-        keys.span.div_ceil(LANES)
-    } else {
-        KV_TILE / LANES
-    };
-    let mut t = Line([[0.0f32; KV_TILE]; R]);
-    let t = &mut t.0;
+    t: &mut [[f32; KV_TILE]; R],
+) -> [f32; R] {
     let mut lanes = [[0.0f32; LANES]; R];
+    let chunks = if MASKED { keys.chunks } else { CHUNKS };
     for r in 0..R {
         let k_scale = keys.k_scale.as_chunks::<LANES>().0;
         let (acc, t) = (scores[r].as_chunks::<LANES>().0, t[r].as_chunks_mut().0);
-        // Accumulators of a row live in registers: that takes a variable of their own.
+        // The accumulator of a row lives in a register: that takes a variable of its own.
         let mut top = [f32::NEG_INFINITY; LANES];
-        for ((t, acc), (chunk, k_scale)) in t
-            .iter_mut()
-            .zip(acc)
-            .zip(k_scale.iter().enumerate().take(chunks))
+        for (chunk, ((t, acc), k_scale)) in
+            t.iter_mut().zip(acc).zip(k_scale).enumerate().take(chunks)
         {
-            let t: &mut [f32; LANES] = t;
+            // All that is read before all that is written: so the compiler may use whole vectors.
+            let mut x = [0.0f32; LANES];
             for i in 0..LANES {
                 let score = (acc[i] as f32 * k_scale[i]) * c[r];
                 let seen = !MASKED || chunk * LANES + i < valid[r];
-                t[i] = if seen { score } else { f32::NEG_INFINITY };
-                top[i] = max(t[i], top[i]);
+                x[i] = if seen { score } else { f32::NEG_INFINITY };
             }
+            for i in 0..LANES {
+                top[i] = max(x[i], top[i]);
+            }
+            *t = x;
         }
         lanes[r] = top;
     }
-    let tile_max = tree_max_rows(&lanes);
-    let mut alpha = [0.0; R];
-    for r in 0..R {
-        let new = max(tile_max[r], m[r]);
-        alpha[r] = exp2(m[r] - new);
-        m[r] = new;
-    }
+    tree_max_rows(&lanes)
+}
+
+/// Second pass: scores become weights times the values' scales, in place; the sum of the weights and the largest product of each row.
+#[inline(always)]
+fn weigh<const R: usize, const MASKED: bool>(
+    keys: &Keys<'_>,
+    m: &[f32; R],
+    valid: &[usize; R],
+    t: &mut [[f32; KV_TILE]; R],
+) -> ([f32; R], [f32; R]) {
     let mut sums = [[0.0f32; LANES]; R];
     let mut peaks = [[0.0f32; LANES]; R];
+    let chunks = if MASKED { keys.chunks } else { CHUNKS };
     for r in 0..R {
         let v_scale = keys.v_scale.as_chunks::<LANES>().0;
         let t = t[r].as_chunks_mut::<LANES>().0;
         let (mut sum, mut peak) = ([0.0f32; LANES], [0.0f32; LANES]);
-        for (t, (chunk, v_scale)) in t.iter_mut().zip(v_scale.iter().enumerate().take(chunks)) {
+        for (chunk, (t, v_scale)) in t.iter_mut().zip(v_scale).enumerate().take(chunks) {
+            let mut x = *t;
             for i in 0..LANES {
-                let p = exp2_of_negative(t[i] - m[r]);
+                let p = exp2_of_negative(x[i] - m[r]);
                 // exp2 of minus infinity is its smallest value, not zero.
                 let seen = !MASKED || chunk * LANES + i < valid[r];
-                let p = if seen { p } else { 0.0 };
-                sum[i] += p;
-                t[i] = p * v_scale[i];
-                peak[i] = max(t[i], peak[i]);
+                x[i] = if seen { p } else { 0.0 };
             }
+            for i in 0..LANES {
+                sum[i] += x[i];
+                x[i] *= v_scale[i];
+                peak[i] = max(x[i], peak[i]);
+            }
+            *t = x;
         }
         (sums[r], peaks[r]) = (sum, peak);
     }
-    let (sum, amax) = (tree_sum_rows(&sums), tree_max_rows(&peaks));
-    let (mut inverse, mut scale) = ([0.0; R], [0.0; R]);
-    for r in 0..R {
-        l[r] = fma(l[r], alpha[r], sum[r]);
-        // With a factor of zero every weight becomes the zero it has to be.
-        let some = amax[r] >= TINY;
-        inverse[r] = if some { 255.0 / amax[r] } else { 0.0 };
-        scale[r] = if some { amax[r] / 255.0 } else { 0.0 };
-    }
-    for r in 0..R {
-        // Lanes past the span hold what another tile left.
-        let seen = chunks * LANES;
-        for (byte, w) in weights[r][..seen].iter_mut().zip(&t[r][..seen]) {
-            *byte = (*w * inverse[r] + ROUND).to_bits() as u8 ^ flip;
-        }
-    }
-    (alpha, scale)
+    (tree_sum_rows(&sums), tree_max_rows(&peaks))
 }
 
-/// [`softmax`] of rows `first_row..first_row + R` of a panel, and their weights to their place in `p`.
+/// The online softmax of the first `groups * R` rows of a panel against one kv tile; quantised weights for the values go to `p`.
+///
+/// Each pass goes over all rows before the next begins: no row waits for its own reduction.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "what a row panel holds")]
-fn softmax_group<const R: usize>(
-    dot: &Dot,
+fn softmax<const R: usize, const MASKED: bool>(
+    layout: Layout,
+    groups: usize,
     scores: &[i32],
     keys: &Keys<'_>,
-    (c, valid): (&[f32; MAX_MR], &[usize; MAX_MR]),
-    first_row: usize,
-    state: &mut State,
-    steps: &mut Steps,
+    rows: &mut Rows,
+    t: &mut [[f32; KV_TILE]; MAX_MR],
     p: &mut [u8],
 ) {
-    let Layout { mr, kr, offset, .. } = dot.layout;
-    let flip = offset ^ 0x80;
-    let rows = first_row..first_row + R;
-    let (scores, _) = scores[first_row * KV_TILE..].as_chunks::<KV_TILE>();
-    let scores: &[[i32; KV_TILE]; R] = scores.first_chunk().expect("a row of scores each");
-    let c: &[f32; R] = c[rows.clone()].try_into().expect("R rows");
-    let valid: &[usize; R] = valid[rows.clone()].try_into().expect("R rows");
-    let m: &mut [f32; R] = (&mut state.m[rows.clone()]).try_into().expect("R rows");
-    let l: &mut [f32; R] = (&mut state.l[rows.clone()]).try_into().expect("R rows");
-    let mut weights = Line([[flip; KV_TILE]; R]);
-    let weights = &mut weights.0;
-    let whole = valid.iter().all(|valid| *valid == KV_TILE);
-    let (alpha, scale) = if whole {
-        softmax::<R, false>(scores, keys, c, valid, m, l, flip, weights)
-    } else {
-        softmax::<R, true>(scores, keys, c, valid, m, l, flip, weights)
-    };
-    steps.alpha[rows.clone()].copy_from_slice(&alpha);
-    steps.scale[rows].copy_from_slice(&scale);
-    for (r, weights) in weights.iter().enumerate() {
-        scatter(weights, p, mr, first_row + r, kr);
+    for group in 0..groups {
+        let at = group * R;
+        let t = first_mut(&mut t[at..]);
+        let scores = first(&scores.as_chunks().0[at..]);
+        let (c, valid) = (first(&rows.c[at..]), first(&rows.valid[at..]));
+        let top: [f32; R] = score::<R, MASKED>(scores, keys, c, valid, t);
+        for r in 0..R {
+            let new = max(top[r], rows.m[at + r]);
+            rows.alpha[at + r] = exp2(rows.m[at + r] - new);
+            rows.m[at + r] = new;
+        }
     }
+    for group in 0..groups {
+        let at = group * R;
+        let (m, valid) = (first(&rows.m[at..]), first(&rows.valid[at..]));
+        let (sum, amax): ([f32; R], _) =
+            weigh::<R, MASKED>(keys, m, valid, first_mut(&mut t[at..]));
+        for r in 0..R {
+            rows.l[at + r] = fma(rows.l[at + r], rows.alpha[at + r], sum[r]);
+            // With a factor of zero every weight becomes the zero it has to be.
+            let some = amax[r] >= TINY;
+            rows.inverse[at + r] = if some { 255.0 / amax[r] } else { 0.0 };
+            rows.scale[at + r] = if some { amax[r] / 255.0 } else { 0.0 };
+        }
+    }
+    let flip = layout.offset ^ 0x80;
+    let seen = LANES * if MASKED { keys.chunks } else { CHUNKS };
+    for row in 0..groups * R {
+        let mut weights = Line([flip; KV_TILE]);
+        for (byte, w) in weights.0[..seen].iter_mut().zip(&t[row][..seen]) {
+            *byte = (*w * rows.inverse[row] + ROUND).to_bits() as u8 ^ flip;
+        }
+        scatter(&weights.0, p, layout.mr, row, layout.kr);
+    }
+}
+
+#[inline(always)]
+fn first<T, const N: usize>(slice: &[T]) -> &[T; N] {
+    slice.first_chunk().expect("a panel's rows")
+}
+
+#[inline(always)]
+fn first_mut<T, const N: usize>(slice: &mut [T]) -> &mut [T; N] {
+    slice.first_chunk_mut().expect("a panel's rows")
 }
 
 /// Attention of the rows in `q` (the first at position `job.position`), for one head, into columns `0..dim` of `out`.
@@ -195,15 +207,20 @@ pub(crate) unsafe fn attend(
         p,
         zeros,
     } = scratch;
+    let mut between = Line([[0.0f32; KV_TILE]; MAX_MR]);
     for (row_panel, q_scale) in q.scales().chunks(mr).enumerate() {
         let rows = q_scale.len();
         let first = position + row_panel * mr;
-        let mut state = State {
+        let mut state = Rows {
+            c: [0.0; MAX_MR],
             m: [f32::NEG_INFINITY; MAX_MR],
             l: [0.0; MAX_MR],
+            valid: [0; MAX_MR],
+            alpha: [1.0; MAX_MR],
+            scale: [0.0; MAX_MR],
+            inverse: [0.0; MAX_MR],
         };
-        let mut c = [0.0; MAX_MR];
-        for (c, q_scale) in c.iter_mut().zip(q_scale) {
+        for (c, q_scale) in state.c.iter_mut().zip(q_scale) {
             *c = q_scale * factor;
         }
         output[..rows * ldv].fill(0.0);
@@ -230,27 +247,51 @@ pub(crate) unsafe fn attend(
             let keys = Keys {
                 k_scale,
                 v_scale,
-                span,
+                chunks: span.div_ceil(LANES),
             };
-            let mut valid = [0; MAX_MR];
-            for (i, valid) in valid.iter_mut().enumerate() {
+            for (i, valid) in state.valid.iter_mut().enumerate() {
                 *valid = KV_TILE.min((first + i + 1).saturating_sub(start));
             }
-            let mut steps = Steps {
-                alpha: [1.0; MAX_MR],
-                scale: [0.0; MAX_MR],
-            };
-            let mut row = 0;
-            while row < rows {
-                let (c, p) = ((&c, &valid), &mut p[..]);
-                if rows - row == 1 {
-                    softmax_group::<1>(dot, scores, &keys, c, row, &mut state, &mut steps, p);
-                    row += 1;
-                } else {
-                    // Rows that only fill a group up are computed from what the scores held, and never used.
-                    softmax_group::<GROUP>(dot, scores, &keys, c, row, &mut state, &mut steps, p);
-                    row += GROUP;
-                }
+            // Rows that only fill a group up are computed from what the scores held, and never used.
+            let whole = state.valid[0] == KV_TILE;
+            let groups = rows.div_ceil(GROUP);
+            match (rows, whole) {
+                (1, true) => softmax::<1, false>(
+                    dot.layout,
+                    1,
+                    scores,
+                    &keys,
+                    &mut state,
+                    &mut between.0,
+                    p.as_mut_slice(),
+                ),
+                (1, false) => softmax::<1, true>(
+                    dot.layout,
+                    1,
+                    scores,
+                    &keys,
+                    &mut state,
+                    &mut between.0,
+                    p.as_mut_slice(),
+                ),
+                (_, true) => softmax::<GROUP, false>(
+                    dot.layout,
+                    groups,
+                    scores,
+                    &keys,
+                    &mut state,
+                    &mut between.0,
+                    p.as_mut_slice(),
+                ),
+                (_, false) => softmax::<GROUP, true>(
+                    dot.layout,
+                    groups,
+                    scores,
+                    &keys,
+                    &mut state,
+                    &mut between.0,
+                    p.as_mut_slice(),
+                ),
             }
             // The sum of the values spans the whole tile, so the product it completes has to as well.
             let groups = if flip == 0 {
@@ -274,10 +315,10 @@ pub(crate) unsafe fn attend(
                     )
                 };
             }
-            for (i, (alpha, scale)) in steps
+            for (i, (alpha, scale)) in state
                 .alpha
                 .into_iter()
-                .zip(steps.scale)
+                .zip(state.scale)
                 .enumerate()
                 .take(rows)
             {

@@ -45,6 +45,21 @@ pub(crate) fn tree_max_rows<const R: usize>(l: &[[f32; LANES]; R]) -> [f32; R] {
 
 #[inline(always)]
 fn tree_rows<const R: usize>(l: &[[f32; LANES]; R], f: impl Fn(f32, f32) -> f32) -> [f32; R] {
+    let mut total = [0.0; R];
+    // Four rows at a time fill the narrow vectors of the last steps.
+    let (fours, rest) = total.as_chunks_mut::<4>();
+    let (l_fours, l_rest) = l.as_chunks::<4>();
+    for (total, l) in fours.iter_mut().zip(l_fours) {
+        *total = tree_of(l, &f);
+    }
+    for (total, l) in rest.iter_mut().zip(l_rest) {
+        [*total] = tree_of(&[*l], &f);
+    }
+    total
+}
+
+#[inline(always)]
+fn tree_of<const R: usize>(l: &[[f32; LANES]; R], f: impl Fn(f32, f32) -> f32) -> [f32; R] {
     let mut columns = [[0.0; R]; 4];
     for r in 0..R {
         let l = &l[r];
