@@ -1,4 +1,8 @@
 //! Causal int8 attention: both products are integer tiles, the softmax between them is online over absolute kv tiles.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "lanes and rows are counted, so that each loop reads as the one vector operation it becomes"
+)]
 
 use core::f32::consts::LOG2_E;
 
