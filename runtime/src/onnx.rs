@@ -144,6 +144,7 @@ impl ModelFile {
             config: &config,
             task,
             dtype,
+            head_bias: graph.initializer.iter().any(|t| t.name == "score.bias"),
         };
         expected.check(graph).map_err(format)?;
         Ok(Self {

@@ -20,6 +20,8 @@ pub(super) struct Expected<'a> {
     pub(super) config: &'a ImageGptConfig,
     pub(super) task: Task,
     pub(super) dtype: Dtype,
+    /// The classification head has a bias: the file says so by having `score.bias`.
+    pub(super) head_bias: bool,
 }
 
 /// An attribute's value.
@@ -55,6 +57,7 @@ impl Expected<'_> {
             config,
             task,
             dtype,
+            head_bias,
         } = *self;
         let layers = config.n_layer;
         let count = layers + 2 + usize::from(task != Task::Features);
@@ -136,13 +139,19 @@ impl Expected<'_> {
         )?;
         match task {
             Task::Features => Ok(()),
-            Task::Classify => next(
-                "score",
-                "ImageGptClassificationHead",
-                &[hidden(layers), "score.weight".into()],
-                "logits",
-                &[],
-            ),
+            Task::Classify => {
+                let mut inputs = vec![hidden(layers), "score.weight".into()];
+                if head_bias {
+                    inputs.push("score.bias".into());
+                }
+                next(
+                    "score",
+                    "ImageGptClassificationHead",
+                    &inputs,
+                    "logits",
+                    &[],
+                )
+            }
             Task::Causal => {
                 let mut inputs = vec![hidden(layers)];
                 inputs.extend(
@@ -188,6 +197,7 @@ impl Expected<'_> {
             config,
             task,
             dtype,
+            head_bias,
         } = *self;
         let c = config.n_embd;
         let embedding = match dtype {
@@ -221,11 +231,13 @@ impl Expected<'_> {
         }
         match task {
             Task::Features => {}
-            Task::Classify => list.push((
-                "score.weight".into(),
-                DataType::Float,
-                vec![config.num_labels(), c],
-            )),
+            Task::Classify => {
+                let labels = config.num_labels();
+                list.push(("score.weight".into(), DataType::Float, vec![labels, c]));
+                if head_bias {
+                    list.push(("score.bias".into(), DataType::Float, vec![labels]));
+                }
+            }
             Task::Causal => list.extend(self.linear("lm_head", c, config.num_colors())),
         }
         list.into_iter()

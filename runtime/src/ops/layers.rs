@@ -72,6 +72,8 @@ pub(crate) enum Layer {
     LinearF32(LinearF32),
     ClassificationHead {
         weight: Vec<f32>,
+        /// One a label; a linear probe's, transformers' head has none.
+        bias: Option<Vec<f32>>,
         width: usize,
     },
 }
@@ -185,7 +187,11 @@ impl Layer {
                         .for_each(|(x, out)| linear.run(engine, x, out, false));
                 });
             }
-            Self::ClassificationHead { weight, width } => {
+            Self::ClassificationHead {
+                weight,
+                bias,
+                width,
+            } => {
                 for (i, row) in x.chunks_exact(*width).enumerate() {
                     let tile = (state.past + i) / KV_TILE;
                     if state.pooled.len() == tile {
@@ -204,6 +210,9 @@ impl Layer {
                 }
                 for (out, w) in out.iter_mut().zip(weight.chunks_exact(*width)) {
                     *out = kernels.dot_f32(&mean, w);
+                }
+                for (out, bias) in out.iter_mut().zip(bias.iter().flatten()) {
+                    *out += bias;
                 }
             }
             Self::Embedding { .. } | Self::BlockInt8(_) | Self::BlockF32(_) => {

@@ -315,6 +315,10 @@ impl NativeOp {
             Kind::LinearF32 => Layer::LinearF32(self.linear_f32(0)?),
             Kind::ClassificationHead => Layer::ClassificationHead {
                 weight: self.f32s(0)?,
+                bias: match self.constants.len() {
+                    1 => None,
+                    _ => Some(self.f32s(1)?),
+                },
                 width: self.constant(0)?.shape()[1],
             },
         })
