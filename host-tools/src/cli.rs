@@ -22,6 +22,7 @@ enum Verb {
     Eval(verbs::eval::Args),
     Bench(verbs::bench::Args),
     Complete(verbs::complete::Args),
+    Palette(verbs::palette::Args),
 }
 
 impl Cli {
@@ -36,6 +37,7 @@ impl Cli {
             Verb::Eval(args) => verbs::eval::run(&args),
             Verb::Bench(args) => verbs::bench::run(&args),
             Verb::Complete(args) => verbs::complete::run(&args),
+            Verb::Palette(args) => verbs::palette::run(&args),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod failure;
 pub mod idx;
+pub mod kmeans;
 pub mod onnx;
 pub mod pictures;
 pub mod quantization;

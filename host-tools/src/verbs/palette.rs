@@ -1,0 +1,255 @@
+//! `igpt palette`: the colour clusters of a set of images, as a checkpoint's `preprocessor_config.json`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ProcessorConfig, image_io};
+use indicatif::{ProgressBar, ProgressStyle};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+use serde::Serialize;
+
+use crate::failure::{Blame, Failure};
+use crate::kmeans::cluster;
+use crate::pictures::{Grid, comfortable_scale};
+use crate::source::image_files;
+
+/// Images decoded at a time.
+const CHUNK: usize = 256;
+/// Images of the picture.
+const SHOWN: usize = 8;
+
+/// Find the colours that a set of images is best drawn in: k-means, in Hugging Face's form.
+///
+/// Every image is shrunk as the model's processor does; of all their pixels a sample drawn without favour is
+/// clustered. Memory depends on the sample, not on the number of images.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt palette photos/ -o preprocessor_config.json
+        512 colours for 32 x 32 images, as ImageGPT has them
+  igpt palette photos/ --colors 64 --size 14 --png palette.png -o preprocessor_config.json
+        fewer and smaller, with a picture: images above, the same in the palette below
+
+The same images and seed give the same palette.")]
+pub struct Args {
+    /// Images, or folders of them.
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// The preprocessor_config.json to write.
+    #[arg(short, long, value_name = "FILE.json")]
+    pub output: PathBuf,
+    /// Colours.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub colors: u16,
+    /// Side of the model's images in pixels.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub size: u16,
+    /// Pixels to cluster at most.
+    #[arg(long, default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
+    pub sample: u32,
+    /// Seed of the sample and of the clustering.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// A picture to write: some of the images, before above and after below.
+    #[arg(long, value_name = "FILE.png")]
+    pub png: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Images read.
+    pub images: usize,
+    /// Pixels they have after shrinking.
+    pub pixels: u64,
+    /// Pixels that were clustered.
+    pub sampled: usize,
+    /// Colours of the palette.
+    pub colors: usize,
+    /// Iterations of k-means.
+    pub iterations: usize,
+    /// Root of the mean squared error of a channel over the sample, in 8-bit steps.
+    pub rms: f64,
+    /// The same over [-1, 1], where the clusters are.
+    pub rms_normalized: f64,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// Images that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = palette(args)?;
+    let mut out = io::stdout().lock();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        writeln!(
+            out,
+            "{}: {} colours of {} pixels ({} images), RMS error {:.3} of 255 after {} iterations",
+            args.output.display(),
+            report.colors,
+            report.sampled,
+            report.images,
+            report.rms,
+            report.iterations
+        )
+    };
+    printed.context("standard output").failed()
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As [`run`].
+pub fn palette(args: &Args) -> Result<Report, Failure> {
+    let files = image_files(&args.images).bad_input()?;
+    let shrink = processor(args.size, vec![[0.0; 3]]).failed()?;
+    let bar = ProgressBar::new(files.len() as u64);
+    // indicatif draws on standard error, and only if that is a terminal.
+    let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
+    bar.set_style(style);
+    bar.set_message("reading");
+    let mut sample = Reservoir::new(args.sample as usize, args.seed);
+    let mut shown = Vec::new();
+    for chunk in files.chunks(CHUNK) {
+        let images: Result<Vec<DecodedImage>, anyhow::Error> = chunk
+            .par_iter()
+            .map(|path| {
+                let image = image_io::decode_file(path)?;
+                let small = shrink.resized(image.rgb(), image.width(), image.height());
+                small.with_context(|| path.display().to_string())
+            })
+            .collect();
+        for image in images.bad_input()? {
+            for pixel in image.rgb().as_chunks::<3>().0 {
+                sample.add(*pixel);
+            }
+            if shown.len() < SHOWN {
+                shown.push(image);
+            }
+        }
+        bar.inc(chunk.len() as u64);
+    }
+    bar.set_message("clustering");
+    let found = cluster(
+        &sample.pixels,
+        usize::from(args.colors),
+        args.seed,
+        |iteration| {
+            bar.set_message(format!("pass {iteration}"));
+        },
+    );
+    bar.finish_and_clear();
+    if found.centers.len() < usize::from(args.colors) {
+        let (different, wanted) = (found.centers.len(), args.colors);
+        return Err(anyhow!(
+            "the images have {different} different colours, expected at least --colors {wanted}"
+        ))
+        .bad_input();
+    }
+    let clusters = found
+        .centers
+        .iter()
+        .map(|color| color.map(|x| x / 127.5 - 1.0));
+    let processor = processor(args.size, clusters.collect()).failed()?;
+    if let Some(path) = &args.png {
+        let grid = before_and_after(&processor, &shown).failed()?;
+        grid.save(path).failed()?;
+    }
+    fs::write(&args.output, processor.to_json() + "\n")
+        .with_context(|| args.output.display().to_string())
+        .failed()?;
+    Ok(Report {
+        images: files.len(),
+        pixels: sample.seen,
+        sampled: sample.pixels.len(),
+        colors: found.centers.len(),
+        iterations: found.iterations,
+        rms: found.rms,
+        rms_normalized: found.rms / 127.5,
+    })
+}
+
+fn processor(size: u16, clusters: Vec<[f64; 3]>) -> anyhow::Result<ImageGptImageProcessor> {
+    let side = usize::from(size);
+    Ok(ImageGptImageProcessor::new(ProcessorConfig {
+        height: side,
+        width: side,
+        clusters,
+        ..ProcessorConfig::default()
+    })?)
+}
+
+fn before_and_after(
+    processor: &ImageGptImageProcessor,
+    images: &[DecodedImage],
+) -> anyhow::Result<Grid> {
+    let (height, width) = processor.size();
+    let mut grid = Grid::new(images.len(), 2, (width, height), comfortable_scale(width))?;
+    for (column, image) in images.iter().enumerate() {
+        grid.put(column, 0, image);
+        let tokens = processor.tokens_from_image(image)?;
+        grid.put(column, 1, &processor.decode_tokens(&tokens)?);
+    }
+    Ok(grid)
+}
+
+/// A sample of a stream in which every pixel has the same chance (Vitter's algorithm R).
+struct Reservoir {
+    pixels: Vec<[u8; 3]>,
+    limit: usize,
+    seen: u64,
+    rng: ChaCha8Rng,
+}
+
+impl Reservoir {
+    fn new(limit: usize, seed: u64) -> Self {
+        Self {
+            pixels: Vec::new(),
+            limit,
+            seen: 0,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        }
+    }
+
+    fn add(&mut self, pixel: [u8; 3]) {
+        self.seen += 1;
+        if self.pixels.len() < self.limit {
+            self.pixels.push(pixel);
+            return;
+        }
+        let at = self.rng.random_range(0..self.seen);
+        let slot = usize::try_from(at)
+            .ok()
+            .and_then(|at| self.pixels.get_mut(at));
+        if let Some(slot) = slot {
+            *slot = pixel;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn early_and_late_pixels_have_the_same_chance() {
+        let mut sample = Reservoir::new(1000, 7);
+        for value in 0..=199u8 {
+            (0..100).for_each(|_| sample.add([value; 3]));
+        }
+        assert_eq!((sample.seen, sample.pixels.len()), (20_000, 1000));
+        let mean = sample.pixels.iter().map(|p| f64::from(p[0])).sum::<f64>() / 1000.0;
+        // The mean of 1000 draws from 0..200 has a standard error of 1.8.
+        assert!((mean - 99.5).abs() < 8.0, "{mean}");
+    }
+}
