@@ -84,6 +84,37 @@ impl Isa {
         }
     }
 
+    /// The features that [`Isa::is_available`] misses, or the architecture that this machine is not.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn missing(self) -> Vec<&'static str> {
+        /// Names of the features that this machine lacks.
+        macro_rules! lacking {
+            ($detected:ident: $($feature:tt)*) => {
+                [$(($feature, std::arch::$detected!($feature))),*]
+                    .into_iter().filter(|(_, here)| !here).map(|(name, _)| name).collect()
+            };
+        }
+        match self {
+            Self::Scalar => Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => lacking!(is_x86_feature_detected: "avx2" "fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => lacking!(is_x86_feature_detected:
+                "avx2" "fma" "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx512vnni"),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Vec::new(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Dotprod => lacking!(is_aarch64_feature_detected: "dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::I8mm => lacking!(is_aarch64_feature_detected: "i8mm" "dotprod"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512Vnni => vec!["x86_64"],
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::Neon | Self::Dotprod | Self::I8mm => vec!["aarch64"],
+        }
+    }
+
     /// The instruction sets this machine can run, slowest first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|isa| isa.is_available())
@@ -123,3 +154,20 @@ impl fmt::Display for IsaError {
 }
 
 impl core::error::Error for IsaError {}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instruction_set_is_missing_features_exactly_if_it_is_not_available() {
+        for isa in Isa::ALL {
+            assert_eq!(
+                isa.missing().is_empty(),
+                isa.is_available(),
+                "{isa}: {:?}",
+                isa.missing()
+            );
+        }
+    }
+}

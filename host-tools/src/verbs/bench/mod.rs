@@ -1,0 +1,315 @@
+//! `igpt bench`: how long a model takes on this machine, where the time goes, and how near that is to the most it can do.
+
+mod cpu;
+mod forward;
+mod generation;
+mod machine;
+mod random;
+mod report;
+mod source;
+mod step;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
+
+use crate::failure::{Blame as _, Failure};
+use crate::onnx::{ModelDtype, Task};
+use forward::{macs, time};
+use report::{Load, MachineReport, Memory, ModelReport, Report, Timing};
+pub use source::Size;
+use source::{Random, Source};
+
+/// Times of loading the file once it is in the system's cache.
+const WARM_LOADS: usize = 3;
+
+/// Measure a model on this machine.
+///
+/// MODEL is a file that `igpt quantize` wrote, or a checkpoint folder, which is quantised into a temporary file first. Instead of
+/// it, --size measures random weights of any size of the ImageGPT paper: no kernel's time depends on the values.
+///
+/// For each number of threads: percentiles of the time of a forward pass; its multiply-accumulates a second as a fraction of the
+/// peak, which is what the integer dot-product instructions alone do on registers, measured in the same run; and, of further runs,
+/// the time in each operator. With --generate, or a file made for it, also tokens a second with the K/V cache as a fraction of the
+/// bound: reading the weights and the past once a token, at the rate measured in the same run. Memory is that of one model and
+/// one sequence; page faults in steady state should be none.
+///
+/// Use an idle machine. Nothing here is averaged away: the peak is the best of several short samples, and `min` beside `median`
+/// tells how much other programs disturbed.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt bench model.onnx                          a file, on 1, 2, 4, ... all cores
+  igpt bench --size small --generate             ImageGPT-small with random weights, and generation
+  igpt bench --size large --layers 4 --json      four blocks of the large one, for a script
+  igpt bench --cpu                               which kernels this machine gets, and why
+  igpt bench model.onnx --cpu=avx2 --threads 2   the same file on other kernels")]
+pub struct Args {
+    /// An ONNX file, or a checkpoint folder in Hugging Face's layout.
+    #[arg(value_name = "MODEL", required_unless_present_any = ["size", "cpu"])]
+    pub model: Option<PathBuf>,
+    /// Random weights of this size instead of a model.
+    #[arg(long, value_enum, conflicts_with = "model")]
+    pub size: Option<Size>,
+    /// Number of blocks [default: the size's].
+    #[arg(long, requires = "size", conflicts_with = "model", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub layers: Option<u32>,
+    /// Seed of the random weights.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How the linear layers of a checkpoint or of random weights are stored.
+    #[arg(long, value_enum, default_value = "int8")]
+    pub dtype: ModelDtype,
+    /// Numbers of threads to try, 0 for one a core [default: 1, 2, 4, ... one a core].
+    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub threads: Vec<u16>,
+    /// Timed runs for each number of threads, after one that is not counted.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+    /// Tokens of a forward pass [default: all the model has positions for].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tokens: Option<u32>,
+    /// Measure generation too. Files made for `--task causal` always are.
+    #[arg(long)]
+    pub generate: bool,
+    /// Context lengths to generate from.
+    #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [64, 256, 512, 960],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub context: Vec<u32>,
+    /// Tokens to generate at each context length.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub new_tokens: u32,
+    /// Sequences generated at once, one thread each.
+    #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4],
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub samples: Vec<u16>,
+    /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is]. Without MODEL and --size,
+    /// print which kernels this machine gets, and why.
+    #[arg(long, value_name = "ISA", num_args = 0..=1)]
+    pub cpu: Option<Option<Isa>>,
+    /// Run once for each line of standard input, and answer with the seconds: for scripts that interleave contenders. The first
+    /// line of the answer is JSON with the load time and the logits. With --generate, a run is --new-tokens after the first --context.
+    #[arg(long)]
+    pub step: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A model that cannot be used (bad input), an instruction set that this machine lacks, a standard output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let isa = args.cpu.flatten();
+    if let Some(isa) = isa.filter(|isa| !isa.is_available()) {
+        return Err(igpt_runtime::IsaError::Missing(isa)).failed();
+    }
+    let Some(source) = source(args)? else {
+        let choice = cpu::choose(isa)?;
+        return print(args.json, &choice, |out| choice.print(out));
+    };
+    let sweep = sweep(&args.threads);
+    let options = |threads| LoadOptions { threads, cpu: isa };
+    if args.step {
+        let run = match (args.generate, args.context.first()) {
+            (true, Some(context)) => step::Run::Generate {
+                context: *context as usize,
+                new_tokens: args.new_tokens as usize,
+            },
+            _ => step::Run::Forward {
+                tokens: args.tokens.map(|n| n as usize),
+            },
+        };
+        let model = source.model(args.generate.then_some(Task::Causal))?;
+        let threads = sweep.last().copied().unwrap_or(1);
+        return step::serve(model.path(), &options(threads), run);
+    }
+    let mut report = measure(args, &source, &sweep, options)?;
+    if args.generate || report.model.task == Task::Causal.name() {
+        let file = source.model(Some(Task::Causal))?;
+        for &threads in &sweep {
+            let model = ImageGptModel::load(file.path(), &options(threads)).bad_input()?;
+            let plan = generation::Plan {
+                contexts: &contexts(args, model.config())?,
+                new_tokens: args.new_tokens as usize,
+                samples: &args
+                    .samples
+                    .iter()
+                    .map(|n| usize::from(*n))
+                    .collect::<Vec<_>>(),
+            };
+            report
+                .generation
+                .extend(generation::measure(&model, threads, &plan)?);
+        }
+    }
+    print(args.json, &report, |out| report::print(&report, out))
+}
+
+/// What the arguments ask to measure; `None` if they only ask about the processor.
+fn source(args: &Args) -> Result<Option<Source>, Failure> {
+    let Some(size) = args.size else {
+        return Ok(args.model.clone().map(|path| {
+            if path.is_dir() {
+                Source::Checkpoint(path, args.dtype)
+            } else {
+                Source::File(path)
+            }
+        }));
+    };
+    let config = size.config(args.layers.map(|n| n as usize));
+    config.validate().bad_input()?;
+    Ok(Some(Source::Random(Box::new(Random {
+        size,
+        config,
+        seed: args.seed,
+        dtype: args.dtype,
+    }))))
+}
+
+/// The numbers of threads to try.
+fn sweep(asked: &[u16]) -> Vec<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut sweep: Vec<usize> = asked
+        .iter()
+        .map(|n| if *n == 0 { cores } else { usize::from(*n) })
+        .collect();
+    if sweep.is_empty() {
+        sweep.extend((0..).map(|i| 1 << i).take_while(|n| *n < cores));
+        sweep.push(cores);
+    }
+    sweep
+}
+
+/// The contexts that leave room for the new tokens; an error if none does.
+fn contexts(args: &Args, config: &ImageGptConfig) -> Result<Vec<usize>, Failure> {
+    let new_tokens = args.new_tokens as usize;
+    let all = args.context.iter().map(|n| *n as usize);
+    let fitting: Vec<usize> = all
+        .filter(|context| context + new_tokens <= config.n_positions)
+        .collect();
+    if fitting.is_empty() {
+        return Err(Failure::BadInput(anyhow!(
+            "--context {:?} and --new-tokens {new_tokens}: the model has {} positions",
+            args.context,
+            config.n_positions
+        )));
+    }
+    Ok(fitting)
+}
+
+/// Loads the model at each number of threads and times forward passes.
+fn measure(
+    args: &Args,
+    source: &Source,
+    sweep: &[usize],
+    options: impl Fn(usize) -> LoadOptions,
+) -> Result<Report, Failure> {
+    let file = source.model(None)?;
+    let file_bytes = std::fs::metadata(file.path()).map_or(0, |data| data.len());
+    machine::forget_peak();
+    let mut memory = Memory {
+        before: machine::peak_memory(),
+        peak: None,
+    };
+    let mut load_times = Vec::new();
+    let mut report: Option<Report> = None;
+    for &threads in sweep {
+        let load = || {
+            let start = Instant::now();
+            let model = ImageGptModel::load(file.path(), &options(threads)).bad_input()?;
+            Ok::<_, Failure>((model, start.elapsed().as_secs_f64()))
+        };
+        let (model, seconds) = load()?;
+        load_times.push(seconds);
+        let config = model.config().clone();
+        let tokens = args.tokens.map_or(config.n_positions, |n| n as usize);
+        let timing = time(&model, tokens, args.runs as usize, threads)?;
+        if report.is_none() {
+            // Before the bandwidth's buffer, and before a second model.
+            memory.peak = machine::peak_memory();
+            let (linear, attention) = macs(&config, model.task().name(), tokens);
+            report = Some(Report {
+                model: ModelReport {
+                    source: source.name(),
+                    task: model.task().name(),
+                    dtype: model.dtype().name(),
+                    n_layer: config.n_layer,
+                    n_embd: config.n_embd,
+                    n_head: config.n_head,
+                    tokens,
+                    linear_gmac: linear as f64 / 1e9,
+                    attention_gmac: attention as f64 / 1e9,
+                },
+                machine: MachineReport {
+                    processor: machine::processor().0,
+                    cores: std::thread::available_parallelism().map_or(1, usize::from),
+                    isa: model.isa().name(),
+                },
+                load: Load {
+                    first: seconds,
+                    warm: f64::NAN,
+                    file_bytes,
+                },
+                memory: memory.clone(),
+                timings: Vec::new(),
+                generation: Vec::new(),
+            });
+        }
+        drop(model);
+        let memory_gb_per_s = machine::bandwidth(machine::beyond_caches(), threads)?;
+        if let Some(report) = &mut report {
+            report.timings.push(Timing {
+                memory_gb_per_s,
+                ..timing
+            });
+        }
+        for _ in 0..WARM_LOADS {
+            load_times.push(load()?.1);
+        }
+    }
+    let mut report = report
+        .ok_or_else(|| anyhow!("no number of threads to try"))
+        .failed()?;
+    report.load.warm = load_times.into_iter().skip(1).fold(f64::INFINITY, f64::min);
+    Ok(report)
+}
+
+/// Tokens to run: any do.
+fn tokens(config: &ImageGptConfig, count: usize) -> Vec<u16> {
+    let colors = config.num_colors().max(1);
+    (0..count).map(|i| ((i * 7919) % colors) as u16).collect()
+}
+
+fn print(
+    json: bool,
+    report: &impl serde::Serialize,
+    table: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let printed = if json {
+        serde_json::to_writer_pretty(&mut out, report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        table(&mut out)
+    };
+    printed.context("standard output").failed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_swept_in_powers_of_two_up_to_all_cores_unless_told() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(sweep(&[3, 0]), [3, cores]);
+        let all = sweep(&[]);
+        assert_eq!(all.last(), Some(&cores));
+        assert!(all.is_sorted() && all.first() <= Some(&1).max(Some(&cores)));
+    }
+}
