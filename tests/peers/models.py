@@ -1,0 +1,109 @@
+"""Makes the one model in every contender's form: ImageGPT-small, seeded, from transformers.
+
+    clf/, lm/                  checkpoints; ours.py's `igpt quantize` reads them
+    f32.onnx                   as torch.onnx exports the classifier
+    int8-tensor.onnx, int8-channel.onnx     onnxruntime's dynamic quantisation of it
+    fused-{gqa,mha}-{f32,int8}.onnx         written by hand with onnxruntime's fused operators (fused.py)
+    decoder-{f32,int8}.onnx                 the same with keys and values that stay in place
+
+Files that are there already are kept: delete the folder to make them anew.
+"""
+
+import json
+from pathlib import Path
+
+import fused
+
+LAYERS, WIDTH, HEADS, TOKENS, COLORS, LABELS = 24, 512, 8, 1024, 512, 10
+
+
+def token_ids(count, colors=COLORS):
+    """The tokens that `igpt bench` and native/ run."""
+    return [i * 7919 % colors for i in range(count)]
+
+
+def make(folder: Path, say):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, maker in MAKERS.items():
+        target = folder / name
+        if not target.exists():
+            say(f"making {name}")
+            part = folder / f"part-{name}"
+            maker(folder, part)
+            part.rename(target)
+
+
+def checkpoint(kind):
+    def maker(_, part):
+        import torch
+        import transformers
+
+        torch.manual_seed(0)
+        config = transformers.ImageGPTConfig(num_labels=LABELS)
+        assert (config.n_layer, config.n_embd, config.n_head) == (LAYERS, WIDTH, HEADS)
+        model = getattr(transformers, kind)(config)
+        with torch.no_grad():
+            # A fresh model's gains are ones and its biases zeros: nobody would notice a runtime that leaves them out.
+            for name, parameter in model.named_parameters():
+                if "ln_" in name:
+                    parameter.uniform_(0.5, 1.5)
+                elif name.endswith("bias"):
+                    parameter.normal_(0, 0.05)
+        model.eval().save_pretrained(part)
+        clusters = torch.rand(COLORS, 3).mul(2).sub(1).tolist()
+        (part / "preprocessor_config.json").write_text(json.dumps(dict(
+            clusters=clusters, do_normalize=True, do_resize=True, resample=2, size=32,
+            feature_extractor_type="ImageGPTFeatureExtractor")))
+    return maker
+
+
+def export(folder, part):
+    import torch
+    import transformers
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            kind = transformers.ImageGPTForImageClassification
+            self.model = kind.from_pretrained(folder / "clf").eval()
+
+        def forward(self, input_ids):
+            return self.model(input_ids=input_ids, use_cache=False).logits
+
+    ids = torch.tensor([token_ids(TOKENS)])
+    with torch.no_grad():
+        torch.onnx.export(Logits().eval(), (ids,), str(part), dynamo=False, opset_version=17,
+                          input_names=["input_ids"], output_names=["logits"])
+
+
+def quantised(source, per_channel, **how):
+    def maker(folder, part):
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(folder / source, part, per_channel=per_channel, weight_type=QuantType.QInt8, **how)
+    return maker
+
+
+def by_hand(checkpoint_name, **how):
+    def maker(folder, part):
+        import onnx
+
+        onnx.save(fused.model(folder / checkpoint_name, **how), part)
+    return maker
+
+
+# Types of the fused operators' outputs, which the quantiser cannot infer: 1 is float.
+MATMULS = dict(op_types_to_quantize=["MatMul"], nodes_to_exclude=["score"], extra_options=dict(DefaultTensorType=1))
+MAKERS = {
+    "clf": checkpoint("ImageGPTForImageClassification"),
+    "lm": checkpoint("ImageGPTForCausalImageModeling"),
+    "f32.onnx": export,
+    "int8-tensor.onnx": quantised("f32.onnx", False),
+    "int8-channel.onnx": quantised("f32.onnx", True),
+    "fused-gqa-f32.onnx": by_hand("clf", attention="gqa"),
+    "fused-mha-f32.onnx": by_hand("clf", attention="mha"),
+    "fused-gqa-int8.onnx": quantised("fused-gqa-f32.onnx", True, **MATMULS),
+    "fused-mha-int8.onnx": quantised("fused-mha-f32.onnx", True, **MATMULS),
+    "decoder-f32.onnx": by_hand("lm", attention="gqa", past=True),
+    "decoder-int8.onnx": quantised("decoder-f32.onnx", True, **MATMULS),
+}

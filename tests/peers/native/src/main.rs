@@ -1,0 +1,88 @@
+//! A Rust runtime as a contender: loads an ONNX file as the runtime's own documentation says, then runs it once for each line
+//! of standard input and answers with the seconds that took. The protocol is tests/peers/contender.py's.
+//!
+//!     igpt-peers rten|tract FILE.onnx THREADS TOKENS COLORS
+
+use std::io::{self, BufRead as _, Write as _};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+/// A loaded model: one forward pass, giving the logits.
+type Forward = Box<dyn FnMut() -> Result<Vec<f32>>>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [runtime, file, threads, tokens, colors] = arguments.as_slice() else {
+        bail!("usage: igpt-peers rten|tract FILE.onnx THREADS TOKENS COLORS");
+    };
+    let (threads, tokens, colors): (usize, i64, i64) =
+        (threads.parse()?, tokens.parse()?, colors.parse()?);
+    // The tokens that `igpt bench` runs.
+    let tokens: Vec<i64> = (0..tokens).map(|i| (i * 7919) % colors).collect();
+    let start = Instant::now();
+    let mut forward = match runtime.as_str() {
+        "rten" => rten(file, threads, &tokens)?,
+        "tract" => tract(file, threads, &tokens)?,
+        other => bail!("{other} is neither rten nor tract"),
+    };
+    let load = start.elapsed().as_secs_f64();
+    let logits = forward()?;
+    println!("{{\"load\": {load}, \"logits\": {logits:?}}}");
+    for line in io::stdin().lock().lines() {
+        line?;
+        let start = Instant::now();
+        std::hint::black_box(forward()?);
+        println!("{}", start.elapsed().as_secs_f64());
+        io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+fn rten(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
+    use rten_tensor::prelude::{AsView as _, Layout as _};
+    let mut options = rten::ModelOptions::with_all_ops();
+    // What its command line does: weights are laid out for the kernels at load.
+    options.prepack_weights(true);
+    let model = options.load_file(file)?;
+    let tokens: Vec<i32> = tokens.iter().map(|t| *t as i32).collect();
+    let input = rten_tensor::Tensor::from_data(&[1, tokens.len()], tokens);
+    let id = *model
+        .input_ids()
+        .first()
+        .context("a model without inputs")?;
+    let output = *model
+        .output_ids()
+        .first()
+        .context("a model without outputs")?;
+    let pool = std::sync::Arc::new(rten::ThreadPool::with_num_threads(threads));
+    Ok(Box::new(move || {
+        let options = rten::RunOptions::default().with_thread_pool(Some(pool.clone()));
+        let [logits] = model.run_n(vec![(id, input.view().into())], [output], Some(options))?;
+        let logits: rten_tensor::Tensor<f32> = logits.try_into()?;
+        debug_assert!(logits.ndim() == 2);
+        Ok(logits.to_vec())
+    }))
+}
+
+fn tract(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
+    use tract_onnx::prelude::{
+        DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor,
+        multithread, tvec,
+    };
+    let executor = match threads {
+        1 => multithread::Executor::SingleThread,
+        n => multithread::Executor::multithread(n),
+    };
+    let ids = Tensor::from_shape(&[1, tokens.len()], tokens)?;
+    let plan = tract_onnx::onnx()
+        .model_for_path(file)?
+        .with_input_fact(0, i64::fact([1, tokens.len()]).into())?
+        .into_optimized()?
+        .into_runnable()?;
+    Ok(Box::new(move || {
+        let run = || plan.run(tvec!(ids.clone().into()));
+        let output = multithread::multithread_tract_scope(executor.clone(), run)?;
+        Ok(output[0].try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+    }))
+}
