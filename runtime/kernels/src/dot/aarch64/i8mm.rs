@@ -11,7 +11,7 @@
 //! A sum holds two columns of the even row, then the same of the odd row; the last step zips the 64-bit halves of neighbours.
 
 use core::arch::aarch64::{
-    int8x16_t, int32x4_t, vdupq_n_s32, vld1q_s8, vreinterpretq_s32_s64, vreinterpretq_s64_s32,
+    int8x16_t, int32x4_t, vdupq_n_s32, vld1q_s8_x4, vreinterpretq_s32_s64, vreinterpretq_s64_s32,
     vst1q_s32, vzip1q_s64, vzip2q_s64,
 };
 use core::arch::asm;
@@ -73,19 +73,17 @@ unsafe fn grid<const PAIRS: usize>(
 ) {
     const { assert!(PAIRS * 2 <= MR) };
     let mut sums = [[vdupq_n_s32(0); COLUMN_PAIRS]; PAIRS];
-    for _ in 0..k_groups {
-        // SAFETY: a group of columns is `NR * KR` bytes, 16 to a pair.
-        let columns: [int8x16_t; COLUMN_PAIRS] =
-            core::array::from_fn(|j| unsafe { vld1q_s8(w.add(j * 2 * KR)) });
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: a group of rows is `MR * KR` bytes, 16 to a pair, and `i < PAIRS <= MR / 2`.
-            let rows = unsafe { vld1q_s8(a.add(i * 2 * KR)) };
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum = smmla(*sum, rows, column);
-            }
+    for _ in 0..k_groups / 2 {
+        // SAFETY: two groups are within the panels, and the pointers end one past them at most.
+        unsafe {
+            step(&mut sums, a, w);
+            step(&mut sums, a.add(MR * KR), w.add(NR * KR));
+            (a, w) = (a.add(2 * MR * KR), w.add(2 * NR * KR));
         }
-        // SAFETY: to the next group, or one past the end of the panel after the last.
-        (a, w) = unsafe { (a.add(MR * KR), w.add(NR * KR)) };
+    }
+    if !k_groups.is_multiple_of(2) {
+        // SAFETY: the last group is within the panels.
+        unsafe { step(&mut sums, a, w) };
     }
     for (i, [s0, s1, s2, s3]) in sums.into_iter().enumerate() {
         let ((even0, odd0), (even1, odd1)) = (split_rows(s0, s1), split_rows(s2, s3));
@@ -97,6 +95,26 @@ unsafe fn grid<const PAIRS: usize>(
             let odd = even.add(ldc);
             vst1q_s32(odd, odd0);
             vst1q_s32(odd.add(4), odd1);
+        }
+    }
+}
+
+/// Eight k of the first `2 * PAIRS` rows and all columns, read by one instruction an operand.
+///
+/// # Safety
+/// `a` and `w` must point at a group each: `MR * KR` and `NR * KR` bytes.
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
+unsafe fn step<const PAIRS: usize>(
+    sums: &mut [[int32x4_t; COLUMN_PAIRS]; PAIRS],
+    a: *const i8,
+    w: *const i8,
+) {
+    // SAFETY: a group is 64 bytes, four registers.
+    let (w, a) = unsafe { (vld1q_s8_x4(w), vld1q_s8_x4(a)) };
+    for (sums, rows) in sums.iter_mut().zip([a.0, a.1, a.2, a.3]) {
+        for (sum, column) in sums.iter_mut().zip([w.0, w.1, w.2, w.3]) {
+            *sum = smmla(*sum, rows, column);
         }
     }
 }
