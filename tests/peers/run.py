@@ -129,7 +129,7 @@ def forward_table(by_threads, floors):
     most = max(by_threads)
     ours, reference = by_threads[most]["igpt int8"], by_threads[most].get("PyTorch f32")
     heads = [f"{n} thread{'s' * (n > 1)}, ms: median (min)" for n in by_threads]
-    lines = ["| runtime | " + " | ".join(heads) + f" | times ours, {most} threads | memory MiB | load s | logits' cosine |",
+    lines = ["| runtime | " + " | ".join(heads) + f" | times ours, {most} thread{'s' * (most > 1)} | memory MiB | load s | logits' cosine |",
              "|---" * (len(heads) + 5) + "|",
              "| *floor: every multiply-accumulate at the integer peak* | "
              + " | ".join(f"*{floors[n] * 1e3:.0f}*" for n in by_threads) + " | | | | |"]
