@@ -23,7 +23,6 @@ enum Verb {
     Bench(verbs::bench::Args),
     Complete(verbs::complete::Args),
     Palette(verbs::palette::Args),
-    Inspect(verbs::inspect::Args),
 }
 
 impl Cli {
@@ -39,7 +38,6 @@ impl Cli {
             Verb::Bench(args) => verbs::bench::run(&args),
             Verb::Complete(args) => verbs::complete::run(&args),
             Verb::Palette(args) => verbs::palette::run(&args),
-            Verb::Inspect(args) => verbs::inspect::run(&args),
         }
     }
 }

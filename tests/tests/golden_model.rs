@@ -72,11 +72,9 @@ impl Model {
         let path = folder.path().join("model.onnx");
         let checkpoint = checkpoint.to_owned();
         quantize(&Args {
-            checkpoint,
-            output: path.clone(),
             task,
             dtype,
-            json: false,
+            ..Args::new(checkpoint, path.clone())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
         Self {

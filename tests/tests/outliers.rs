@@ -291,3 +291,59 @@ fn the_default_language_model_holds_with_outliers() {
 fn a_random_model_holds_with_outliers() {
     hold(&root().join("tests/golden/model/aligned"), 21..29);
 }
+
+/// Calibrated on the sample, the int8 file is closer to the f32 one, and stays so with outliers.
+#[test]
+fn calibration_helps_and_holds_with_outliers() {
+    let models = root().join("models/fashion-mnist");
+    let checkpoint = models.join("clf");
+    let config = ImageGptConfig::from_file(checkpoint.join("config.json")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.onnx");
+    let last_errors = |from: &Path| {
+        let report = quantize(&Args {
+            calibrate: Some(models.join("sample")),
+            calibrate_images: 24,
+            ..Args::new(from, &output)
+        })
+        .unwrap();
+        assert_eq!(report.layers.len(), config.n_layer);
+        ImageGptModel::load(&output, &LoadOptions::default()).unwrap();
+        let last = report.layers.last().unwrap().calibration.as_ref().unwrap();
+        (last.error_before, last.error_after)
+    };
+    let (before, after) = last_errors(&checkpoint);
+    assert!(
+        after < 0.85 * before,
+        "{after}, without calibration {before}"
+    );
+    let mut tensors = read(&checkpoint);
+    inject(&mut tensors, &config, 5);
+    write(&checkpoint, &tensors, folder.path());
+    let (_, injected) = last_errors(folder.path());
+    assert!(
+        injected < 1.2 * after,
+        "{injected}, without outliers {after}"
+    );
+}
+
+/// What cannot be calibrated on is refused by name.
+#[test]
+fn nonsense_to_calibrate_on_is_refused() {
+    let checkpoint = root().join("models/fashion-mnist/clf");
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let missing = folder.path().join("missing");
+    for (path, culprit) in [(&empty, "no images"), (&missing, "missing")] {
+        let output = folder.path().join("out.onnx");
+        let failure = quantize(&Args {
+            calibrate: Some(path.clone()),
+            ..Args::new(&checkpoint, &output)
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(failure.contains(culprit), "{failure}");
+        assert!(!output.exists());
+    }
+}

@@ -23,11 +23,9 @@ fn convert(
     dtype: ModelDtype,
 ) -> Result<Report, Failure> {
     quantize(&Args {
-        checkpoint: checkpoint.to_owned(),
-        output: to.to_owned(),
         task,
         dtype,
-        json: false,
+        ..Args::new(checkpoint.to_owned(), to.to_owned())
     })
 }
 

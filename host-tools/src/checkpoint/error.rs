@@ -95,6 +95,14 @@ pub enum CheckpointError {
         /// The value found.
         value: f32,
     },
+    /// Calibration images met a value that is not finite.
+    #[error("{}: {message}", folder.display())]
+    Calibration {
+        /// The checkpoint.
+        folder: PathBuf,
+        /// Where.
+        message: String,
+    },
     /// `config.json` or `preprocessor_config.json` is unusable.
     #[error("{}: {message}", path.display())]
     Config {

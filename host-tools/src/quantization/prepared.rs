@@ -9,16 +9,21 @@ use serde::Serialize;
 use super::block::{BlockWeights, block_tensor};
 use super::outliers::{self, Rescaled};
 use super::{QuantizedMatrix, transpose};
+use crate::calibration::{CalibrationReport, Calibrator, ImageSet, LINEARS, RoundedBlock};
 use crate::checkpoint::{Checkpoint, CheckpointError, Weights};
 
-/// What was done to one block before its weights were rounded.
-#[derive(Clone, Debug, Default, Serialize)]
+/// What was done to one block.
+#[derive(Clone, Debug, Serialize)]
 pub struct LayerReport {
     /// Pairs whose outlier channels were brought into line.
     pub rescaled: Vec<Rescaled>,
+    /// Present with calibration.
+    #[serde(flatten)]
+    pub calibration: Option<CalibrationReport>,
 }
 
-/// The weights of an int8 file: blocks pass through [`outliers::normalize`]; everything else is the checkpoint's.
+/// The weights of an int8 file: blocks pass through [`outliers::normalize`] and, with images, through a [`Calibrator`];
+/// everything else is the checkpoint's.
 #[derive(Debug)]
 pub struct PreparedWeights<'a> {
     checkpoint: &'a Checkpoint,
@@ -30,19 +35,53 @@ pub struct PreparedWeights<'a> {
 
 #[derive(Debug, Default)]
 struct State {
-    block: Option<(usize, BlockWeights)>,
+    block: Option<(usize, Prepared)>,
+    calibrator: Option<Calibrator>,
     reports: Vec<LayerReport>,
 }
 
+#[derive(Debug)]
+enum Prepared {
+    /// To be rounded to the nearest.
+    Plain(Box<BlockWeights>),
+    /// Rounded.
+    Rounded(Box<RoundedBlock>),
+}
+
+impl Prepared {
+    fn weights(&self) -> &BlockWeights {
+        match self {
+            Self::Plain(block) => block,
+            Self::Rounded(rounded) => &rounded.block,
+        }
+    }
+}
+
 impl<'a> PreparedWeights<'a> {
-    /// `causal` if the file gets an `lm_head`.
-    pub fn new(checkpoint: &'a Checkpoint, config: &'a ImageGptConfig, causal: bool) -> Self {
-        Self {
+    /// `causal` if the file gets an `lm_head`. With `images`, blocks must be asked for in their order.
+    ///
+    /// # Errors
+    /// Embeddings that cannot be read.
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        config: &'a ImageGptConfig,
+        causal: bool,
+        images: Option<&ImageSet>,
+    ) -> Result<Self, CheckpointError> {
+        let calibrator = images.map(|images| {
+            let wte = checkpoint.to_f32("wte.weight")?;
+            let wpe = checkpoint.to_f32("wpe.weight")?;
+            Ok::<_, CheckpointError>(Calibrator::new(config, images, &wte, &wpe))
+        });
+        Ok(Self {
             checkpoint,
             config,
             causal,
-            state: RefCell::default(),
-        }
+            state: RefCell::new(State {
+                calibrator: calibrator.transpose()?,
+                ..State::default()
+            }),
+        })
     }
 
     /// What was done to each block that was asked for, in their order.
@@ -54,9 +93,10 @@ impl<'a> PreparedWeights<'a> {
     fn with_block<T>(
         &self,
         layer: usize,
-        with: impl FnOnce(&BlockWeights) -> T,
+        with: impl FnOnce(&Prepared) -> T,
     ) -> Result<T, CheckpointError> {
         let mut state = self.state.borrow_mut();
+        let state = &mut *state;
         if let Some((_, block)) = state.block.as_ref().filter(|(held, _)| *held == layer) {
             return Ok(with(block));
         }
@@ -64,9 +104,24 @@ impl<'a> PreparedWeights<'a> {
         state.block = None;
         let mut block = BlockWeights::read(self.checkpoint, layer)?;
         let rescaled = outliers::normalize(&mut block, self.config.activation_function);
-        state.reports.push(LayerReport { rescaled });
-        let result = with(&block);
-        state.block = Some((layer, block));
+        let (prepared, calibration) = match &mut state.calibrator {
+            None => (Prepared::Plain(Box::new(block)), None),
+            Some(calibrator) => {
+                let (rounded, report) = calibrator.block(layer, block).map_err(|error| {
+                    CheckpointError::Calibration {
+                        folder: self.checkpoint.folder().to_owned(),
+                        message: error.to_string(),
+                    }
+                })?;
+                (Prepared::Rounded(Box::new(rounded)), Some(report))
+            }
+        };
+        state.reports.push(LayerReport {
+            rescaled,
+            calibration,
+        });
+        let result = with(&prepared);
+        state.block = Some((layer, prepared));
         Ok(result)
     }
 
@@ -82,9 +137,8 @@ impl<'a> PreparedWeights<'a> {
 impl Weights for PreparedWeights<'_> {
     fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         if let Some((layer, tensor)) = block_tensor(self.config, name) {
-            let values =
-                self.with_block(layer, |block| block.tensor(tensor).map(<[f32]>::to_vec))?;
-            if let Some(values) = values {
+            let copy = |block: &Prepared| block.weights().tensor(tensor).map(<[f32]>::to_vec);
+            if let Some(values) = self.with_block(layer, copy)? {
                 return Ok(values);
             }
         }
@@ -98,8 +152,17 @@ impl Weights for PreparedWeights<'_> {
         }
     }
 
-    fn quantized(&self, _: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
-        Ok(None)
+    fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
+        let Some((layer, tensor)) = block_tensor(self.config, name) else {
+            return Ok(None);
+        };
+        let index = LINEARS
+            .iter()
+            .position(|linear| tensor.strip_suffix(".weight") == Some(linear));
+        self.with_block(layer, |block| match block {
+            Prepared::Plain(_) => None,
+            Prepared::Rounded(rounded) => rounded.matrices.get(index?).cloned(),
+        })
     }
 
     fn place(&self, name: &str) -> (PathBuf, String) {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::calibration::{self, ImageSet, Smoothed, Source};
 use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
 use crate::onnx::{self, ModelDtype, Provenance, Task, TensorReport, WriteError};
@@ -30,10 +31,20 @@ pub struct Args {
     /// How the linear layers are stored and computed.
     #[arg(long, value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
+    /// Choose the form and the rounding of the int8 weights on these images: a folder of pictures, an IDX file or the folder
+    /// of an IDX data set (its training images), or tokens in an .npy.
+    #[arg(long, value_name = "IMAGES")]
+    pub calibrate: Option<PathBuf>,
+    /// How many of them, evenly spaced; more is better and slower.
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate")]
+    pub calibrate_images: usize,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
 }
+
+/// Enough for the quadratic forms of a model 512 wide.
+const CALIBRATION_IMAGES: usize = 64;
 
 impl Args {
     /// All defaults.
@@ -43,6 +54,8 @@ impl Args {
             output: output.into(),
             task: None,
             dtype: ModelDtype::Int8,
+            calibrate: None,
+            calibrate_images: CALIBRATION_IMAGES,
             json: false,
         }
     }
@@ -113,14 +126,46 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
     let source = source(&checkpoint, &bar).bad_input()?;
     bar.reset();
     bar.set_message("quantising");
+    let images = calibration_images(args, task, &config, preprocessor.as_deref())?;
     let provenance = Provenance {
         preprocessor,
-        recipe: recipe(args.dtype),
+        recipe: recipe(args.dtype, images.as_ref()),
         source,
     };
-    let report = write_file(args, task, &config, &checkpoint, &provenance, &bar)?;
+    let model = (task, &config, &checkpoint, images.as_ref());
+    let report = write_file(args, model, &provenance, &bar)?;
     bar.finish_and_clear();
     Ok(report)
+}
+
+/// The images to calibrate on, if any.
+fn calibration_images(
+    args: &Args,
+    task: Task,
+    config: &ImageGptConfig,
+    preprocessor: Option<&str>,
+) -> Result<Option<ImageSet>, Failure> {
+    let Some(path) = &args.calibrate else {
+        return Ok(None);
+    };
+    if args.dtype != ModelDtype::Int8 {
+        return Err(anyhow!(
+            "--calibrate chooses int8 weights, --dtype f32 has none"
+        ))
+        .failed();
+    }
+    let source = Source {
+        path: path.clone(),
+        count: args.calibrate_images,
+    };
+    let processor = preprocessor
+        .map(ImageGptImageProcessor::from_json)
+        .transpose()
+        .bad_input()?;
+    let causal = task == Task::Causal;
+    calibration::read_images(&source, config, processor.as_ref(), causal)
+        .bad_input()
+        .map(Some)
 }
 
 /// The image processor's options, normalised, after checking them against the model.
@@ -154,11 +199,18 @@ fn read_preprocessor(folder: &Path, config: &ImageGptConfig) -> Result<Option<St
 }
 
 /// `igpt.recipe`: enough to know how the numbers came about.
-fn recipe(dtype: ModelDtype) -> String {
+fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
     let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
-    match dtype {
-        ModelDtype::F32 => json!({ "producer": producer }),
-        ModelDtype::Int8 => json!({
+    match (dtype, images) {
+        (ModelDtype::F32, _) => json!({ "producer": producer }),
+        (ModelDtype::Int8, Some(images)) => json!({
+            "producer": producer,
+            "weights": "int8, symmetric per output channel, rescaled and rounded for least error of each layer's output",
+            "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
+            "embeddings": "float16",
+            "calibration": { "sequences": images.tokens.len() / images.length.max(1), "tokens": images.length },
+        }),
+        (ModelDtype::Int8, None) => json!({
             "producer": producer,
             "weights": "int8, symmetric per output channel, range of least squared error",
             "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
@@ -210,9 +262,7 @@ fn source(checkpoint: &Checkpoint, bar: &ProgressBar) -> anyhow::Result<String> 
 /// older file is disturbed.
 fn write_file(
     args: &Args,
-    task: Task,
-    config: &ImageGptConfig,
-    checkpoint: &Checkpoint,
+    (task, config, checkpoint, images): (Task, &ImageGptConfig, &Checkpoint, Option<&ImageSet>),
     provenance: &Provenance,
     bar: &ProgressBar,
 ) -> Result<Report, Failure> {
@@ -231,11 +281,12 @@ fn write_file(
     let written = match args.dtype {
         ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, kind, provenance, progress)
             .map(|done| (done, Vec::new())),
-        ModelDtype::Int8 => {
-            let prepared = PreparedWeights::new(checkpoint, config, task == Task::Causal);
-            onnx::write(&mut out, &prepared, config, kind, provenance, progress)
-                .map(|done| (done, prepared.into_reports()))
-        }
+        ModelDtype::Int8 => PreparedWeights::new(checkpoint, config, task == Task::Causal, images)
+            .map_err(WriteError::from)
+            .and_then(|prepared| {
+                let done = onnx::write(&mut out, &prepared, config, kind, provenance, progress)?;
+                Ok((done, prepared.into_reports()))
+            }),
     };
     let written = written
         .and_then(|done| out.flush().map_err(WriteError::from).map(|()| done))
@@ -311,6 +362,7 @@ fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result
             )?;
         }
     }
+    print_calibration(out, &report.layers)?;
     writeln!(
         out,
         "{}: {} for {}, {} parameters in {} bytes ({:.3} bytes each)",
@@ -321,4 +373,35 @@ fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result
         report.file_bytes,
         report.file_bytes as f64 / report.parameters.max(1) as f64
     )
+}
+
+/// Per layer, the error that calibration removed.
+fn print_calibration(out: &mut impl Write, layers: &[LayerReport]) -> io::Result<()> {
+    let calibrated: Vec<_> = layers
+        .iter()
+        .filter_map(|layer| layer.calibration.as_ref())
+        .collect();
+    if calibrated.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "error of the hidden states on the calibration images, relative to f32\n{:>5} {:>10} {:>10}  smoothed (alpha)",
+        "layer", "before", "after"
+    )?;
+    for (layer, report) in calibrated.iter().enumerate() {
+        let smoothed: Vec<String> = report
+            .smoothed
+            .iter()
+            .map(|Smoothed { pair, alpha }| format!("{} ({alpha})", pair.name()))
+            .collect();
+        writeln!(
+            out,
+            "{layer:>5} {:>10.6} {:>10.6}  {}",
+            report.error_before,
+            report.error_after,
+            smoothed.join(", ")
+        )?;
+    }
+    Ok(())
 }

@@ -18,8 +18,7 @@ use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
 
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::{ModelDtype, Task};
-pub(crate) use forward::macs;
-use forward::time;
+use forward::{macs, time};
 use report::{Load, MachineReport, Memory, ModelReport, Report, Timing};
 pub use source::Size;
 use source::{Random, Source};

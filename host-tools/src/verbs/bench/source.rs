@@ -105,11 +105,9 @@ impl Source {
             Self::Checkpoint(folder, dtype) => {
                 let file = temporary()?;
                 quantize::quantize(&quantize::Args {
-                    checkpoint: folder.clone(),
-                    output: file.path().to_owned(),
                     task,
                     dtype: *dtype,
-                    json: false,
+                    ..quantize::Args::new(folder.clone(), file.path())
                 })?;
                 Ok(Model::Made(file))
             }

@@ -1,9 +1,13 @@
 //! The reference tile: three loops.
 
 use super::Layout;
-use crate::isa::Isa;
 
-pub(super) const LAYOUT: Layout = Layout::of(Isa::Scalar);
+pub(super) const LAYOUT: Layout = Layout {
+    mr: 4,
+    nr: 16,
+    kr: 4,
+    offset: 0,
+};
 
 /// See [`super::Tile`].
 ///

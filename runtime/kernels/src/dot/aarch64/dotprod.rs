@@ -17,11 +17,10 @@ use core::arch::aarch64::{
 use core::arch::asm;
 
 use crate::dot::Layout;
-use crate::isa::Isa;
 
-const MR: usize = LAYOUT.mr;
-const NR: usize = LAYOUT.nr;
-const KR: usize = LAYOUT.kr;
+const MR: usize = 8;
+const NR: usize = 8;
+const KR: usize = 4;
 
 /// Rows or columns in a register.
 const LANES: usize = 4;
@@ -29,7 +28,12 @@ const LANES: usize = 4;
 /// Independent sums of the one-row tile: with fewer it would wait for `sdot`'s latency of four cycles.
 const CHAINS: usize = 4;
 
-pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Dotprod);
+pub(in crate::dot) const LAYOUT: Layout = Layout {
+    mr: MR,
+    nr: NR,
+    kr: KR,
+    offset: 0,
+};
 
 /// See `Tile`.
 ///

@@ -17,13 +17,17 @@ use core::arch::aarch64::{
 };
 
 use crate::dot::Layout;
-use crate::isa::Isa;
 
-const MR: usize = LAYOUT.mr;
-const NR: usize = LAYOUT.nr;
-const KR: usize = LAYOUT.kr;
+const MR: usize = 4;
+const NR: usize = 4;
+const KR: usize = 16;
 
-pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Neon);
+pub(in crate::dot) const LAYOUT: Layout = Layout {
+    mr: MR,
+    nr: NR,
+    kr: KR,
+    offset: 0,
+};
 
 /// See `Tile`.
 ///

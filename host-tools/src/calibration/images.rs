@@ -1,0 +1,133 @@
+//! Calibration images, as the tokens that the model will see.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, ensure};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, image_io};
+
+use super::Source;
+use crate::arrays::TokenBatch;
+use crate::idx::LabelledImages;
+
+/// Sequences of one length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSet {
+    /// One after the other.
+    pub tokens: Vec<u16>,
+    /// Tokens of each.
+    pub length: usize,
+}
+
+/// Reads `source`. A causal model sees the start token and all but the last pixel.
+///
+/// # Errors
+/// Files that are missing or unreadable, images without a processor to read them by, tokens the model does not have.
+pub fn read(
+    source: &Source,
+    config: &ImageGptConfig,
+    processor: Option<&ImageGptImageProcessor>,
+    causal: bool,
+) -> anyhow::Result<ImageSet> {
+    let path = &source.path;
+    let at = || path.display().to_string();
+    if path.extension().is_some_and(|extension| extension == "npy") {
+        let batch = TokenBatch::read(path)?;
+        let rows: Vec<&[u16]> = spread(batch.rows().len(), source.count)
+            .filter_map(|index| batch.rows().nth(index))
+            .collect();
+        return checked(rows.concat(), batch.tokens, config).with_context(at);
+    }
+    let processor = processor.with_context(|| {
+        format!(
+            "{}: the checkpoint has no preprocessor_config.json: calibrate with tokens, in an .npy",
+            at()
+        )
+    })?;
+    let (height, width) = processor.size();
+    let length = height * width;
+    let mut tokens = Vec::new();
+    let mut add = |ids: Vec<u16>| {
+        let start = causal.then_some(config.sos_token());
+        tokens.extend(start.into_iter().chain(ids).take(length));
+    };
+    if let Some(images) = idx_file(path) {
+        let set = LabelledImages::read(&images)?;
+        let size = (set.width * set.height).max(1);
+        let images = set.pixels.chunks_exact(size);
+        let chosen: Vec<usize> = spread(images.len(), source.count).collect();
+        for grey in chosen.iter().filter_map(|index| images.clone().nth(*index)) {
+            let rgb: Vec<u8> = grey.iter().flat_map(|g| [*g; 3]).collect();
+            add(processor.tokens_from_rgb8(&rgb, set.width, set.height)?);
+        }
+    } else {
+        let mut files = Vec::new();
+        walk(path, &mut files).with_context(at)?;
+        files.sort();
+        ensure!(!files.is_empty(), "{}: no images in it", at());
+        for file in spread(files.len(), source.count).filter_map(|index| files.get(index)) {
+            let image = image_io::decode_file(file)?;
+            add(processor
+                .tokens_from_image(&image)
+                .with_context(|| file.display().to_string())?);
+        }
+    }
+    checked(tokens, length, config).with_context(at)
+}
+
+/// `count` indices below `all`, evenly spaced.
+fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> {
+    let taken = all.min(count);
+    (0..taken).map(move |i| i * all / taken.max(1))
+}
+
+/// The IDX file that `path` means, if it means one: itself, or a data set's folder's training images.
+fn idx_file(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path.to_owned());
+    }
+    ["train-images-idx3-ubyte", "t10k-images-idx3-ubyte"]
+        .iter()
+        .flat_map(|name| [path.join(name), path.join(format!("{name}.gz"))])
+        .find(|file| file.exists())
+}
+
+/// Every file in `folder` and below whose name says that it is an image.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    const KINDS: [&str; 9] = [
+        "png", "jpg", "jpeg", "bmp", "gif", "ppm", "pgm", "pnm", "webp",
+    ];
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let kind = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_ascii_lowercase();
+        // A link to a folder could lead in circles.
+        if path.is_dir() && !path.is_symlink() {
+            walk(&path, files)?;
+        } else if KINDS.contains(&kind.as_str()) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn checked(tokens: Vec<u16>, length: usize, config: &ImageGptConfig) -> anyhow::Result<ImageSet> {
+    let most = config.n_positions;
+    ensure!(
+        (1..=most).contains(&length),
+        "sequences of {length} tokens, expected 1 to {most}"
+    );
+    ensure!(!tokens.is_empty(), "no image in it, expected one at least");
+    match tokens
+        .iter()
+        .find(|id| usize::from(**id) >= config.vocab_size)
+    {
+        Some(id) => Err(anyhow!(
+            "token {id}, expected less than {} (vocab_size)",
+            config.vocab_size
+        )),
+        None => Ok(ImageSet { tokens, length }),
+    }
+}
