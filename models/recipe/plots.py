@@ -23,6 +23,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("output", help="folder")
 parser.add_argument("--pretrain", help="folder of the pre-training run")
 parser.add_argument("--finetune", help="folder of the fine-tuning run")
+parser.add_argument("--grid", help="folder of the quantisation-aware run")
 parser.add_argument("--control", help="folder of the control's run")
 parser.add_argument("--probe", help="JSON file of probe.py")
 parser.add_argument("--lm", help="checkpoint for the completions")
@@ -49,6 +50,10 @@ if args.pretrain and args.finetune:
     left.plot(*curve(args.pretrain, "nats"))
     left.set(title="pre-training", xlabel="thousand images", ylabel="nats per token (training)")
     right.plot(*curve(args.finetune, "label"), label="pre-trained")
+    if args.grid:
+        before = curve(args.finetune, "label")[0][-1]
+        x, y = curve(args.grid, "label")
+        right.plot([before + images for images in x], y, label="then on the int8 grid")
     if args.control:
         right.plot(*curve(args.control, "label"), label="from scratch (control)")
     right.set(title="fine-tuning", xlabel="thousand images", ylabel="cross-entropy, smoothed labels")
