@@ -71,6 +71,12 @@ impl<T: Pod> Aligned<T> {
     }
 }
 
+impl AsRef<[u8]> for AlignedBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
 impl<T: Pod> Deref for Aligned<T> {
     type Target = [T];
 

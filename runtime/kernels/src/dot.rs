@@ -12,6 +12,7 @@
 //! `vpdpbusd` multiplies unsigned by signed bytes, so that kernel wants `offset` = 0x80 (value + 128) and starts each
 //! column from `comp[j] = -128 * sum over k of w[k][j]`. The others have `offset` = 0 and ignore `comp`.
 
+mod layout;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;

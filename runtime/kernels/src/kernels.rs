@@ -3,11 +3,14 @@
 use core::fmt;
 use core::ops::Range;
 
+use bytes::Bytes;
+
 use crate::aligned::{Aligned, AlignedBytes};
-use crate::dot::{Dot, Layout};
+use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::isa::{Isa, IsaError};
 use crate::kv::{KV_TILE, KvInt8};
 use crate::pack::{PackedF32, PackedInt8, PackedRows};
+use crate::panels::{Panels, PanelsError};
 use crate::portable::Activation;
 
 mod table;
@@ -216,8 +219,41 @@ impl Kernels {
     }
 
     /// Packs an int8 weight matrix, row-major `[k, n]`, values in [-127, 127].
+    ///
+    /// # Panics
+    /// If `w` does not hold `k * n` values, or one of them is -128, on which the kernels are not exact.
     pub fn pack(&self, w: &[i8], k: usize, n: usize) -> PackedInt8 {
-        PackedInt8::new(self.dot.layout, w, k, n)
+        let bytes = self.panels().pack(w, k, n);
+        self.packed(Bytes::from_owner(bytes), k, n)
+            .expect("a weight matrix in [-127, 127]")
+    }
+
+    /// In which panels these kernels read weights.
+    pub fn panels(&self) -> Panels {
+        let Layout { nr, kr, .. } = self.dot.layout;
+        Panels { nr, kr }
+    }
+
+    /// A weight matrix `[k, n]` that lies packed in `bytes`, as [`Panels::pack`] of [`Kernels::panels`] gives it. It is used where it
+    /// lies; here it is only read.
+    ///
+    /// # Errors
+    /// If it has another length, a value of -128, or padding that is not zero.
+    pub fn packed(&self, bytes: Bytes, k: usize, n: usize) -> Result<PackedInt8, PanelsError> {
+        let Layout { mr, nr, kr, .. } = self.dot.layout;
+        let groups = k.div_ceil(kr);
+        // A row of ones sums the columns as fast as memory gives them. As `comp` is zero, one means one whatever the offset.
+        let ones = alloc::vec![1; groups * mr * kr];
+        let mut acc = [0; MAX_TILE];
+        PackedInt8::new(self.dot.layout, bytes, k, n, |panel, sums| {
+            let comp = [0; KV_TILE];
+            // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+            unsafe {
+                self.dot
+                    .run(1, groups, &ones, panel, &comp, &mut acc, nr, panel)
+            };
+            sums.copy_from_slice(&acc[..nr]);
+        })
     }
 
     /// An empty kv tile for this layout.

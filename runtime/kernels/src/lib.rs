@@ -16,6 +16,7 @@ mod isa;
 mod kernels;
 mod kv;
 mod pack;
+mod panels;
 mod peak;
 mod portable;
 
@@ -28,5 +29,6 @@ pub use kernels::{
 };
 pub use kv::{KV_TILE, KvInt8};
 pub use pack::{PackedF32, PackedInt8, PackedRows};
+pub use panels::{Panels, PanelsError, PanelsName};
 pub use peak::peak_benchmark;
 pub use portable::Activation;

@@ -3,8 +3,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use crate::aligned::{Aligned, AlignedBytes};
 use crate::dot::Layout;
+use crate::panels::{Panels, PanelsError};
 
 /// An int8 weight matrix `[k, n]`, packed once: panels of `nr` columns, `[n/nr][k/kr][nr][kr]`, zero padded.
 #[derive(Clone, Debug)]
@@ -12,44 +15,40 @@ pub struct PackedInt8 {
     layout: Layout,
     k: usize,
     n: usize,
-    data: AlignedBytes,
+    /// Owned, or a part of a file in memory: nothing here needs it aligned, though loads that cross no line are faster.
+    data: Bytes,
     comp: Vec<i32>,
     /// Sum of each column, for rows whose zero is not at the middle of their range.
     sums: Vec<i32>,
 }
 
 impl PackedInt8 {
-    /// Packs `w`, row-major `[k, n]`, values in [-127, 127].
-    ///
-    /// # Panics
-    /// If `w` does not hold `k * n` values, or one of them is -128, on which the kernels are not exact.
-    pub(crate) fn new(layout: Layout, w: &[i8], k: usize, n: usize) -> Self {
-        assert_eq!(w.len(), k * n, "a weight matrix of {k} x {n}");
+    /// A matrix `[k, n]` that lies packed in `data`. `sums` adds up the columns of a panel.
+    pub(crate) fn new(
+        layout: Layout,
+        data: Bytes,
+        k: usize,
+        n: usize,
+        mut panel_sums: impl FnMut(&[u8], &mut [i32]),
+    ) -> Result<Self, PanelsError> {
         let Layout { nr, kr, offset, .. } = layout;
-        let (panels, k_groups) = (n.div_ceil(nr), k.div_ceil(kr));
-        let mut data = AlignedBytes::zeroed(panels * k_groups * nr * kr);
-        let mut sums = vec![0i32; panels * nr];
-        let bytes = data.as_mut_slice();
-        for (row, w) in w.chunks_exact(n.max(1)).enumerate() {
-            for panel in 0..panels {
-                let base = (panel * k_groups + row / kr) * nr * kr + row % kr;
-                for (lane, w) in w[panel * nr..n.min((panel + 1) * nr)].iter().enumerate() {
-                    assert!(*w != i8::MIN, "a weight of -128");
-                    let w = *w;
-                    bytes[base + lane * kr] = w as u8;
-                    sums[panel * nr + lane] += i32::from(w);
-                }
-            }
+        let panels = Panels { nr, kr };
+        panels.check(&data, k, n)?;
+        let [count, groups, ..] = panels.dims(k, n);
+        let mut sums = vec![0i32; count * nr];
+        let bytes = data.chunks_exact((groups * nr * kr).max(1));
+        for (bytes, sums) in bytes.zip(sums.chunks_exact_mut(nr)) {
+            panel_sums(bytes, sums);
         }
         let comp = sums.iter().map(|sum| -sum * i32::from(offset)).collect();
-        Self {
+        Ok(Self {
             layout,
             k,
             n,
             data,
             comp,
             sums,
-        }
+        })
     }
 
     /// Inner dimension, unpadded.
@@ -83,7 +82,7 @@ impl PackedInt8 {
     #[inline(always)]
     pub(crate) fn panel(&self, panel: usize) -> &[u8] {
         let len = self.k_groups() * self.layout.nr * self.layout.kr;
-        &self.data.as_slice()[panel * len..][..len]
+        &self.data[panel * len..][..len]
     }
 
     #[inline(always)]

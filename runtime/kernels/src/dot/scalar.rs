@@ -1,13 +1,9 @@
 //! The reference tile: three loops.
 
 use super::Layout;
+use crate::isa::Isa;
 
-pub(super) const LAYOUT: Layout = Layout {
-    mr: 4,
-    nr: 16,
-    kr: 4,
-    offset: 0,
-};
+pub(super) const LAYOUT: Layout = Layout::of(Isa::Scalar);
 
 /// See [`super::Tile`].
 ///

@@ -5,7 +5,14 @@ use std::vec::Vec;
 
 use super::{Dot, Layout};
 use crate::isa::Isa;
+use crate::kernels::Kernels;
 use crate::pack::{PackedInt8, PackedRows};
+
+fn pack(dot: &Dot, w: &[i8], k: usize, n: usize) -> PackedInt8 {
+    Kernels::for_isa(dot.isa)
+        .expect("its instruction set")
+        .pack(w, k, n)
+}
 
 /// A small deterministic generator of bytes; the seed is in every failure message.
 struct Bytes(u64);
@@ -54,7 +61,7 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
         bytes.activations(rows * k, extremes),
         bytes.weights(k * n, extremes),
     );
-    let packed_w = PackedInt8::new(dot.layout, &w, k, n);
+    let packed_w = pack(&dot, &w, k, n);
     let packed_a = PackedRows::from_int8(dot.layout, &a, rows, k);
     let want = reference(&a, &w, rows, k, n);
     for row_panel in 0..rows.div_ceil(mr) {
@@ -115,7 +122,7 @@ fn no_tile_saturates_on_the_largest_values() {
         // All products at their extreme, both signs.
         for (x, y) in [(127i8, 127i8), (-128, 127), (127, -127), (-128, -127)] {
             let (k, n, rows) = (8192, dot.layout.nr, dot.layout.mr);
-            let w = PackedInt8::new(dot.layout, &vec![y; k * n], k, n);
+            let w = pack(&dot, &vec![y; k * n], k, n);
             let a = PackedRows::from_int8(dot.layout, &vec![x; rows * k], rows, k);
             let mut acc = vec![0; rows * n];
             // SAFETY: `for_isa` found the instruction set.

@@ -17,10 +17,11 @@ use core::arch::aarch64::{
 use core::arch::asm;
 
 use crate::dot::Layout;
+use crate::isa::Isa;
 
-const MR: usize = 8;
-const NR: usize = 8;
-const KR: usize = 4;
+const MR: usize = LAYOUT.mr;
+const NR: usize = LAYOUT.nr;
+const KR: usize = LAYOUT.kr;
 
 /// Rows or columns in a register.
 const LANES: usize = 4;
@@ -28,12 +29,7 @@ const LANES: usize = 4;
 /// Independent sums of the one-row tile: with fewer it would wait for `sdot`'s latency of four cycles.
 const CHAINS: usize = 4;
 
-pub(in crate::dot) const LAYOUT: Layout = Layout {
-    mr: MR,
-    nr: NR,
-    kr: KR,
-    offset: 0,
-};
+pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Dotprod);
 
 /// See `Tile`.
 ///

@@ -17,20 +17,16 @@ use core::arch::aarch64::{
 use core::arch::asm;
 
 use crate::dot::Layout;
+use crate::isa::Isa;
 
-const MR: usize = 8;
-const NR: usize = 8;
-const KR: usize = 8;
+const MR: usize = LAYOUT.mr;
+const NR: usize = LAYOUT.nr;
+const KR: usize = LAYOUT.kr;
 
 /// Registers that hold a group of columns.
 const COLUMN_PAIRS: usize = NR / 2;
 
-pub(in crate::dot) const LAYOUT: Layout = Layout {
-    mr: MR,
-    nr: NR,
-    kr: KR,
-    offset: 0,
-};
+pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::I8mm);
 
 /// See `Tile`.
 ///

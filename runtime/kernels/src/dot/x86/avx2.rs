@@ -21,13 +21,9 @@ use core::arch::x86_64::{
 };
 
 use crate::dot::Layout;
+use crate::isa::Isa;
 
-pub(in crate::dot) const LAYOUT: Layout = Layout {
-    mr: 4,
-    nr: 16,
-    kr: 4,
-    offset: 0,
-};
+pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Avx2);
 
 /// Columns of a register of sums; a panel is two registers wide.
 const LANES: usize = 8;

@@ -21,13 +21,9 @@ use core::arch::x86_64::{
 use core::array;
 
 use crate::dot::Layout;
+use crate::isa::Isa;
 
-pub(in crate::dot) const LAYOUT: Layout = Layout {
-    mr: 12,
-    nr: 32,
-    kr: 4,
-    offset: 0x80,
-};
+pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Avx512Vnni);
 
 /// A tile of all rows prefetches one line every so many groups: a quarter of what it reads of W, so that four tiles fetch a panel.
 const PREFETCH: usize = 2;
