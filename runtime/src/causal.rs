@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -61,7 +62,7 @@ impl ImageGptForCausalImageModeling {
     ///
     /// # Errors
     /// As [`ImageGptForCausalImageModeling::load`].
-    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
+    pub fn from_bytes(bytes: impl Into<Bytes>, options: &LoadOptions) -> Result<Self, Error> {
         ImageGptModel::from_bytes(bytes, options)?.try_into()
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use igpt_kernels::{Isa, KV_TILE};
 
 use crate::config::ImageGptConfig;
@@ -99,7 +100,7 @@ impl ImageGptForImageClassification {
     ///
     /// # Errors
     /// As [`ImageGptForImageClassification::load`].
-    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
+    pub fn from_bytes(bytes: impl Into<Bytes>, options: &LoadOptions) -> Result<Self, Error> {
         ImageGptModel::from_bytes(bytes, options)?.try_into()
     }
 

@@ -19,9 +19,11 @@ pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
 pub use config::{Activation, ConfigError, ImageGptConfig};
 pub use error::Error;
-pub use igpt_kernels::{Isa, IsaError, Kernels, Layout, peak_benchmark, tile_benchmark};
+pub use igpt_kernels::{
+    Isa, IsaError, Kernels, Layout, Panels, PanelsName, peak_benchmark, tile_benchmark,
+};
 pub use image_io::{DecodedImage, ImageIoError};
-pub use model::{ImageGptModel, LoadOptions, ModelOutput};
+pub use model::{ImageGptModel, LoadOptions, ModelOutput, Packing};
 pub use processor::{
     ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,
     ProcessorScratch, Resample,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use igpt_kernels::{Isa, Kernels};
+use bytes::Bytes;
+use igpt_kernels::{Isa, Kernels, Panels};
+use rayon::prelude::*;
 use tract_onnx::prelude::{
     DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor, TypedModel,
     TypedSimplePlan, tvec,
@@ -14,10 +16,11 @@ use tract_onnx::tract_hir::internal::{ToDim as _, TractResult};
 
 use crate::config::ImageGptConfig;
 use crate::error::Error;
+use crate::onnx::weights::Weights;
 use crate::onnx::{Dtype, ModelFile, Task};
 use crate::ops::engine::Engine;
 use crate::ops::layers::LayerError;
-use crate::ops::op::{NativeOp, OpError, register};
+use crate::ops::op::{NativeOp, OpError, detach, register};
 use crate::processor::ImageGptImageProcessor;
 use crate::profile::Operator;
 
@@ -28,6 +31,18 @@ pub struct LoadOptions {
     pub threads: usize,
     /// An instruction set; the fastest there is when absent.
     pub cpu: Option<Isa>,
+}
+
+/// How the weights of a model came into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// The file holds them as the kernels read them: they are used where they lie.
+    InPlace,
+    /// They were packed while loading.
+    AtLoad {
+        /// How the file holds them: row-major if absent, otherwise in the panels of other kernels.
+        file: Option<Panels>,
+    },
 }
 
 /// What a forward pass gives.
@@ -56,6 +71,7 @@ pub struct ImageGptModel {
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
     pub(crate) engine: Arc<Engine>,
+    packing: Packing,
     /// Gives the logits.
     head: Option<Arc<TypedSimplePlan>>,
     /// Gives every hidden state, then the logits.
@@ -71,12 +87,13 @@ impl ImageGptModel {
         Self::build(ModelFile::open(path.as_ref())?, options)
     }
 
-    /// Loads a file that is in memory, such as an embedded one.
+    /// Loads a file that is in memory, such as an embedded one (`&'static [u8]`); its weights are used where they lie if they can be.
     ///
     /// # Errors
     /// As [`ImageGptModel::load`].
-    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self, Error> {
-        Self::build(ModelFile::decode("embedded model", bytes)?, options)
+    pub fn from_bytes(bytes: impl Into<Bytes>, options: &LoadOptions) -> Result<Self, Error> {
+        let source = bytes.into().into();
+        Self::build(ModelFile::decode("embedded model", source)?, options)
     }
 
     fn build(file: ModelFile, options: &LoadOptions) -> Result<Self, Error> {
@@ -90,14 +107,23 @@ impl ImageGptModel {
             dtype,
             config,
             processor,
-            proto,
+            mut proto,
+            weights,
         } = file;
+        let packing = match (dtype, weights.panels) {
+            (Dtype::Int8, Some(file)) if file == engine.kernels.panels() => Packing::InPlace,
+            (Dtype::Int8, file) => Packing::AtLoad { file },
+            (Dtype::F32, _) => Packing::AtLoad { file: None },
+        };
         let format = |e: tract_onnx::prelude::TractError| Error::Format {
             name: name.clone(),
             what: format!("{e:#}"),
         };
-        let typed = plan(&proto, &engine).map_err(format)?;
-        drop(proto);
+        if let Some(graph) = &mut proto.graph {
+            detach(graph, &weights);
+        }
+        let typed = plan(&proto, &engine, &weights).map_err(format)?;
+        drop((proto, weights));
         let mut outputs: Vec<String> = (0..=config.n_layer)
             .map(|i| format!("hidden_states.{i}"))
             .collect();
@@ -115,9 +141,22 @@ impl ImageGptModel {
             config,
             processor: processor.map(Arc::new),
             engine,
+            packing,
             head,
             all,
         })
+    }
+
+    /// How the weights came into memory.
+    #[must_use]
+    pub fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// In which panels the kernels in use read int8 weights.
+    #[must_use]
+    pub fn panels(&self) -> Panels {
+        self.engine.kernels.panels()
     }
 
     /// What the file is for.
@@ -269,7 +308,11 @@ impl ImageGptModel {
 pub(crate) type State = tract_onnx::prelude::TypedSimpleState;
 
 /// The typed model with every operator packed for this machine.
-fn plan(proto: &tract_onnx::pb::ModelProto, engine: &Arc<Engine>) -> TractResult<TypedModel> {
+fn plan(
+    proto: &tract_onnx::pb::ModelProto,
+    engine: &Arc<Engine>,
+    weights: &Weights,
+) -> TractResult<TypedModel> {
     // The file's symbolic shapes leave the batch open; here it is one.
     let mut onnx = tract_onnx::onnx()
         .with_ignore_value_info(true)
@@ -279,11 +322,13 @@ fn plan(proto: &tract_onnx::pb::ModelProto, engine: &Arc<Engine>) -> TractResult
     let tokens = model.symbols.sym("tokens");
     let fact = i64::fact([1.to_dim(), tokens.to_dim()]);
     let mut typed = model.with_input_fact(0, fact.into())?.into_typed()?;
-    for node in typed.nodes_mut() {
-        if let Some(op) = node.op_as_mut::<NativeOp>() {
-            op.prepare(engine)?;
-        }
-    }
+    let nodes = typed.nodes_mut();
+    engine.pool.install(|| {
+        nodes.par_iter_mut().try_for_each(|node| {
+            node.op_as_mut::<NativeOp>()
+                .map_or(Ok(()), |op| op.prepare(engine, weights))
+        })
+    })?;
     Ok(typed)
 }
 

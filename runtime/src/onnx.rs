@@ -1,11 +1,17 @@
 //! Reading the model file: its checksum, its metadata, its protobuf. See docs/model-format.md.
 
 mod check;
+mod skeleton;
+pub(crate) mod weights;
 
 use std::path::Path;
 
-use prost::Message as _;
+use igpt_kernels::Panels;
+use rayon::prelude::*;
 pub use tract_onnx::pb;
+
+use self::skeleton::Skeleton;
+use self::weights::{Source, Weights};
 
 use crate::config::ImageGptConfig;
 use crate::error::Error;
@@ -65,7 +71,9 @@ pub(crate) struct ModelFile {
     pub(crate) dtype: Dtype,
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<ImageGptImageProcessor>,
+    /// Without the initializers' values.
     pub(crate) proto: pb::ModelProto,
+    pub(crate) weights: Weights,
 }
 
 impl ModelFile {
@@ -75,24 +83,17 @@ impl ModelFile {
             source,
         };
         let file = std::fs::File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.len() == 0 {
-            return Self::decode(&path.display().to_string(), &[]);
-        }
-        // SAFETY: the map is only read, and dropped before this returns: what is kept is copied out of it. Sound only while no other
-        // process writes the file in place, as every memory map of a file is; models are replaced by renaming (see the
-        // firmware's boot guard), and one that was cut short ends this process with SIGBUS rather than with wrong weights.
-        let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-        Self::decode(&path.display().to_string(), &bytes)
+        Self::decode(&path.display().to_string(), Source::map(&file).map_err(io)?)
     }
 
-    pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn decode(name: &str, source: Source) -> Result<Self, Error> {
         let format = |what: String| Error::Format {
             name: name.into(),
             what,
         };
-        check_crc(bytes).map_err(format)?;
-        let proto =
-            pb::ModelProto::decode(bytes).map_err(|e| format(format!("not an ONNX file: {e}")))?;
+        check_crc(&source.bytes).map_err(format)?;
+        let Skeleton { proto, raw_data } =
+            Skeleton::read(&source.bytes).map_err(|e| format(format!("not an ONNX file: {e}")))?;
         let value = |key: &str| {
             proto
                 .metadata_props
@@ -101,14 +102,21 @@ impl ModelFile {
                 .map(|p| p.value.as_str())
         };
         let need = |key: &str| value(key).ok_or_else(|| format(format!("metadata has no {key}")));
-        match need("igpt.format")? {
-            "1" => {}
+        let panels = match need("igpt.format")? {
+            "1" => None,
+            "2" => Some(need("igpt.panels")?),
             found => {
                 return Err(format(format!(
-                    "igpt.format is {found}, this build reads 1"
+                    "igpt.format is {found}, this build reads 1 and 2"
                 )));
             }
-        }
+        };
+        let panels: Option<Panels> = panels
+            .map(|name| {
+                let parsed = name.parse();
+                parsed.map_err(|e| format(format!("igpt.panels is {name}: {e}")))
+            })
+            .transpose()?;
         let task = need("igpt.task")?;
         let task = [Task::Classify, Task::Causal, Task::Features]
             .into_iter()
@@ -145,8 +153,11 @@ impl ModelFile {
             task,
             dtype,
             head_bias: graph.initializer.iter().any(|t| t.name == "score.bias"),
+            panels,
         };
-        expected.check(graph).map_err(format)?;
+        let constants = expected
+            .check(graph, &source.bytes, &raw_data)
+            .map_err(format)?;
         Ok(Self {
             name: name.into(),
             task,
@@ -154,6 +165,11 @@ impl ModelFile {
             config,
             processor,
             proto,
+            weights: Weights {
+                constants,
+                panels,
+                source,
+            },
         })
     }
 }
@@ -189,7 +205,20 @@ fn check_crc(bytes: &[u8]) -> Result<(), String> {
             bytes.len()
         ));
     };
-    let found = format!("{:08x}", crc32fast::hash(body));
+    // In pieces, one a thread at a time: a model is tens of megabytes.
+    let sum = body
+        .par_chunks(1 << 20)
+        .map(|piece| {
+            let mut sum = crc32fast::Hasher::new();
+            sum.update(piece);
+            sum
+        })
+        .reduce_with(|mut left, right| {
+            left.combine(&right);
+            left
+        })
+        .unwrap_or_default();
+    let found = format!("{:08x}", sum.finalize());
     if found.as_bytes() == stored {
         Ok(())
     } else {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use igpt_runtime::onnx::pb;
-use igpt_runtime::{Error, ImageGptForImageClassification, ImageGptModel, LoadOptions};
+use igpt_runtime::{
+    Error, ImageGptForImageClassification, ImageGptModel, Isa, LoadOptions, Packing, Panels,
+};
 use prost::Message as _;
 
 /// Bytes of the checksum's entry, the last of a file.
@@ -19,7 +21,7 @@ fn shipped() -> Vec<u8> {
 
 fn load(bytes: &[u8]) -> Result<ImageGptForImageClassification, Error> {
     ImageGptForImageClassification::from_bytes(
-        bytes,
+        bytes.to_vec(),
         &LoadOptions {
             threads: 1,
             cpu: None,
@@ -281,9 +283,62 @@ fn activations_out_of_range_are_refused_by_layer_and_the_session_recovers() {
 #[test]
 fn a_file_that_is_no_model_is_refused() {
     for bytes in [&b""[..], b"GIF89a", &[0; 1000], &[0xff; 5000]] {
-        let error = ImageGptModel::from_bytes(bytes, &LoadOptions::default())
+        let error = ImageGptModel::from_bytes(bytes.to_vec(), &LoadOptions::default())
             .expect_err("no model")
             .to_string();
         assert!(error.contains("igpt.crc32"), "{error}");
+    }
+}
+
+/// The shipped file with its int8 weights in `panels`, sealed.
+fn packed(panels: Panels) -> Vec<u8> {
+    changed(|proto| {
+        for tensor in &mut proto.graph.as_mut().expect("a graph").initializer {
+            if tensor.data_type == i32::from(pb::tensor_proto::DataType::Int8) {
+                let (k, n) = (tensor.dims[0] as usize, tensor.dims[1] as usize);
+                let values: Vec<i8> = tensor.raw_data.iter().map(|b| *b as i8).collect();
+                tensor.raw_data = panels.pack(&values, k, n).to_vec();
+                tensor.dims = panels.dims(k, n).iter().map(|d| *d as i64).collect();
+            }
+        }
+        let entry = &mut proto.metadata_props[0];
+        assert_eq!(entry.key, "igpt.format");
+        entry.value = "2".into();
+        proto.metadata_props.push(pb::StringStringEntryProto {
+            key: "igpt.panels".into(),
+            value: panels.to_string(),
+        });
+        let seal = proto.metadata_props.len() - 2;
+        proto.metadata_props[seal..].reverse();
+    })
+}
+
+#[test]
+fn weights_packed_for_any_instruction_set_give_the_same_bits_on_every_one() {
+    let tokens: Vec<u16> = (0..196).map(|i| i * 7 % 32).collect();
+    let bits = |bytes: Vec<u8>, cpu: Isa| {
+        let options = LoadOptions {
+            threads: 2,
+            cpu: Some(cpu),
+        };
+        let model = ImageGptModel::from_bytes(bytes, &options).expect("a model");
+        let logits = model.logits(&tokens).expect("logits");
+        let bits: Vec<u32> = logits.iter().map(|x| x.to_bits()).collect();
+        (bits, model.packing())
+    };
+    let (want, packing) = bits(shipped(), Isa::Scalar);
+    assert_eq!(packing, Packing::AtLoad { file: None });
+    for isa in Isa::ALL {
+        let file = Panels::of(isa);
+        for cpu in Isa::available() {
+            let (found, packing) = bits(packed(file), cpu);
+            assert_eq!(found, want, "packed for {isa}, run on {cpu}");
+            let expected = if Panels::of(cpu) == file {
+                Packing::InPlace
+            } else {
+                Packing::AtLoad { file: Some(file) }
+            };
+            assert_eq!(packing, expected, "packed for {isa}, run on {cpu}");
+        }
     }
 }

@@ -62,11 +62,7 @@ impl Panels {
         let [panels, groups, ..] = self.dims(k, n);
         let mut bytes = AlignedBytes::zeroed(panels * groups * nr * kr);
         let panel_len = (groups * nr * kr).max(1);
-        for (p, panel) in bytes
-            .as_mut_slice()
-            .chunks_exact_mut(panel_len)
-            .enumerate()
-        {
+        for (p, panel) in bytes.as_mut_slice().chunks_exact_mut(panel_len).enumerate() {
             let columns = p * nr..n.min((p + 1) * nr);
             for (g, group) in panel.chunks_exact_mut(nr * kr).enumerate() {
                 for (r, row) in (g * kr..k.min((g + 1) * kr)).enumerate() {
@@ -233,7 +229,9 @@ mod tests {
 
     #[test]
     fn only_sizes_that_make_sense_are_names() {
-        for name in ["", "x", "32", "0x4", "32x0", "32x4x1", "-1x4", "257x4", "a x b"] {
+        for name in [
+            "", "x", "32", "0x4", "32x0", "32x4x1", "-1x4", "257x4", "a x b",
+        ] {
             assert_eq!(name.parse::<Panels>(), Err(PanelsName), "{name:?}");
         }
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod block_f32;
 pub(crate) mod block_int8;
+mod constants;
 pub(crate) mod engine;
 pub(crate) mod layers;
 pub(crate) mod op;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use half::f16;
-use igpt_kernels::{Activation, Heads, PackedF32};
+use igpt_kernels::{Activation, Heads};
 use tract_onnx::Onnx;
 use tract_onnx::model::ParsingContext;
-use tract_onnx::pb::NodeProto;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::{self, AttributeProto, NodeProto};
 use tract_onnx::prelude::{
     Datum, DatumExt as _, OutletId, TVec, TractResult, TypedFact, TypedModel, tvec,
 };
@@ -17,11 +17,13 @@ use tract_onnx::tract_hir::internal::{
     TypedOp, as_op, expand, not_out_of_plan, op_as_typed_op,
 };
 
-use super::block_f32::{BlockF32, LinearF32};
-use super::block_int8::{BlockInt8, LinearInt8};
+use super::block_f32::BlockF32;
+use super::block_int8::BlockInt8;
+use super::constants::Constants;
 use super::engine::Engine;
-use super::layers::{Embedding, Layer, LayerError};
+use super::layers::{Layer, LayerError};
 use super::state::LayerState;
+use crate::onnx::weights::Weights;
 use crate::profile::Operator;
 
 /// Which operator a node is.
@@ -43,6 +45,45 @@ pub(crate) struct Attributes {
     pub(crate) epsilon: f32,
     pub(crate) scale: f32,
     pub(crate) activation: Option<Activation>,
+    /// Names of the constants, in the order of the node's inputs.
+    constants: Vec<String>,
+    /// Width of the output, if it is not the input's.
+    width: Option<usize>,
+}
+
+/// Attributes that [`detach`] adds.
+const CONSTANTS: &str = "igpt.constants";
+const WIDTH: &str = "igpt.width";
+
+/// Takes the constants out of the graph, so that tract copies none of them: nodes keep their names.
+pub(crate) fn detach(graph: &mut pb::GraphProto, weights: &Weights) {
+    graph.initializer.clear();
+    for node in &mut graph.node {
+        let names = node.input.split_off(node.input.len().min(1));
+        let dims = |name: Option<&String>| {
+            let constant = weights.constants.get(name?)?;
+            Some(constant.dims.as_slice())
+        };
+        let width = match (node.op_type.as_str(), dims(names.first())) {
+            ("ImageGptClassificationHead", Some([labels, _])) => Some(*labels),
+            ("ImageGptEmbedding" | "ImageGptLinearInt8" | "ImageGptLinearF32", Some([_, n])) => {
+                Some(*n)
+            }
+            _ => None,
+        };
+        node.attribute.extend(width.map(|width| AttributeProto {
+            name: WIDTH.into(),
+            r#type: AttributeType::Int.into(),
+            i: width as i64,
+            ..AttributeProto::default()
+        }));
+        node.attribute.push(AttributeProto {
+            name: CONSTANTS.into(),
+            r#type: AttributeType::Strings.into(),
+            strings: names.into_iter().map(String::into_bytes).collect(),
+            ..AttributeProto::default()
+        });
+    }
 }
 
 /// A node as parsed; its constants are found when it is wired.
@@ -58,10 +99,6 @@ pub(crate) struct NativeOp {
     kind: Kind,
     name: Arc<str>,
     attributes: Attributes,
-    /// Constants as they stand in the file, until [`NativeOp::prepare`] packs them.
-    constants: Vec<Arc<Tensor>>,
-    /// Width of the output, if it is not the input's.
-    width: Option<usize>,
     ready: Option<(Arc<Engine>, Arc<Layer>)>,
 }
 
@@ -94,7 +131,11 @@ fn parse_norm(
 }
 
 fn parse(kind: Kind, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes {
+        constants: node.get_attr_tvec::<String>(CONSTANTS)?.into_vec(),
+        width: node.get_attr_opt(WIDTH)?,
+        ..Attributes::default()
+    };
     if matches!(kind, Kind::BlockInt8 | Kind::BlockF32) {
         attributes.num_heads = node.get_attr("num_heads")?;
         attributes.scale = node.get_attr("scale")?;
@@ -120,6 +161,13 @@ fn kernel_activation(activation: crate::config::Activation) -> Activation {
     }
 }
 
+impl Parsed {
+    fn width(&self) -> TractResult<usize> {
+        let width = self.attributes.width;
+        width.with_context(|| format!("the width of {:?}", self.kind))
+    }
+}
+
 impl Expansion for Parsed {
     fn name(&self) -> StaticName {
         format!("ImageGpt{:?}", self.kind).into()
@@ -137,12 +185,12 @@ impl Expansion for Parsed {
         match self.kind {
             Kind::ClassificationHead => {
                 s.equals(&y.rank, 2)?;
-                s.equals(&y.shape[1], &inputs[1].shape[0])
+                s.equals(&y.shape[1], self.width()?.to_dim())
             }
             Kind::Embedding | Kind::LinearInt8 | Kind::LinearF32 => {
                 s.equals(&y.rank, 3)?;
                 s.equals(&y.shape[1], &x.shape[1])?;
-                s.equals(&y.shape[2], &inputs[1].shape[1])
+                s.equals(&y.shape[2], self.width()?.to_dim())
             }
             Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm => s.equals(&y.shape, &x.shape),
         }
@@ -154,23 +202,10 @@ impl Expansion for Parsed {
         model: &mut TypedModel,
         inputs: &[OutletId],
     ) -> TractResult<TVec<OutletId>> {
-        let mut constants = Vec::with_capacity(inputs.len() - 1);
-        for (i, input) in inputs.iter().enumerate().skip(1) {
-            let constant = model.outlet_fact(*input)?.konst.clone();
-            constants
-                .push(constant.with_context(|| format!("{prefix}: input {i} must be a constant"))?);
-        }
-        let width = match self.kind {
-            Kind::ClassificationHead => Some(constants[0].shape()[0]),
-            Kind::Embedding | Kind::LinearInt8 | Kind::LinearF32 => Some(constants[0].shape()[1]),
-            Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm => None,
-        };
         let op = NativeOp {
             kind: self.kind,
             name: prefix.into(),
             attributes: self.attributes.clone(),
-            constants,
-            width,
             ready: None,
         };
         model.wire_node(prefix, op, &[inputs[0]])
@@ -187,67 +222,16 @@ impl PartialEq for NativeOp {
 impl Eq for NativeOp {}
 
 impl NativeOp {
-    /// Packs the constants for this machine and lets go of the file's.
-    pub(crate) fn prepare(&mut self, engine: &Arc<Engine>) -> TractResult<()> {
-        let layer = self
-            .layer(engine)
-            .with_context(|| format!("{}: constants", self.name))?;
+    /// Finds the constants, and packs those that this machine wants in another order.
+    pub(crate) fn prepare(&mut self, engine: &Arc<Engine>, weights: &Weights) -> TractResult<()> {
+        let constants = Constants {
+            names: &self.attributes.constants,
+            weights,
+            engine,
+        };
+        let layer = self.layer(&constants)?;
         self.ready = Some((engine.clone(), Arc::new(layer)));
-        self.constants.clear();
         Ok(())
-    }
-
-    fn f32s(&self, i: usize) -> TractResult<Vec<f32>> {
-        Ok(self
-            .constant(i)?
-            .try_as_plain_ram()?
-            .as_slice::<f32>()?
-            .to_vec())
-    }
-
-    fn constant(&self, i: usize) -> TractResult<&Tensor> {
-        self.constants
-            .get(i)
-            .map(|t| &**t)
-            .with_context(|| format!("no constant {i}"))
-    }
-
-    /// Weight, scale and bias from constant `i` on.
-    fn linear_int8(&self, engine: &Engine, i: usize) -> TractResult<LinearInt8> {
-        let w = self.constant(i)?;
-        ensure!(w.rank() == 2, "a weight of rank {}", w.rank());
-        let (k, n) = (w.shape()[0], w.shape()[1]);
-        let w = engine
-            .kernels
-            .pack(w.try_as_plain_ram()?.as_slice::<i8>()?, k, n);
-        let (w_scale, bias) = (self.f32s(i + 1)?, self.f32s(i + 2)?);
-        ensure!(
-            w_scale.len() == n && bias.len() == n,
-            "{} scales and {} biases for {n} channels",
-            w_scale.len(),
-            bias.len()
-        );
-        Ok(LinearInt8 { w, w_scale, bias })
-    }
-
-    /// Weight and bias from constant `i` on.
-    fn linear_f32(&self, i: usize) -> TractResult<LinearF32> {
-        let w = self.constant(i)?;
-        ensure!(w.rank() == 2, "a weight of rank {}", w.rank());
-        let (k, n) = (w.shape()[0], w.shape()[1]);
-        let w = PackedF32::new(w.try_as_plain_ram()?.as_slice::<f32>()?, k, n);
-        let bias = self.f32s(i + 1)?;
-        ensure!(bias.len() == n, "{} biases for {n} channels", bias.len());
-        Ok(LinearF32 { w, bias })
-    }
-
-    fn embedding(&self, i: usize) -> TractResult<Embedding> {
-        let table = self.constant(i)?;
-        Ok(if table.datum_type() == f16::datum_type() {
-            Embedding::F16(table.try_as_plain_ram()?.as_slice::<f16>()?.to_vec())
-        } else {
-            Embedding::F32(table.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
-        })
     }
 
     fn heads(&self, width: usize) -> TractResult<Heads> {
@@ -262,7 +246,7 @@ impl NativeOp {
         })
     }
 
-    fn layer(&self, engine: &Engine) -> TractResult<Layer> {
+    fn layer(&self, constants: &Constants<'_>) -> TractResult<Layer> {
         let Attributes {
             epsilon: eps,
             scale,
@@ -271,55 +255,55 @@ impl NativeOp {
         } = self.attributes;
         Ok(match self.kind {
             Kind::Embedding => Layer::Embedding {
-                wte: self.embedding(0)?,
-                wpe: self.embedding(1)?,
-                vocab_size: self.constant(0)?.shape()[0],
-                n_positions: self.constant(1)?.shape()[0],
-                width: self.constant(0)?.shape()[1],
+                wte: constants.embedding(0)?,
+                wpe: constants.embedding(1)?,
+                vocab_size: constants.get(0)?.1.dims[0],
+                n_positions: constants.get(1)?.1.dims[0],
+                width: constants.get(0)?.1.dims[1],
             },
             Kind::BlockInt8 => {
-                let ln_1 = self.f32s(0)?;
+                let ln_1 = constants.f32s(0)?;
                 Layer::BlockInt8(Box::new(BlockInt8 {
                     heads: self.heads(ln_1.len())?,
                     eps,
                     scale,
                     activation: activation.context("activation")?,
                     ln_1,
-                    c_attn: self.linear_int8(engine, 1)?,
-                    attn_c_proj: self.linear_int8(engine, 4)?,
-                    ln_2: self.f32s(7)?,
-                    c_fc: self.linear_int8(engine, 8)?,
-                    mlp_c_proj: self.linear_int8(engine, 11)?,
+                    c_attn: constants.linear_int8(1)?,
+                    attn_c_proj: constants.linear_int8(4)?,
+                    ln_2: constants.f32s(7)?,
+                    c_fc: constants.linear_int8(8)?,
+                    mlp_c_proj: constants.linear_int8(11)?,
                 }))
             }
             Kind::BlockF32 => {
-                let ln_1 = self.f32s(0)?;
+                let ln_1 = constants.f32s(0)?;
                 Layer::BlockF32(Box::new(BlockF32 {
                     heads: self.heads(ln_1.len())?,
                     eps,
                     scale,
                     activation: activation.context("activation")?,
                     ln_1,
-                    c_attn: self.linear_f32(1)?,
-                    attn_c_proj: self.linear_f32(3)?,
-                    ln_2: self.f32s(5)?,
-                    c_fc: self.linear_f32(6)?,
-                    mlp_c_proj: self.linear_f32(8)?,
+                    c_attn: constants.linear_f32(1)?,
+                    attn_c_proj: constants.linear_f32(3)?,
+                    ln_2: constants.f32s(5)?,
+                    c_fc: constants.linear_f32(6)?,
+                    mlp_c_proj: constants.linear_f32(8)?,
                 }))
             }
             Kind::Norm => Layer::Norm {
-                gain: self.f32s(0)?,
+                gain: constants.f32s(0)?,
                 eps,
             },
-            Kind::LinearInt8 => Layer::LinearInt8(self.linear_int8(engine, 0)?),
-            Kind::LinearF32 => Layer::LinearF32(self.linear_f32(0)?),
+            Kind::LinearInt8 => Layer::LinearInt8(constants.linear_int8(0)?),
+            Kind::LinearF32 => Layer::LinearF32(constants.linear_f32(0)?),
             Kind::ClassificationHead => Layer::ClassificationHead {
-                weight: self.f32s(0)?,
-                bias: match self.constants.len() {
+                weight: constants.f32s(0)?,
+                bias: match constants.names.len() {
                     1 => None,
-                    _ => Some(self.f32s(1)?),
+                    _ => Some(constants.f32s(1)?),
                 },
-                width: self.constant(0)?.shape()[1],
+                width: constants.get(0)?.1.dims[1],
             },
         })
     }
@@ -331,7 +315,7 @@ impl NativeOp {
             Kind::LinearInt8 | Kind::LinearF32 => shape.truncate(2),
             Kind::Embedding | Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm => {}
         }
-        shape.extend(self.width.map(width));
+        shape.extend(self.attributes.width.map(width));
         shape
     }
 

@@ -1,0 +1,104 @@
+//! The constants of one operator, from the file to what its kernels take: where they lie if possible, packed if not.
+
+use anyhow::{Context as _, ensure};
+use igpt_kernels::PackedF32;
+use tract_onnx::prelude::TractResult;
+
+use super::block_f32::LinearF32;
+use super::block_int8::LinearInt8;
+use super::engine::Engine;
+use super::layers::Embedding;
+use crate::onnx::weights::{Constant, Weights};
+
+/// An operator's constants, in the order of its inputs.
+pub(super) struct Constants<'a> {
+    pub(super) names: &'a [String],
+    pub(super) weights: &'a Weights,
+    pub(super) engine: &'a Engine,
+}
+
+impl Constants<'_> {
+    /// Name and constant `i`.
+    pub(super) fn get(&self, i: usize) -> TractResult<(&str, &Constant)> {
+        let name = self.names.get(i);
+        let name = name.with_context(|| format!("no constant {i}"))?;
+        let constant = self.weights.constants.get(name);
+        Ok((
+            name,
+            constant.with_context(|| format!("no initializer {name}"))?,
+        ))
+    }
+
+    pub(super) fn f32s(&self, i: usize) -> TractResult<Vec<f32>> {
+        Ok(f32s(&self.get(i)?.1.bytes).collect())
+    }
+
+    /// Weight, scale and bias from constant `i` on.
+    pub(super) fn linear_int8(&self, i: usize) -> TractResult<LinearInt8> {
+        let (name, Constant { bytes, .. }) = self.get(i)?;
+        let (k, n) = self.matrix(i)?;
+        let kernels = self.engine.kernels;
+        let named = || format!("initializer {name}");
+        let w = if self.weights.panels == Some(kernels.panels()) {
+            kernels.packed(bytes.clone(), k, n).with_context(named)?
+        } else {
+            let values;
+            let values: &[i8] = match self.weights.panels {
+                Some(panels) => {
+                    values = panels.unpack(bytes, k, n).with_context(named)?;
+                    &values
+                }
+                None => bytemuck::cast_slice(bytes),
+            };
+            // The kernels for ARMv8.0 and AVX2 are exact for every other value.
+            if let Some(at) = values.iter().position(|w| *w == i8::MIN) {
+                anyhow::bail!("initializer {name}: value {at} is not -127 to 127");
+            }
+            let w = kernels.pack(values, k, n);
+            self.weights.source.release(bytes);
+            w
+        };
+        let (w_scale, bias) = (self.f32s(i + 1)?, self.f32s(i + 2)?);
+        ensure!(
+            w_scale.len() == n && bias.len() == n,
+            "{} scales and {} biases for {n} channels",
+            w_scale.len(),
+            bias.len()
+        );
+        Ok(LinearInt8 { w, w_scale, bias })
+    }
+
+    /// Weight and bias from constant `i` on.
+    pub(super) fn linear_f32(&self, i: usize) -> TractResult<LinearF32> {
+        let (k, n) = self.matrix(i)?;
+        let bytes = &self.get(i)?.1.bytes;
+        let w = PackedF32::new(&self.f32s(i)?, k, n);
+        self.weights.source.release(bytes);
+        let bias = self.f32s(i + 1)?;
+        ensure!(bias.len() == n, "{} biases for {n} channels", bias.len());
+        Ok(LinearF32 { w, bias })
+    }
+
+    pub(super) fn embedding(&self, i: usize) -> TractResult<Embedding> {
+        let Constant { bytes, is_f16, .. } = self.get(i)?.1;
+        Ok(if *is_f16 {
+            Embedding::F16(bytes.clone())
+        } else {
+            Embedding::F32(bytes.clone())
+        })
+    }
+
+    fn matrix(&self, i: usize) -> TractResult<(usize, usize)> {
+        let (name, Constant { dims, .. }) = self.get(i)?;
+        let [k, n] = dims[..] else {
+            anyhow::bail!("initializer {name}: shape {dims:?}, expected a matrix")
+        };
+        Ok((k, n))
+    }
+}
+
+/// Little-endian numbers, wherever they lie.
+pub(super) fn f32s(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    let (values, _) = bytes.as_chunks::<4>();
+    values.iter().map(|bytes| f32::from_le_bytes(*bytes))
+}
