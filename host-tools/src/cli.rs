@@ -23,6 +23,7 @@ enum Verb {
     Bench(verbs::bench::Args),
     Complete(verbs::complete::Args),
     Palette(verbs::palette::Args),
+    Inspect(verbs::inspect::Args),
 }
 
 impl Cli {
@@ -38,6 +39,7 @@ impl Cli {
             Verb::Bench(args) => verbs::bench::run(&args),
             Verb::Complete(args) => verbs::complete::run(&args),
             Verb::Palette(args) => verbs::palette::run(&args),
+            Verb::Inspect(args) => verbs::inspect::run(&args),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From an ImageGPT checkpoint to one ONNX file, and everything around it: the library behind `igpt`.
 
 pub mod arrays;
+pub mod boards;
 pub mod calibration;
 pub mod checkpoint;
 pub mod cli;

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod complete;
 pub mod eval;
+pub mod inspect;
 pub mod palette;
 pub mod quantize;
 pub mod run;

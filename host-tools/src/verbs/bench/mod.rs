@@ -18,7 +18,8 @@ use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
 
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::{ModelDtype, Task};
-use forward::{macs, time};
+pub(crate) use forward::macs;
+use forward::time;
 use report::{Load, MachineReport, Memory, ModelReport, Report, Timing};
 pub use source::Size;
 use source::{Random, Source};

@@ -1,0 +1,110 @@
+//! Known boards: what their processor and memory can do at most, and the least time that a model then takes.
+//!
+//! | board | cores | 8-bit products a cycle and core | memory | source |
+//! |---|---|---|---|---|
+//! | Pi Zero 2 W | 4 Cortex-A53 at 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2 at 900 MT/s, 32 bit | product brief; RP3A0 with BCM2710A1 |
+//! | Pi 3 B | 4 Cortex-A53 at 1.2 GHz | 8 | LPDDR2 at 900 MT/s, 32 bit | product brief; BCM2837 |
+//! | Pi 4 B | 4 Cortex-A72 at 1.8 GHz | 8 | LPDDR4 at 3200 MT/s, 32 bit | product brief; BCM2711 |
+//! | Pi 5 | 4 Cortex-A76 at 2.4 GHz | 32 (two `sdot`) | LPDDR4X at 4267 MT/s, 32 bit | product brief; BCM2712 |
+//! | Orin Nano 8 GB | 6 Cortex-A78AE at 1.5 GHz | 32 | LPDDR5, 68 GB/s | module data sheet; the GPU is not used |
+//!
+//! The products a cycle are our kernels' (Arm's optimisation guides of the cores give the pipes). All of it is what the
+//! hardware could do if nothing ever waited: the times are bounds from below and no forecast.
+
+use serde::Serialize;
+
+/// A board's peaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Board {
+    /// Its name.
+    pub name: &'static str,
+    /// 10^9 int8 multiply-accumulates a second, all cores.
+    pub gmac_per_s: f64,
+    /// 10^9 bytes a second from memory.
+    pub gb_per_s: f64,
+}
+
+/// The boards of the table above.
+pub const BOARDS: [Board; 5] = [
+    Board {
+        name: "Pi Zero 2 W",
+        gmac_per_s: 4.0 * 1.0 * 8.0,
+        gb_per_s: 3.6,
+    },
+    Board {
+        name: "Pi 3 B",
+        gmac_per_s: 4.0 * 1.2 * 8.0,
+        gb_per_s: 3.6,
+    },
+    Board {
+        name: "Pi 4 B",
+        gmac_per_s: 4.0 * 1.8 * 8.0,
+        gb_per_s: 12.8,
+    },
+    Board {
+        name: "Pi 5",
+        gmac_per_s: 4.0 * 2.4 * 32.0,
+        gb_per_s: 17.1,
+    },
+    Board {
+        name: "Orin Nano",
+        gmac_per_s: 6.0 * 1.5 * 32.0,
+        gb_per_s: 68.0,
+    },
+];
+
+/// The least time of some work on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The board.
+    pub board: &'static str,
+    /// Seconds that the arithmetic takes.
+    pub compute: f64,
+    /// Seconds that the memory takes.
+    pub bandwidth: f64,
+    /// `compute` or `bandwidth`: the longer one.
+    pub bound_by: &'static str,
+}
+
+impl Board {
+    /// The least time for that many multiply-accumulates and bytes read.
+    pub fn estimate(&self, macs: u64, bytes: u64) -> Estimate {
+        let compute = macs as f64 / (self.gmac_per_s * 1e9);
+        let bandwidth = bytes as f64 / (self.gb_per_s * 1e9);
+        Estimate {
+            board: self.name,
+            compute,
+            bandwidth,
+            bound_by: if compute >= bandwidth {
+                "compute"
+            } else {
+                "bandwidth"
+            },
+        }
+    }
+}
+
+impl Estimate {
+    /// Seconds: the longer of the two terms.
+    pub fn seconds(&self) -> f64 {
+        self.compute.max(self.bandwidth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_term_binds() {
+        let board = Board {
+            name: "board",
+            gmac_per_s: 10.0,
+            gb_per_s: 1.0,
+        };
+        let frame = board.estimate(20_000_000_000, 1_000_000_000);
+        assert_eq!((frame.seconds(), frame.bound_by), (2.0, "compute"));
+        let token = board.estimate(1_000_000_000, 1_000_000_000);
+        assert_eq!((token.seconds(), token.bound_by), (1.0, "bandwidth"));
+    }
+}

@@ -1,0 +1,296 @@
+//! `igpt inspect`: what is in a model file, and what it costs to run.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use igpt_runtime::onnx::pb::ModelProto;
+use igpt_runtime::onnx::pb::tensor_proto::DataType;
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ImageGptModel, LoadOptions};
+use prost::Message as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bench::macs;
+use crate::boards::{BOARDS, Estimate};
+use crate::failure::{Blame, Failure};
+use crate::pictures::Grid;
+
+/// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
+///
+/// A board's time is a bound from below: its cores' peak in int8 multiply-accumulates and its memory's peak,
+/// whichever is longer. Weights that a cache keeps cost less. For a frame the weights are read once; so they are for every token of a generated picture.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt inspect model.onnx
+  igpt inspect model.onnx --png palette.png
+  igpt inspect model.onnx --json | jq .boards")]
+pub struct Args {
+    /// The ONNX file that `igpt quantize` wrote.
+    pub file: PathBuf,
+    /// Write the palette as a picture.
+    #[arg(long, value_name = "FILE.png")]
+    pub png: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Weights of one kind.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Weights {
+    /// Tensors.
+    pub tensors: usize,
+    /// Values.
+    pub values: u64,
+    /// Bytes of the values.
+    pub bytes: u64,
+}
+
+/// What a file is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The file.
+    pub file: PathBuf,
+    /// `classify`, `causal` or `features`.
+    pub task: &'static str,
+    /// `int8` or `f32`.
+    pub dtype: &'static str,
+    /// Hugging Face's configuration.
+    pub config: Value,
+    /// The palette's colours, RGB8, in the order of their tokens.
+    pub palette: Vec<[u8; 3]>,
+    /// Nodes of each operator.
+    pub operators: BTreeMap<String, usize>,
+    /// By data type.
+    pub weights: BTreeMap<String, Weights>,
+    /// How it was quantised.
+    pub recipe: Value,
+    /// Where it came from.
+    pub source: Value,
+    /// Tokens of a frame.
+    pub tokens: usize,
+    /// Multiply-accumulates of one frame, those of a language model's head included.
+    pub macs_per_frame: u64,
+    /// Bytes of weights that a frame reads, once each; embeddings, of which it reads some rows, left out.
+    pub bytes_per_frame: u64,
+    /// The least time of a frame on each board.
+    pub boards: Vec<Estimate>,
+    /// The same of one token of generation at the end of the picture; for a causal file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boards_per_token: Vec<Estimate>,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A file that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = inspect(args)?;
+    let mut out = io::stdout().lock();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        print(&mut out, &report)
+    };
+    printed.context("standard output").failed()
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As [`run`].
+pub fn inspect(args: &Args) -> Result<Report, Failure> {
+    // Loading checks every name, type and shape: what follows describes a sound file.
+    let model = ImageGptModel::load(&args.file, &LoadOptions::default()).bad_input()?;
+    let at = || args.file.display().to_string();
+    let bytes = std::fs::read(&args.file).with_context(at).bad_input()?;
+    let proto = ModelProto::decode(bytes.as_slice())
+        .with_context(at)
+        .bad_input()?;
+    let metadata = |key: &str| {
+        let entry = proto.metadata_props.iter().find(|entry| entry.key == key);
+        entry.map_or(Value::Null, |entry| {
+            serde_json::from_str(&entry.value).unwrap_or_else(|_| entry.value.clone().into())
+        })
+    };
+    let mut operators = BTreeMap::new();
+    let mut weights = BTreeMap::<String, Weights>::new();
+    let mut bytes_per_frame = 0;
+    if let Some(graph) = &proto.graph {
+        for node in &graph.node {
+            *operators.entry(node.op_type.clone()).or_default() += 1;
+        }
+        for tensor in &graph.initializer {
+            let kind = DataType::try_from(tensor.data_type).map_or("?", |kind| kind.as_str_name());
+            let entry = weights.entry(kind.to_ascii_lowercase()).or_default();
+            entry.tensors += 1;
+            entry.values += tensor.dims.iter().product::<i64>().unsigned_abs();
+            entry.bytes += tensor.raw_data.len() as u64;
+            // Of an embedding a few rows are read.
+            if !tensor.name.starts_with("transformer.w") {
+                bytes_per_frame += tensor.raw_data.len() as u64;
+            }
+        }
+    }
+    let config = model.config();
+    let processor = model.processor();
+    let tokens = processor.map_or(config.n_positions, |p| p.size().0 * p.size().1);
+    let palette = processor.map(colors).unwrap_or_default();
+    if let Some(path) = &args.png {
+        swatch(&palette).failed()?.save(path).failed()?;
+    }
+    let task = model.task().name();
+    let work = |tokens| {
+        let (linear, attention) = macs(config, task, tokens);
+        linear + attention
+    };
+    let macs_per_frame = work(tokens);
+    let estimate = |macs, bytes| BOARDS.iter().map(|b| b.estimate(macs, bytes)).collect();
+    let per_token = match task {
+        "causal" => {
+            let last = macs_per_frame - work(tokens.saturating_sub(1));
+            // Keys and values of the whole past, int8.
+            let past = 2 * (config.n_layer * config.n_embd * tokens) as u64;
+            estimate(last, bytes_per_frame + past)
+        }
+        _ => Vec::new(),
+    };
+    Ok(Report {
+        file: args.file.clone(),
+        task: model.task().name(),
+        dtype: model.dtype().name(),
+        config: metadata("igpt.config"),
+        palette,
+        operators,
+        weights,
+        recipe: metadata("igpt.recipe"),
+        source: metadata("igpt.source"),
+        tokens,
+        macs_per_frame,
+        bytes_per_frame,
+        boards: estimate(macs_per_frame, bytes_per_frame),
+        boards_per_token: per_token,
+    })
+}
+
+fn colors(processor: &ImageGptImageProcessor) -> Vec<[u8; 3]> {
+    (0..=u16::MAX)
+        .map_while(|token| processor.color_rgb8(token))
+        .collect()
+}
+
+/// The colours in rows of 32, in the order of their tokens.
+fn swatch(palette: &[[u8; 3]]) -> anyhow::Result<Grid> {
+    const COLUMNS: usize = 32;
+    let mut grid = Grid::new(
+        COLUMNS.min(palette.len().max(1)),
+        palette.len().div_ceil(COLUMNS),
+        (1, 1),
+        16,
+    )?;
+    for (index, color) in palette.iter().enumerate() {
+        grid.put(
+            index % COLUMNS,
+            index / COLUMNS,
+            &DecodedImage::new(1, 1, color.to_vec())?,
+        );
+    }
+    Ok(grid)
+}
+
+fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let config = &report.config;
+    writeln!(
+        out,
+        "{}: {} in {}",
+        report.file.display(),
+        report.task,
+        report.dtype
+    )?;
+    for key in [
+        "n_layer",
+        "n_embd",
+        "n_head",
+        "n_inner",
+        "n_positions",
+        "vocab_size",
+        "activation_function",
+    ] {
+        writeln!(
+            out,
+            "  {key:<20} {}",
+            config.get(key).unwrap_or(&Value::Null)
+        )?;
+    }
+    if let (Some(labels), "classify") = (config.get("id2label"), report.task) {
+        writeln!(out, "labels: {labels}")?;
+    }
+    writeln!(out, "palette: {} colours", report.palette.len())?;
+    if io::stdout().is_terminal() {
+        for row in report.palette.chunks(32) {
+            for [r, g, b] in row {
+                write!(out, "\x1b[48;2;{r};{g};{b}m  ")?;
+            }
+            writeln!(out, "\x1b[0m")?;
+        }
+    }
+    writeln!(out, "operators:")?;
+    for (operator, count) in &report.operators {
+        writeln!(out, "  {operator:<28} {count:>5}")?;
+    }
+    writeln!(out, "weights:")?;
+    for (kind, weights) in &report.weights {
+        let Weights {
+            tensors,
+            values,
+            bytes,
+        } = weights;
+        writeln!(
+            out,
+            "  {kind:<10} {tensors:>5} tensors {values:>14} values {bytes:>14} bytes"
+        )?;
+    }
+    writeln!(out, "recipe: {}", report.recipe)?;
+    writeln!(out, "source: {}", report.source)?;
+    let frame = (
+        report.tokens,
+        report.macs_per_frame as f64 / 1e9,
+        report.bytes_per_frame as f64 / 1e6,
+    );
+    writeln!(
+        out,
+        "a frame: {} tokens, {:.3} GMAC, {:.2} MB of weights",
+        frame.0, frame.1, frame.2
+    )?;
+    writeln!(
+        out,
+        "the least time of a frame, weights read from memory once:"
+    )?;
+    estimates(out, &report.boards)?;
+    if !report.boards_per_token.is_empty() {
+        writeln!(
+            out,
+            "the least time of a generated token, the last of a picture:"
+        )?;
+        estimates(out, &report.boards_per_token)?;
+    }
+    Ok(())
+}
+
+fn estimates(out: &mut impl Write, list: &[Estimate]) -> io::Result<()> {
+    for e in list {
+        let (compute, bandwidth) = (1e3 * e.compute, 1e3 * e.bandwidth);
+        writeln!(
+            out,
+            "  {:<12} {:>10.3} ms, bound by {} (compute {compute:.3}, bandwidth {bandwidth:.3})",
+            e.board,
+            1e3 * e.seconds(),
+            e.bound_by
+        )?;
+    }
+    Ok(())
+}
