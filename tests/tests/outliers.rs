@@ -296,7 +296,8 @@ fn a_random_model_holds_with_outliers() {
 #[test]
 fn calibration_helps_and_holds_with_outliers() {
     let models = root().join("models/fashion-mnist");
-    let checkpoint = models.join("clf");
+    // The language model: the classifier's weights lie on the int8 grid already and leave little to gain.
+    let checkpoint = models.join("lm");
     let config = ImageGptConfig::from_file(checkpoint.join("config.json")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.onnx");
