@@ -7,9 +7,12 @@
 //!                    w0: columns 0..4   w1: columns 4..8     4 k each
 //! a0[0]  row 0       s00                s01
 //! a0[1]  row 1       s10                s11
-//!  ...                                                       16 sums + 2 a + 2 w, twice for the loop
-//! a1[3]  row 7       s70                s71                  unrolled by two: 24 of the 32 registers
+//!  ...                                                       16 sums + 2 a + 2 w
+//! a1[3]  row 7       s70                s71
 //! ```
+//!
+//! The loop of a full tile is written out, four groups of k a turn and all 32 registers: one `ld1` reads two groups of an
+//! operand and moves the pointer on, which LLVM would take apart again into eight loads and four additions.
 
 use core::arch::aarch64::{
     int8x16_t, int32x4_t, vaddq_s32, vdupq_n_s32, vld1q_s8, vreinterpretq_s8_s32, vst1q_s32,
@@ -25,6 +28,9 @@ const KR: usize = LAYOUT.kr;
 
 /// Rows or columns in a register.
 const LANES: usize = 4;
+
+/// Groups of k that a turn of the full tile's loop takes.
+const TURN: usize = 4;
 
 /// Independent sums of the one-row tile: with fewer it would wait for `sdot`'s latency of four cycles.
 const CHAINS: usize = 4;
@@ -52,8 +58,106 @@ pub(in crate::dot) unsafe fn tile(
         match rows {
             1 => one_row(k_groups, a.cast(), w, acc),
             2..=LANES => grid::<1>(k_groups, a.cast(), w, acc, ldc),
-            _ => grid::<2>(k_groups, a.cast(), w, acc, ldc),
+            _ => full(k_groups, a.cast(), w, acc, ldc),
         }
+    }
+}
+
+/// All rows of a tile.
+///
+/// # Safety
+/// As `Tile`.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn full(k_groups: usize, a: *const i8, w: *const i8, acc: *mut i32, ldc: usize) {
+    let mut sums = [[[vdupq_n_s32(0); 2]; LANES]; 2];
+    let turns = k_groups / TURN;
+    // SAFETY: `turns * TURN` groups are within the panels, and so are those that are left.
+    unsafe {
+        if turns > 0 {
+            full_turns(&mut sums, turns, a, w);
+        }
+        for group in turns * TURN..k_groups {
+            step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR));
+        }
+        store(sums, acc, ldc);
+    }
+}
+
+/// The `sdot`s of a group of four k: all rows and columns. `$w0` and `$w1` are the numbers of the registers with the
+/// columns, `$a0` and `$a1` of those with the rows; the sums are operands of the `asm!` around.
+macro_rules! sdots {
+    ($w0:literal, $w1:literal, $a0:literal, $a1:literal) => {
+        concat!(
+            sdots!(row "s00", "s01", $w0, $w1, $a0, 0),
+            sdots!(row "s10", "s11", $w0, $w1, $a0, 1),
+            sdots!(row "s20", "s21", $w0, $w1, $a0, 2),
+            sdots!(row "s30", "s31", $w0, $w1, $a0, 3),
+            sdots!(row "s40", "s41", $w0, $w1, $a1, 0),
+            sdots!(row "s50", "s51", $w0, $w1, $a1, 1),
+            sdots!(row "s60", "s61", $w0, $w1, $a1, 2),
+            sdots!(row "s70", "s71", $w0, $w1, $a1, 3),
+        )
+    };
+    (row $left:literal, $right:literal, $w0:literal, $w1:literal, $a:literal, $lane:literal) => {
+        concat!(
+            "sdot {", $left, ":v}.4s, v", $w0, ".16b, v", $a, ".4b[", $lane, "]\n",
+            "sdot {", $right, ":v}.4s, v", $w1, ".16b, v", $a, ".4b[", $lane, "]\n",
+        )
+    };
+}
+
+/// `turns` times `TURN` groups of all rows and columns.
+///
+/// # Safety
+/// `turns` must not be 0; `a` and `w` must point at `turns * TURN` groups each.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn full_turns(
+    sums: &mut [[[int32x4_t; 2]; LANES]; 2],
+    turns: usize,
+    a: *const i8,
+    w: *const i8,
+) {
+    // SAFETY: it reads `TURN * 32` bytes a turn from each pointer, which the caller vouches for, and writes registers only.
+    unsafe {
+        asm!(
+            "2:",
+            "ld1 {{v0.16b-v3.16b}}, [{w}], #64",
+            "ld1 {{v4.16b-v7.16b}}, [{a}], #64",
+            "subs {turns}, {turns}, #1",
+            sdots!(0, 1, 4, 5),
+            "ld1 {{v8.16b-v11.16b}}, [{w}], #64",
+            "ld1 {{v12.16b-v15.16b}}, [{a}], #64",
+            sdots!(2, 3, 6, 7),
+            sdots!(8, 9, 12, 13),
+            sdots!(10, 11, 14, 15),
+            "b.ne 2b",
+            a = inout(reg) a => _,
+            w = inout(reg) w => _,
+            turns = inout(reg) turns => _,
+            s00 = inout(vreg) sums[0][0][0],
+            s01 = inout(vreg) sums[0][0][1],
+            s10 = inout(vreg) sums[0][1][0],
+            s11 = inout(vreg) sums[0][1][1],
+            s20 = inout(vreg) sums[0][2][0],
+            s21 = inout(vreg) sums[0][2][1],
+            s30 = inout(vreg) sums[0][3][0],
+            s31 = inout(vreg) sums[0][3][1],
+            s40 = inout(vreg) sums[1][0][0],
+            s41 = inout(vreg) sums[1][0][1],
+            s50 = inout(vreg) sums[1][1][0],
+            s51 = inout(vreg) sums[1][1][1],
+            s60 = inout(vreg) sums[1][2][0],
+            s61 = inout(vreg) sums[1][2][1],
+            s70 = inout(vreg) sums[1][3][0],
+            s71 = inout(vreg) sums[1][3][1],
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+            options(readonly, nostack),
+        );
     }
 }
 
@@ -72,23 +176,25 @@ unsafe fn grid<const QUADS: usize>(
 ) {
     const { assert!(QUADS * LANES <= MR) };
     let mut sums = [[[vdupq_n_s32(0); 2]; LANES]; QUADS];
-    let mut group = 0;
-    while group + 2 <= k_groups {
-        // SAFETY: both groups are within the panels.
-        unsafe {
-            step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR));
-            step(
-                &mut sums,
-                a.add((group + 1) * MR * KR),
-                w.add((group + 1) * NR * KR),
-            );
-        }
-        group += 2;
-    }
-    if group < k_groups {
-        // SAFETY: the last group is within the panels.
+    for group in 0..k_groups {
+        // SAFETY: the group is within the panels.
         unsafe { step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR)) };
     }
+    // SAFETY: as this function's.
+    unsafe { store(sums, acc, ldc) };
+}
+
+/// Writes the first `4 * QUADS` rows of the accumulator.
+///
+/// # Safety
+/// As `Tile` for `acc` and `ldc`.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn store<const QUADS: usize>(
+    sums: [[[int32x4_t; 2]; LANES]; QUADS],
+    acc: *mut i32,
+    ldc: usize,
+) {
     for (quad, sums) in sums.into_iter().enumerate() {
         for (lane, [left, right]) in sums.into_iter().enumerate() {
             // SAFETY: row `quad * LANES + lane < MR` of the accumulator has `NR` columns.

@@ -9,6 +9,9 @@
 //! ```
 //!
 //! A sum holds two columns of the even row, then the same of the odd row; the last step zips the 64-bit halves of neighbours.
+//!
+//! The loop of a full tile is written out, four groups of k a turn: the operands of one group load while another's multiply,
+//! so that all 32 registers are in use, and each `ld1` moves its pointer on.
 
 use core::arch::aarch64::{
     int8x16_t, int32x4_t, vdupq_n_s32, vld1q_s8_x4, vreinterpretq_s32_s64, vreinterpretq_s64_s32,
@@ -25,6 +28,12 @@ const KR: usize = LAYOUT.kr;
 
 /// Registers that hold a group of columns.
 const COLUMN_PAIRS: usize = NR / 2;
+
+/// Registers that hold a group of rows.
+const ROW_PAIRS: usize = MR / 2;
+
+/// Groups of k that a turn of the full tile's loop takes.
+const TURN: usize = 4;
 
 pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::I8mm);
 
@@ -49,8 +58,109 @@ pub(in crate::dot) unsafe fn tile(
         match rows {
             1..=2 => grid::<1>(k_groups, a.cast(), w, acc, ldc),
             3..=4 => grid::<2>(k_groups, a.cast(), w, acc, ldc),
-            _ => grid::<4>(k_groups, a.cast(), w, acc, ldc),
+            _ => full(k_groups, a.cast(), w, acc, ldc),
         }
+    }
+}
+
+/// All rows of a tile.
+///
+/// # Safety
+/// As `Tile`.
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
+unsafe fn full(k_groups: usize, a: *const i8, w: *const i8, acc: *mut i32, ldc: usize) {
+    let mut sums = [[vdupq_n_s32(0); COLUMN_PAIRS]; ROW_PAIRS];
+    let turns = k_groups / TURN;
+    // SAFETY: `turns * TURN` groups are within the panels, and so are those that are left.
+    unsafe {
+        if turns > 0 {
+            full_turns(&mut sums, turns, a, w);
+        }
+        for group in turns * TURN..k_groups {
+            step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR));
+        }
+        store(sums, acc, ldc);
+    }
+}
+
+/// The `smmla`s of a group of eight k: all rows and columns. `$w0..` are the numbers of the registers with the columns,
+/// `$a0..` of those with the rows; the sums are operands of the `asm!` around.
+macro_rules! smmlas {
+    ($w0:literal $w1:literal $w2:literal $w3:literal, $a0:literal $a1:literal $a2:literal $a3:literal) => {
+        concat!(
+            smmlas!(rows "s00", "s01", "s02", "s03", $w0 $w1 $w2 $w3, $a0),
+            smmlas!(rows "s10", "s11", "s12", "s13", $w0 $w1 $w2 $w3, $a1),
+            smmlas!(rows "s20", "s21", "s22", "s23", $w0 $w1 $w2 $w3, $a2),
+            smmlas!(rows "s30", "s31", "s32", "s33", $w0 $w1 $w2 $w3, $a3),
+        )
+    };
+    (rows $s0:literal, $s1:literal, $s2:literal, $s3:literal,
+     $w0:literal $w1:literal $w2:literal $w3:literal, $a:literal) => {
+        concat!(
+            "smmla {", $s0, ":v}.4s, v", $a, ".16b, v", $w0, ".16b\n",
+            "smmla {", $s1, ":v}.4s, v", $a, ".16b, v", $w1, ".16b\n",
+            "smmla {", $s2, ":v}.4s, v", $a, ".16b, v", $w2, ".16b\n",
+            "smmla {", $s3, ":v}.4s, v", $a, ".16b, v", $w3, ".16b\n",
+        )
+    };
+}
+
+/// `turns` times `TURN` groups of all rows and columns.
+///
+/// # Safety
+/// `turns` must not be 0; `a` and `w` must point at `turns * TURN` groups each.
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
+unsafe fn full_turns(
+    sums: &mut [[int32x4_t; COLUMN_PAIRS]; ROW_PAIRS],
+    turns: usize,
+    a: *const i8,
+    w: *const i8,
+) {
+    // SAFETY: it reads `TURN * 64` bytes a turn from each pointer, which the caller vouches for, and writes registers only.
+    unsafe {
+        asm!(
+            "2:",
+            "ld1 {{v0.16b-v3.16b}}, [{w}], #64",
+            "ld1 {{v4.16b-v7.16b}}, [{a}], #64",
+            "subs {turns}, {turns}, #1",
+            "ld1 {{v8.16b-v11.16b}}, [{w}], #64",
+            "ld1 {{v12.16b-v15.16b}}, [{a}], #64",
+            smmlas!(0 1 2 3, 4 5 6 7),
+            "ld1 {{v0.16b-v3.16b}}, [{w}], #64",
+            "ld1 {{v4.16b-v7.16b}}, [{a}], #64",
+            smmlas!(8 9 10 11, 12 13 14 15),
+            "ld1 {{v8.16b-v11.16b}}, [{w}], #64",
+            "ld1 {{v12.16b-v15.16b}}, [{a}], #64",
+            smmlas!(0 1 2 3, 4 5 6 7),
+            smmlas!(8 9 10 11, 12 13 14 15),
+            "b.ne 2b",
+            a = inout(reg) a => _,
+            w = inout(reg) w => _,
+            turns = inout(reg) turns => _,
+            s00 = inout(vreg) sums[0][0],
+            s01 = inout(vreg) sums[0][1],
+            s02 = inout(vreg) sums[0][2],
+            s03 = inout(vreg) sums[0][3],
+            s10 = inout(vreg) sums[1][0],
+            s11 = inout(vreg) sums[1][1],
+            s12 = inout(vreg) sums[1][2],
+            s13 = inout(vreg) sums[1][3],
+            s20 = inout(vreg) sums[2][0],
+            s21 = inout(vreg) sums[2][1],
+            s22 = inout(vreg) sums[2][2],
+            s23 = inout(vreg) sums[2][3],
+            s30 = inout(vreg) sums[3][0],
+            s31 = inout(vreg) sums[3][1],
+            s32 = inout(vreg) sums[3][2],
+            s33 = inout(vreg) sums[3][3],
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+            options(readonly, nostack),
+        );
     }
 }
 
@@ -62,25 +172,32 @@ pub(in crate::dot) unsafe fn tile(
 #[target_feature(enable = "neon,i8mm")]
 unsafe fn grid<const PAIRS: usize>(
     k_groups: usize,
-    mut a: *const i8,
-    mut w: *const i8,
+    a: *const i8,
+    w: *const i8,
     acc: *mut i32,
     ldc: usize,
 ) {
-    const { assert!(PAIRS * 2 <= MR) };
+    const { assert!(PAIRS <= ROW_PAIRS) };
     let mut sums = [[vdupq_n_s32(0); COLUMN_PAIRS]; PAIRS];
-    for _ in 0..k_groups / 2 {
-        // SAFETY: two groups are within the panels, and the pointers end one past them at most.
-        unsafe {
-            step(&mut sums, a, w);
-            step(&mut sums, a.add(MR * KR), w.add(NR * KR));
-            (a, w) = (a.add(2 * MR * KR), w.add(2 * NR * KR));
-        }
+    for group in 0..k_groups {
+        // SAFETY: the group is within the panels.
+        unsafe { step(&mut sums, a.add(group * MR * KR), w.add(group * NR * KR)) };
     }
-    if !k_groups.is_multiple_of(2) {
-        // SAFETY: the last group is within the panels.
-        unsafe { step(&mut sums, a, w) };
-    }
+    // SAFETY: as this function's.
+    unsafe { store(sums, acc, ldc) };
+}
+
+/// Writes the first `2 * PAIRS` rows of the accumulator.
+///
+/// # Safety
+/// As `Tile` for `acc` and `ldc`.
+#[inline]
+#[target_feature(enable = "neon,i8mm")]
+unsafe fn store<const PAIRS: usize>(
+    sums: [[int32x4_t; COLUMN_PAIRS]; PAIRS],
+    acc: *mut i32,
+    ldc: usize,
+) {
     for (i, [s0, s1, s2, s3]) in sums.into_iter().enumerate() {
         let ((even0, odd0), (even1, odd1)) = (split_rows(s0, s1), split_rows(s2, s3));
         // SAFETY: rows `2i` and `2i + 1 < MR` of the accumulator have `NR` columns each.
