@@ -1,13 +1,11 @@
 //! The command line: one verb per file in [`crate::verbs`].
 
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::verbs;
 
 /// ImageGPT from a Hugging Face checkpoint to one int8 ONNX file, and what can be done with it.
-///
-/// Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the input is at fault.
 #[derive(Debug, Parser)]
 #[command(name = "igpt", version)]
 pub struct Cli {
@@ -24,9 +22,25 @@ enum Verb {
     Complete(verbs::complete::Args),
     Palette(verbs::palette::Args),
     Inspect(verbs::inspect::Args),
+    Completions(verbs::completions::Args),
+    Man(verbs::man::Args),
 }
 
 impl Cli {
+    /// What is understood; `--help` of every verb ends with the exit codes.
+    pub fn command() -> Command {
+        let codes = failure::exit_codes_help();
+        <Self as CommandFactory>::command()
+            .after_help(codes.clone())
+            .mut_subcommands(|verb| verb.after_long_help(codes.clone()))
+    }
+
+    /// The command line of this process. A wrong one ends the process with exit code 2, and `--help` and
+    /// `--version` with 0.
+    pub fn from_command_line() -> Self {
+        Self::from_arg_matches(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the chosen verb.
     ///
     /// # Errors
@@ -40,6 +54,8 @@ impl Cli {
             Verb::Complete(args) => verbs::complete::run(&args),
             Verb::Palette(args) => verbs::palette::run(&args),
             Verb::Inspect(args) => verbs::inspect::run(&args),
+            Verb::Completions(args) => verbs::completions::run(&args, Self::command()),
+            Verb::Man(args) => verbs::man::run(&args, Self::command()),
         }
     }
 }

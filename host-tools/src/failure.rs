@@ -2,6 +2,23 @@
 
 use std::process::ExitCode;
 
+/// What the exit codes mean, for `--help` and the manual pages; [`Failure::exit_code`] gives them.
+pub const EXIT_CODES: [(u8, &str); 4] = [
+    (0, "done"),
+    (1, "something failed: an output that cannot be written, say"),
+    (2, "the command line is wrong"),
+    (
+        3,
+        "the input is at fault: a checkpoint, a model file, an image",
+    ),
+];
+
+/// [`EXIT_CODES`] as `--help` shows them.
+pub(crate) fn exit_codes_help() -> String {
+    let lines = EXIT_CODES.map(|(code, meaning)| format!("  {code}  {meaning}"));
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
 /// A command's error.
 #[derive(Debug)]
 pub enum Failure {

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match igpt_tools::cli::Cli::parse().run() {
+    match igpt_tools::cli::Cli::from_command_line().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("igpt: {failure}");

@@ -2,8 +2,10 @@
 
 pub mod bench;
 pub mod complete;
+pub mod completions;
 pub mod eval;
 pub mod inspect;
+pub mod man;
 pub mod palette;
 pub mod quantize;
 pub mod run;
