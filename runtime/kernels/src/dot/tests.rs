@@ -61,7 +61,7 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
         bytes.activations(rows * k, extremes),
         bytes.weights(k * n, extremes),
     );
-    let packed_w = pack(&dot, &w, k, n);
+    let packed_w = pack(dot, &w, k, n);
     let packed_a = PackedRows::from_int8(dot.layout, &a, rows, k);
     let want = reference(&a, &w, rows, k, n);
     for row_panel in 0..rows.div_ceil(mr) {
