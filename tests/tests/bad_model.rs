@@ -1,22 +1,28 @@
 //! Model files that are damaged or wrong: an error that names the culprit, never a panic, never a verdict from altered weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use igpt_runtime::onnx::pb;
 use igpt_runtime::{
-    Error, ImageGptForImageClassification, ImageGptModel, Isa, LoadOptions, Packing, Panels,
+    Error, ImageGptForImageClassification, ImageGptModel, Isa, Kernels, LoadOptions, Packing,
+    Panels,
 };
+use igpt_tools::verbs::quantize::{Args, quantize};
 use prost::Message as _;
 
 /// Bytes of the checksum's entry, the last of a file.
 const ENTRY: usize = 24;
 
+const SHIPPED: &str = "igpt-fashion-mnist-int8.onnx";
+
+fn models() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    root.expect("the tests lie in the workspace")
+        .join("models/fashion-mnist")
+}
+
 fn shipped() -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests lie in the workspace");
-    std::fs::read(root.join("models/fashion-mnist/igpt-fashion-mnist-int8.onnx"))
-        .expect("the shipped model")
+    std::fs::read(models().join(SHIPPED)).expect("the shipped model")
 }
 
 fn load(bytes: &[u8]) -> Result<ImageGptForImageClassification, Error> {
@@ -40,6 +46,11 @@ fn reseal(bytes: &mut [u8]) {
 fn changed(change: impl FnOnce(&mut pb::ModelProto)) -> Vec<u8> {
     let mut proto = pb::ModelProto::decode(shipped().as_slice()).expect("the shipped model");
     change(&mut proto);
+    sealed(proto)
+}
+
+/// A model as a file, its old checksum replaced.
+fn sealed(mut proto: pb::ModelProto) -> Vec<u8> {
     // Prost writes the fields in order of their numbers: metadata, then functions. The seal is to be last.
     let seal = proto.metadata_props.pop().expect("the checksum");
     let mut bytes = proto.encode_to_vec();
@@ -290,55 +301,84 @@ fn a_file_that_is_no_model_is_refused() {
     }
 }
 
-/// The shipped file with its int8 weights in `panels`, sealed.
-fn packed(panels: Panels) -> Vec<u8> {
-    changed(|proto| {
-        for tensor in &mut proto.graph.as_mut().expect("a graph").initializer {
-            if tensor.data_type == i32::from(pb::tensor_proto::DataType::Int8) {
-                let (k, n) = (tensor.dims[0] as usize, tensor.dims[1] as usize);
-                let values: Vec<i8> = tensor.raw_data.iter().map(|b| *b as i8).collect();
-                tensor.raw_data = panels.pack(&values, k, n).to_vec();
-                tensor.dims = panels.dims(k, n).iter().map(|d| *d as i64).collect();
-            }
-        }
-        let entry = &mut proto.metadata_props[0];
-        assert_eq!(entry.key, "igpt.format");
-        entry.value = "2".into();
-        proto.metadata_props.push(pb::StringStringEntryProto {
-            key: "igpt.panels".into(),
-            value: panels.to_string(),
-        });
-        let seal = proto.metadata_props.len() - 2;
-        proto.metadata_props[seal..].reverse();
+/// The shipped checkpoint converted with `--pack`, as a file.
+fn packed(panels: Panels) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let checkpoint = models().join("clf");
+    quantize(&Args {
+        pack: Some(panels),
+        ..Args::new(checkpoint, file.path())
     })
+    .expect("a packed file");
+    file
 }
 
 #[test]
-fn weights_packed_for_any_instruction_set_give_the_same_bits_on_every_one() {
+fn a_file_packed_for_any_instruction_set_gives_the_same_bits_on_every_one() {
     let tokens: Vec<u16> = (0..196).map(|i| i * 7 % 32).collect();
-    let bits = |bytes: Vec<u8>, cpu: Isa| {
+    let bits = |file: &Path, cpu: Isa| {
         let options = LoadOptions {
             threads: 2,
             cpu: Some(cpu),
         };
-        let model = ImageGptModel::from_bytes(bytes, &options).expect("a model");
+        let model = ImageGptModel::load(file, &options).expect("a model");
         let logits = model.logits(&tokens).expect("logits");
         let bits: Vec<u32> = logits.iter().map(|x| x.to_bits()).collect();
         (bits, model.packing())
     };
-    let (want, packing) = bits(shipped(), Isa::Scalar);
+    let (want, packing) = bits(&models().join(SHIPPED), Isa::Scalar);
     assert_eq!(packing, Packing::AtLoad { file: None });
     for isa in Isa::ALL {
-        let file = Panels::of(isa);
+        let panels = Panels::of(isa);
+        let file = packed(panels);
         for cpu in Isa::available() {
-            let (found, packing) = bits(packed(file), cpu);
+            let (found, packing) = bits(file.path(), cpu);
             assert_eq!(found, want, "packed for {isa}, run on {cpu}");
-            let expected = if Panels::of(cpu) == file {
+            let expected = if Panels::of(cpu) == panels {
                 Packing::InPlace
             } else {
-                Packing::AtLoad { file: Some(file) }
+                Packing::AtLoad { file: Some(panels) }
             };
             assert_eq!(packing, expected, "packed for {isa}, run on {cpu}");
         }
+    }
+}
+
+#[test]
+fn packed_weights_begin_at_multiples_of_64_bytes_and_are_refused_if_damaged() {
+    // Panels that divide nothing: every matrix has padding.
+    let panels = Panels { nr: 48, kr: 20 };
+    let bytes = std::fs::read(packed(panels).path()).expect("a packed file");
+    let proto = pb::ModelProto::decode(bytes.as_slice()).expect("a packed file");
+    let mut matrices = 0;
+    for tensor in &proto.graph.as_ref().expect("a graph").initializer {
+        if let [columns, rows, nr, kr] = tensor.dims[..] {
+            assert_eq!([nr, kr], [48, 20], "{}", tensor.name);
+            assert_eq!(tensor.raw_data.len() as i64, columns * rows * nr * kr);
+            let start = &tensor.raw_data[..256];
+            let at = bytes.windows(start.len()).position(|bytes| bytes == start);
+            assert!(
+                at.expect("its values").is_multiple_of(64),
+                "{}",
+                tensor.name
+            );
+            matrices += 1;
+        }
+    }
+    let layers = load(&bytes).expect("a packed file").config().n_layer;
+    assert_eq!(matrices, 4 * layers);
+
+    // Both where they lie and where they are repacked.
+    for panels in [panels, Panels::of(Kernels::best().isa())] {
+        let bytes = std::fs::read(packed(panels).path()).expect("a packed file");
+        let mut damaged = pb::ModelProto::decode(bytes.as_slice()).expect("a packed file");
+        let weight = "transformer.h.1.mlp.c_fc.weight";
+        tensor(&mut damaged, weight).raw_data[0] = 0x80;
+        let error = load(&sealed(damaged)).map(|_| ());
+        let error = error.expect_err("a weight of -128").to_string();
+        assert!(
+            error.contains(weight) && error.contains("value 0"),
+            "{error}"
+        );
     }
 }

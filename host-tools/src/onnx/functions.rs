@@ -10,20 +10,21 @@ use super::nodes::{call, cast, constant_f32, constant_ints, float, int, node, op
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
 use super::pb::{FunctionProto, NodeProto};
-use super::plan::{ModelDtype, Task};
+use super::plan::{Form, ModelDtype, Task};
 
 /// The attributes of a block, in the order the specification lists them.
 const BLOCK_ATTRIBUTES: [&str; 4] = ["num_heads", "epsilon", "scale", "activation"];
 
-/// The functions that a file of this task and dtype calls.
-pub(super) fn functions(
-    task: Task,
-    dtype: ModelDtype,
-    activation: Activation,
-) -> Vec<FunctionProto> {
+/// The functions that a file of this form calls.
+pub(super) fn functions(form: Form, activation: Activation) -> Vec<FunctionProto> {
+    let Form {
+        task,
+        dtype,
+        panels,
+    } = form;
     let mut list = vec![embedding()];
     match dtype {
-        ModelDtype::Int8 => list.extend([linear_int8(), linear_uint8()]),
+        ModelDtype::Int8 => list.extend([linear_int8(panels), linear_uint8(panels)]),
         ModelDtype::F32 => list.push(linear_f32()),
     }
     list.push(block(dtype, activation));

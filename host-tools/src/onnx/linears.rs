@@ -1,15 +1,38 @@
 //! The linear layers as functions: f32, and int8 with its integer arithmetic spelled out.
 
+use igpt_runtime::Panels;
+
 use super::functions::function;
-use super::nodes::{cast, constant_f32, constant_i32, constant_ints, constant_u8, int, node};
+use super::nodes::{cast, constant_f32, constant_i32, constant_ints, constant_u8, int, ints, node};
 use super::pb::tensor_proto::DataType;
 use super::pb::{FunctionProto, NodeProto};
 
-/// Operands of both int8 functions.
-const INPUTS: [&str; 4] = ["x", "w", "w_scale", "bias"];
+/// An int8 function: its operands, and `body` after what makes a matrix `w` of weights in panels.
+fn int8(name: &str, panels: Option<Panels>, body: Vec<NodeProto>) -> FunctionProto {
+    let operand = if panels.is_some() { "w_panels" } else { "w" };
+    let inputs = ["x", operand, "w_scale", "bias"];
+    let mut nodes = panels.map_or_else(Vec::new, |_| unpacked());
+    nodes.extend(body);
+    function(name, &inputs, "y", nodes)
+}
+
+/// `w_panels` `[n/NR, k/KR, NR, KR]`, zero padded, to `w` `[k, n]`. The sizes are those of `x` and `w_scale`.
+fn unpacked() -> Vec<NodeProto> {
+    let order = vec![ints("perm", &[1, 3, 0, 2])];
+    vec![
+        node("Transpose", &["w_panels"], &["w_rows"], order),
+        // The first two of four dimensions become one, and the last two.
+        node("Flatten", &["w_rows"], &["w_padded"], vec![int("axis", 2)]),
+        node("Shape", &["x"], &["k"], vec![int("start", -1)]),
+        node("Shape", &["w_scale"], &["n"], vec![]),
+        node("Concat", &["k", "n"], &["w_shape"], vec![int("axis", 0)]),
+        constant_ints("w_start", &[0, 0]),
+        node("Slice", &["w_padded", "w_start", "w_shape"], &["w"], vec![]),
+    ]
+}
 
 /// Rows quantised symmetrically to [-127, 127].
-pub(super) fn linear_int8() -> FunctionProto {
+pub(super) fn linear_int8(panels: Option<Panels>) -> FunctionProto {
     let mut body = vec![
         constant_ints("last", &[-1]),
         constant_f32("limit", 127.0),
@@ -36,11 +59,11 @@ pub(super) fn linear_int8() -> FunctionProto {
     body.extend(product("q_u8", 128));
     body.push(cast("acc", "acc_f32", DataType::Float));
     body.extend(scaled());
-    function("ImageGptLinearInt8", &INPUTS, "y", body)
+    int8("ImageGptLinearInt8", panels, body)
 }
 
 /// One-sided rows, as an activation leaves them, quantised to 0..=255 with a zero of their own.
-pub(super) fn linear_uint8() -> FunctionProto {
+pub(super) fn linear_uint8(panels: Option<Panels>) -> FunctionProto {
     let keep = || vec![int("keepdims", 1)];
     let mut body = vec![
         constant_ints("last", &[-1]),
@@ -74,7 +97,7 @@ pub(super) fn linear_uint8() -> FunctionProto {
         cast("centred", "acc_f32", DataType::Float),
     ]);
     body.extend(scaled());
-    function("ImageGptLinearUint8", &INPUTS, "y", body)
+    int8("ImageGptLinearUint8", panels, body)
 }
 
 /// The integer product of `rows` (uint8, their zero at `zero`) and the weights: `acc`; leaves the weights as `w_i32`.

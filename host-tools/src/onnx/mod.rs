@@ -3,6 +3,7 @@
 //! The format is specified in docs/model-format.md; the runtime checks every name, type, shape and
 //! attribute of it before use.
 
+mod alignment;
 mod functions;
 mod graph;
 mod linears;
@@ -11,7 +12,7 @@ mod plan;
 mod wire;
 mod writer;
 
-pub use plan::{ModelDtype, Task};
+pub use plan::{Form, ModelDtype, Task};
 pub use writer::{Provenance, TensorReport, WriteError, write};
 
 /// ONNX's protobuf messages.

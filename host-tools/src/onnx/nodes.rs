@@ -56,6 +56,13 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     }
 }
 
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        ints: values.to_vec(),
+        ..attribute(name, AttributeType::Ints)
+    }
+}
+
 pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto {
         f: value,
@@ -86,11 +93,7 @@ pub(super) fn constant_f32(output: &str, value: f32) -> NodeProto {
 
 /// A constant vector of integers called `output`.
 pub(super) fn constant_ints(output: &str, values: &[i64]) -> NodeProto {
-    let ints = AttributeProto {
-        ints: values.to_vec(),
-        ..attribute("value_ints", AttributeType::Ints)
-    };
-    node("Constant", &[], &[output], vec![ints])
+    node("Constant", &[], &[output], vec![ints("value_ints", values)])
 }
 
 /// A constant uint8 scalar called `output`.

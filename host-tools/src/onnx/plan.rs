@@ -1,7 +1,7 @@
 //! Which initializers a file holds, in file order, and from which tensor each is made.
 
 use clap::ValueEnum;
-use igpt_runtime::ImageGptConfig;
+use igpt_runtime::{ImageGptConfig, Panels};
 use serde::Serialize;
 
 use super::pb::tensor_proto::DataType;
@@ -69,6 +69,17 @@ impl ModelDtype {
     }
 }
 
+/// What a file is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// What it computes.
+    pub task: Task,
+    /// How the linear layers are stored and computed.
+    pub dtype: ModelDtype,
+    /// The order of int8 weights: row-major, or the panels that one kind of CPU reads where they lie.
+    pub panels: Option<Panels>,
+}
+
 /// How an initializer's values follow from its tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -91,13 +102,24 @@ pub(super) enum Role {
 pub(super) struct Initializer {
     /// Its name in the graph.
     pub(super) name: String,
+    /// The shape of its values, whatever their order in the file.
     pub(super) dims: Vec<usize>,
     /// The checkpoint's tensor, without prefix.
     pub(super) tensor: String,
     pub(super) role: Role,
+    /// int8 only: the order of the values in the file, if it is not row-major.
+    pub(super) panels: Option<Panels>,
 }
 
 impl Initializer {
+    /// The shape in the file: a matrix in panels has four dimensions, padding included.
+    pub(super) fn stored_dims(&self) -> Vec<usize> {
+        match (self.panels, self.dims.as_slice()) {
+            (Some(panels), [k, n]) => panels.dims(*k, *n).into(),
+            _ => self.dims.clone(),
+        }
+    }
+
     pub(super) fn data_type(&self) -> DataType {
         match self.role {
             Role::F32 | Role::TransposedF32 | Role::Scales | Role::Zeros => DataType::Float,
@@ -113,22 +135,19 @@ impl Initializer {
             DataType::Float16 => 2,
             _ => 1,
         };
-        self.dims.iter().product::<usize>() * width
+        self.stored_dims().iter().product::<usize>() * width
     }
 }
 
 /// Every initializer of the file.
-pub(super) fn initializers(
-    config: &ImageGptConfig,
-    task: Task,
-    dtype: ModelDtype,
-) -> Vec<Initializer> {
+pub(super) fn initializers(config: &ImageGptConfig, form: Form) -> Vec<Initializer> {
+    let Form { task, dtype, .. } = form;
     let mut list = Vec::new();
     for (tensor, dims) in body_tensors(config) {
         let name = format!("transformer.{tensor}");
         let embedding = tensor.starts_with("wte.") || tensor.starts_with("wpe.");
         if dims.len() == 2 && !embedding {
-            push_linear(&mut list, name, tensor, dims, dtype, false);
+            push_linear(&mut list, name, tensor, dims, form, false);
             continue;
         }
         let role = if embedding && dtype == ModelDtype::Int8 {
@@ -141,6 +160,7 @@ pub(super) fn initializers(
             dims,
             tensor,
             role,
+            panels: None,
         });
     }
     match task {
@@ -150,16 +170,18 @@ pub(super) fn initializers(
             dims: vec![config.num_labels(), config.n_embd],
             tensor: "score.weight".into(),
             role: Role::F32,
+            panels: None,
         }),
         Task::Causal => {
             let dims = vec![config.n_embd, config.num_colors()];
             let name = "lm_head.weight".to_owned();
-            push_linear(&mut list, name.clone(), name, dims, dtype, true);
+            push_linear(&mut list, name.clone(), name, dims, form, true);
             list.push(Initializer {
                 name: "lm_head.bias".into(),
                 dims: vec![config.num_colors()],
                 tensor: String::new(),
                 role: Role::Zeros,
+                panels: None,
             });
         }
     }
@@ -172,9 +194,10 @@ fn push_linear(
     name: String,
     tensor: String,
     dims: Vec<usize>,
-    dtype: ModelDtype,
+    form: Form,
     transposed: bool,
 ) {
+    let Form { dtype, panels, .. } = form;
     let outputs = dims.last().copied().into_iter().collect();
     let role = match (dtype, transposed) {
         (ModelDtype::Int8, transposed) => Role::Int8 { transposed },
@@ -187,6 +210,7 @@ fn push_linear(
         dims,
         tensor: tensor.clone(),
         role,
+        panels: panels.filter(|_| dtype == ModelDtype::Int8),
     });
     if dtype == ModelDtype::Int8 {
         list.push(Initializer {
@@ -194,6 +218,7 @@ fn push_linear(
             dims: outputs,
             tensor,
             role: Role::Scales,
+            panels: None,
         });
     }
 }

@@ -9,20 +9,19 @@ use prost::Message;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::pb::{GraphProto, ModelProto, StringStringEntryProto, TensorProto};
-use super::plan::{Initializer, ModelDtype, Role, Task, initializers};
-use super::wire::{WireWriter, field_len};
-use super::{functions, graph, nodes};
+use super::pb::{GraphProto, ModelProto, StringStringEntryProto};
+use super::plan::{Form, Initializer, Role, initializers};
+use super::wire::WireWriter;
+use super::{alignment, functions, graph, nodes};
 use crate::checkpoint::{CheckpointError, Weights, beyond_f16};
 use crate::quantization::{QuantizationError, quantize_matrix, transpose};
 
 /// Field numbers of onnx.proto that are written by hand.
 mod field {
+    pub(super) const MODEL_DOC_STRING: u32 = 6;
     pub(super) const MODEL_GRAPH: u32 = 7;
     pub(super) const MODEL_METADATA: u32 = 14;
     pub(super) const MODEL_FUNCTIONS: u32 = 25;
-    pub(super) const GRAPH_INITIALIZER: u32 = 5;
-    pub(super) const TENSOR_RAW_DATA: u32 = 9;
 }
 
 /// Why a file could not be written.
@@ -74,7 +73,7 @@ pub fn write<W: Write>(
     out: W,
     weights: &impl Weights,
     config: &ImageGptConfig,
-    (task, dtype): (Task, ModelDtype),
+    form: Form,
     provenance: &Provenance,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(Vec<TensorReport>, u64), WriteError> {
@@ -87,17 +86,17 @@ pub fn write<W: Write>(
         ..ModelProto::default()
     };
     out.raw(&head.encode_to_vec())?;
-    let plan = initializers(config, task, dtype);
-    let graph = graph::graph(config, task, dtype);
+    let plan = initializers(config, form);
+    let graph = graph::graph(config, form.task, form.dtype);
     let total = plan.iter().map(|i| i.byte_len() as u64).sum();
     progress(0, total);
     let reports = write_graph(&mut out, &graph, &plan, weights, |bytes| {
         progress(bytes, total)
     })?;
-    for function in functions::functions(task, dtype, config.activation_function) {
+    for function in functions::functions(form, config.activation_function) {
         out.message(field::MODEL_FUNCTIONS, &function)?;
     }
-    for (key, value) in metadata(config, task, dtype, provenance) {
+    for (key, value) in metadata(config, form, provenance) {
         out.message(
             field::MODEL_METADATA,
             &StringStringEntryProto {
@@ -121,16 +120,20 @@ pub fn write<W: Write>(
 
 fn metadata(
     config: &ImageGptConfig,
-    task: Task,
-    dtype: ModelDtype,
+    form: Form,
     provenance: &Provenance,
 ) -> Vec<(&'static str, String)> {
-    let mut entries = vec![
-        ("igpt.format", "1".to_owned()),
-        ("igpt.task", task.name().to_owned()),
-        ("igpt.dtype", dtype.name().to_owned()),
+    let format = if form.panels.is_some() { "2" } else { "1" };
+    let mut entries = vec![("igpt.format", format.to_owned())];
+    entries.extend(
+        form.panels
+            .map(|panels| ("igpt.panels", panels.to_string())),
+    );
+    entries.extend([
+        ("igpt.task", form.task.name().to_owned()),
+        ("igpt.dtype", form.dtype.name().to_owned()),
         ("igpt.config", config.to_json()),
-    ];
+    ]);
     entries.extend(
         provenance
             .preprocessor
@@ -151,38 +154,29 @@ fn write_graph<W: Write>(
     mut progress: impl FnMut(u64),
 ) -> Result<Vec<TensorReport>, WriteError> {
     let rest = graph.encode_to_vec();
-    let fields = plan
-        .iter()
-        .map(|i| field_len(field::GRAPH_INITIALIZER, tensor_len(i)));
-    out.begin(field::MODEL_GRAPH, rest.len() + fields.sum::<usize>())?;
+    let mut length = rest.len();
+    let mut heads = Vec::with_capacity(plan.len());
+    for initializer in plan {
+        let head = alignment::head(initializer, length);
+        length += head.len() + initializer.byte_len();
+        heads.push(head);
+    }
+    if plan.iter().any(|initializer| initializer.panels.is_some()) {
+        let (text, graph) = (field::MODEL_DOC_STRING, field::MODEL_GRAPH);
+        out.raw(&alignment::before(text, out.written(), graph, length))?;
+    }
+    out.begin(field::MODEL_GRAPH, length)?;
     out.raw(&rest)?;
     let mut reports = Vec::new();
     let mut scales = Vec::new();
-    for initializer in plan {
-        out.begin(field::GRAPH_INITIALIZER, tensor_len(initializer))?;
-        out.raw(&tensor_head(initializer))?;
-        out.begin(field::TENSOR_RAW_DATA, initializer.byte_len())?;
+    for (initializer, head) in plan.iter().zip(&heads) {
+        out.raw(head)?;
         if let Some(report) = write_values(out, initializer, weights, &mut scales)? {
             reports.push(report);
         }
         progress(initializer.byte_len() as u64);
     }
     Ok(reports)
-}
-
-/// A `TensorProto` up to its values.
-fn tensor_head(initializer: &Initializer) -> Vec<u8> {
-    let tensor = TensorProto {
-        name: initializer.name.clone(),
-        dims: initializer.dims.iter().map(|dim| *dim as i64).collect(),
-        data_type: initializer.data_type().into(),
-        ..TensorProto::default()
-    };
-    tensor.encode_to_vec()
-}
-
-fn tensor_len(initializer: &Initializer) -> usize {
-    tensor_head(initializer).len() + field_len(field::TENSOR_RAW_DATA, initializer.byte_len())
 }
 
 /// Writes one initializer's values. `scales` carries a matrix's scales to the initializer after it.
@@ -243,7 +237,10 @@ fn write_values<W: Write>(
                 };
                 quantize_matrix(&values, outputs)
             };
-            out.raw(bytemuck::cast_slice(&quantized.values))?;
+            match (initializer.panels, initializer.dims.as_slice()) {
+                (Some(panels), [k, n]) => out.raw(&panels.pack(&quantized.values, *k, *n))?,
+                _ => out.raw(bytemuck::cast_slice(&quantized.values))?,
+            }
             *scales = quantized.scales;
             ("int8", quantized.error)
         }

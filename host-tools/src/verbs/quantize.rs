@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, IsaError, Panels, PanelsName};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::calibration::{self, ImageSet, Smoothed, Source};
 use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
-use crate::onnx::{self, ModelDtype, Provenance, Task, TensorReport, WriteError};
+use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteError};
 use crate::quantization::{LayerReport, PreparedWeights, Rescaled};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
@@ -38,6 +38,10 @@ pub struct Args {
     /// How many of them, evenly spaced; more is better and slower.
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate")]
     pub calibrate_images: usize,
+    /// Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an instruction set
+    /// (avx512vnni, avx2, neon, dotprod, i8mm) or columns x rows, such as 32x4. Other CPUs repack them while loading.
+    #[arg(long, value_name = "CPU|NRxKR", value_parser = panels)]
+    pub pack: Option<Panels>,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
@@ -56,9 +60,18 @@ impl Args {
             dtype: ModelDtype::Int8,
             calibrate: None,
             calibrate_images: CALIBRATION_IMAGES,
+            pack: None,
             json: false,
         }
     }
+}
+
+/// The panels of an instruction set, or those of this name.
+fn panels(name: &str) -> Result<Panels, String> {
+    name.parse().map(Panels::of).or_else(|unknown: IsaError| {
+        let panels = name.parse();
+        panels.map_err(|error: PanelsName| format!("{unknown}; {error}"))
+    })
 }
 
 /// What a conversion did.
@@ -68,6 +81,9 @@ pub struct Report {
     pub task: Task,
     /// How its linear layers are stored.
     pub dtype: ModelDtype,
+    /// In which panels its int8 weights lie; row-major if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub panels: Option<String>,
     /// Size of the file in bytes.
     pub file_bytes: u64,
     /// Parameters of the model, head included.
@@ -101,6 +117,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// # Errors
 /// As [`run`].
 pub fn quantize(args: &Args) -> Result<Report, Failure> {
+    if args.pack.is_some() && args.dtype != ModelDtype::Int8 {
+        return Err(anyhow!("--pack orders int8 weights, --dtype f32 has none")).failed();
+    }
     let folder = &args.checkpoint;
     let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
     let task = args
@@ -277,14 +296,18 @@ fn write_file(
         bar.inc(bytes);
     };
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let kind = (task, args.dtype);
+    let form = Form {
+        task,
+        dtype: args.dtype,
+        panels: args.pack,
+    };
     let written = match args.dtype {
-        ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, kind, provenance, progress)
+        ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, form, provenance, progress)
             .map(|done| (done, Vec::new())),
         ModelDtype::Int8 => PreparedWeights::new(checkpoint, config, task == Task::Causal, images)
             .map_err(WriteError::from)
             .and_then(|prepared| {
-                let done = onnx::write(&mut out, &prepared, config, kind, provenance, progress)?;
+                let done = onnx::write(&mut out, &prepared, config, form, provenance, progress)?;
                 Ok((done, prepared.into_reports()))
             }),
     };
@@ -312,6 +335,7 @@ fn write_file(
     Ok(Report {
         task,
         dtype: args.dtype,
+        panels: args.pack.map(|panels| panels.to_string()),
         file_bytes,
         parameters,
         tensors,

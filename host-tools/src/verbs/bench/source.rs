@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::random::RandomWeights;
 use crate::failure::{Blame as _, Failure};
-use crate::onnx::{self, ModelDtype, Provenance, Task, WriteError};
+use crate::onnx::{self, Form, ModelDtype, Provenance, Task, WriteError};
 use crate::verbs::quantize;
 
 /// The sizes of the ImageGPT paper.
@@ -130,7 +130,11 @@ impl Random {
             &mut out,
             &weights,
             &self.config,
-            (task, self.dtype),
+            Form {
+                task,
+                dtype: self.dtype,
+                panels: None,
+            },
             &provenance,
             |_, _| {},
         )
