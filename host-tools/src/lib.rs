@@ -6,6 +6,7 @@ pub mod calibration;
 pub mod checkpoint;
 pub mod cli;
 pub mod failure;
+pub mod hub;
 pub mod idx;
 pub mod kmeans;
 pub mod onnx;

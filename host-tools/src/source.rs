@@ -7,6 +7,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 
 use crate::failure::{Blame, Failure};
+use crate::hub;
 use crate::onnx::{ModelDtype, Task};
 use crate::verbs::quantize;
 
@@ -18,14 +19,15 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
-    /// Takes `path` as it is, or if it is a folder converts the checkpoint in it first.
+    /// Takes `path` as it is, or if it is a folder or a name on the hub converts that checkpoint first.
     ///
     /// # Errors
     /// A checkpoint that cannot be converted (bad input), no place to write the file.
     pub fn open(path: &Path, task: Option<Task>, dtype: ModelDtype) -> Result<Self, Failure> {
+        let path = &hub::resolve(path)?;
         if !path.is_dir() {
             return Ok(Self {
-                path: path.to_owned(),
+                path: path.clone(),
                 _made: None,
             });
         }

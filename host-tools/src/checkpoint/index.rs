@@ -13,7 +13,7 @@ struct Index {
 }
 
 /// Reads an index and returns `tensor name -> shard file name`.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
     let text = std::fs::read(path).map_err(|source| CheckpointError::Io {
         path: path.to_owned(),
         source,

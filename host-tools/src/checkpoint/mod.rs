@@ -20,6 +20,7 @@ use memmap2::Mmap;
 
 use crate::quantization::QuantizedMatrix;
 pub use error::CheckpointError;
+pub(crate) use index::read as read_index;
 use safetensors_file::SafetensorsFile;
 pub use tensor::{Dtype, TensorView};
 use torch_file::TorchFile;
@@ -101,8 +102,8 @@ enum Kind {
     Torch(TorchFile),
 }
 
-/// In the order Hugging Face looks for them.
-const SINGLE_OR_INDEX: [(&str, bool); 4] = [
+/// The file of the weights, or (`true`) the index of the files that hold them, in the order Hugging Face looks for them.
+pub(crate) const WEIGHTS: [(&str, bool); 4] = [
     ("model.safetensors", false),
     ("model.safetensors.index.json", true),
     ("pytorch_model.bin", false),
@@ -121,9 +122,7 @@ impl Checkpoint {
             path: folder.to_owned(),
             source,
         })?;
-        let found = SINGLE_OR_INDEX
-            .iter()
-            .find(|(name, _)| folder.join(name).exists());
+        let found = WEIGHTS.iter().find(|(name, _)| folder.join(name).exists());
         let Some((name, is_index)) = found else {
             return Err(CheckpointError::NoWeights {
                 folder: folder.to_owned(),

@@ -14,13 +14,15 @@ use sha2::{Digest, Sha256};
 use crate::calibration::{self, ImageSet, Smoothed, Source};
 use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
+use crate::hub::{self, HubName};
 use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteError};
 use crate::quantization::{LayerReport, PreparedWeights, Rescaled};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Folder with config.json, the weights and, for images, preprocessor_config.json.
+    /// Folder with config.json, the weights and, for images, preprocessor_config.json; or if there is no such folder, its
+    /// name on the Hugging Face hub: openai/imagegpt-small, or with a branch, tag or commit OWNER/NAME@REVISION.
     pub checkpoint: PathBuf,
     /// The ONNX file to write.
     #[arg(short, long, value_name = "FILE.onnx")]
@@ -120,7 +122,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
     if args.pack.is_some() && args.dtype != ModelDtype::Int8 {
         return Err(anyhow!("--pack orders int8 weights, --dtype f32 has none")).failed();
     }
-    let folder = &args.checkpoint;
+    let folder = &hub::resolve(&args.checkpoint)?;
     let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
     let task = args
         .task
@@ -142,7 +144,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         ProgressStyle::with_template("{msg:12} {wide_bar} {bytes}/{total_bytes} {eta}").failed()?;
     bar.set_style(style);
     bar.set_message("checksums");
-    let source = source(&checkpoint, &bar).bad_input()?;
+    let source = source(&source_name(&args.checkpoint, folder), &checkpoint, &bar).bad_input()?;
     bar.reset();
     bar.set_message("quantising");
     let images = calibration_images(args, task, &config, preprocessor.as_deref())?;
@@ -239,8 +241,22 @@ fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
     .to_string()
 }
 
+/// A checkpoint's name: on the hub with the commit that it is (the last part of its folder in the cache), else its folder's.
+fn source_name(asked: &Path, folder: &Path) -> String {
+    let last = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    match asked.to_str().and_then(HubName::parse) {
+        Some(name) if asked != folder => format!("{}@{}", name.repo, last(folder)),
+        _ => last(&folder.canonicalize().unwrap_or_else(|_| folder.to_owned())),
+    }
+}
+
 /// `igpt.source`: the checkpoint's name and its files' checksums.
-fn source(checkpoint: &Checkpoint, bar: &ProgressBar) -> anyhow::Result<String> {
+fn source(name: &str, checkpoint: &Checkpoint, bar: &ProgressBar) -> anyhow::Result<String> {
     let mut files = serde_json::Map::new();
     for path in checkpoint.files() {
         // Read rather than mapped: a file larger than memory must not become resident for its checksum.
@@ -269,11 +285,6 @@ fn source(checkpoint: &Checkpoint, bar: &ProgressBar) -> anyhow::Result<String> 
             .into_owned();
         files.insert(name, digest.into());
     }
-    let folder = checkpoint
-        .folder()
-        .canonicalize()
-        .unwrap_or_else(|_| checkpoint.folder().to_owned());
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
     Ok(json!({ "checkpoint": name, "sha256": files }).to_string())
 }
 

@@ -17,6 +17,7 @@ use anyhow::{Context as _, anyhow};
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
 
 use crate::failure::{Blame as _, Failure};
+use crate::hub;
 use crate::onnx::{ModelDtype, Task};
 pub(crate) use forward::macs;
 use forward::time;
@@ -48,7 +49,7 @@ const WARM_LOADS: usize = 3;
   igpt bench --cpu                               which kernels this machine gets, and why
   igpt bench model.onnx --cpu=avx2 --threads 2   the same file on other kernels")]
 pub struct Args {
-    /// An ONNX file, or a checkpoint folder in Hugging Face's layout.
+    /// An ONNX file, or a checkpoint in Hugging Face's layout: its folder or its name on the hub.
     #[arg(value_name = "MODEL", required_unless_present_any = ["size", "cpu"])]
     pub model: Option<PathBuf>,
     /// Random weights of this size instead of a model.
@@ -153,7 +154,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// What the arguments ask to measure; `None` if they only ask about the processor.
 fn source(args: &Args) -> Result<Option<Source>, Failure> {
     let Some(size) = args.size else {
-        return Ok(args.model.clone().map(|path| {
+        let path = args.model.as_deref().map(hub::resolve).transpose()?;
+        return Ok(path.map(|path| {
             if path.is_dir() {
                 Source::Checkpoint(path, args.dtype)
             } else {

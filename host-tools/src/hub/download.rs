@@ -1,0 +1,155 @@
+//! One file into the cache: resumed where it broke off, checked, and there only when it is whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use indicatif::ProgressBar;
+use sha2::{Digest, Sha256};
+use ureq::http::StatusCode;
+
+use super::client::{Client, HubError, Remote, header};
+
+/// Fetches `remote` as `blob`, unless it is there. What has arrived waits in `blob.incomplete` for the next attempt,
+/// of this process (as long as every attempt brings something) or of another, Python's library included.
+///
+/// # Errors
+/// The hub out of reach or talking nonsense, a file that is not what its hash says, a cache that cannot be written.
+pub(super) fn fetch(
+    client: &Client,
+    remote: &Remote,
+    blob: &Path,
+    bar: &ProgressBar,
+) -> Result<(), HubError> {
+    if blob.exists() {
+        return Ok(());
+    }
+    let part = blob.with_extension("incomplete");
+    let local = |error: io::Error, path: &Path| {
+        HubError::Nonsense(anyhow::Error::new(error).context(path.display().to_string()))
+    };
+    fs::create_dir_all(blob.parent().unwrap_or(blob)).map_err(|error| local(error, blob))?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(&part)
+        .map_err(|error| local(error, &part))?;
+    // Another process may be fetching the same file: it is then there when our turn comes.
+    file.lock().map_err(|error| local(error, &part))?;
+    if blob.exists() {
+        return Ok(());
+    }
+    let mut have = file.metadata().map_err(|error| local(error, &part))?.len();
+    loop {
+        match more(client, remote, &mut file, have, bar) {
+            Ok(()) => break,
+            Err(HubError::Transport(error)) => {
+                let now = file.metadata().map_err(|error| local(error, &part))?.len();
+                if now <= have {
+                    return Err(HubError::Transport(error));
+                }
+                have = now;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Err(error) = check(&mut file, remote) {
+        // Resuming could only make a longer wrong file.
+        fs::remove_file(&part).map_err(|error| local(error, &part))?;
+        return Err(HubError::Nonsense(error));
+    }
+    fs::rename(&part, blob).map_err(|error| local(error, blob))
+}
+
+/// Appends what the hub has beyond the first `have` bytes.
+fn more(
+    client: &Client,
+    remote: &Remote,
+    file: &mut File,
+    have: u64,
+    bar: &ProgressBar,
+) -> Result<(), HubError> {
+    let url = &remote.url;
+    if remote.size == Some(have) {
+        return Ok(());
+    }
+    let start = remote.size.is_none_or(|size| have < size).then_some(have);
+    let start = start.filter(|start| *start > 0);
+    let mut response = client.get(url, start)?;
+    let status = response.status();
+    let resumed = status == StatusCode::PARTIAL_CONTENT && start.is_some();
+    let local =
+        |error: io::Error| HubError::Nonsense(anyhow::Error::new(error).context("the cache"));
+    if resumed {
+        let range = header(response.headers(), "content-range").unwrap_or_default();
+        if !range.starts_with(&format!("bytes {have}-")) {
+            let error = anyhow!("{url}: Content-Range is {range:?}, expected bytes from {have}");
+            return Err(HubError::Nonsense(error));
+        }
+        bar.set_position(have);
+    } else if status == StatusCode::RANGE_NOT_SATISFIABLE && start.is_some() {
+        // What is there is no beginning of this file.
+        file.set_len(0).map_err(local)?;
+        return more(client, remote, file, 0, bar);
+    } else {
+        client.accept(url, status)?;
+        // From the start, whatever was asked for.
+        file.set_len(0).map_err(local)?;
+        bar.set_position(0);
+    }
+    let mut body = response.body_mut().as_reader();
+    let mut buffer = vec![0; 1 << 16];
+    let mut total = if resumed { have } else { 0 };
+    loop {
+        let count = body
+            .read(&mut buffer)
+            .with_context(|| url.clone())
+            .map_err(HubError::Transport)?;
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        total += count as u64;
+        if let Some(size) = remote.size.filter(|size| total > *size) {
+            let error = anyhow!("{url}: more than the {size} bytes that it was said to have");
+            return Err(HubError::Nonsense(error));
+        }
+        file.write_all(bytes).map_err(local)?;
+        bar.inc(count as u64);
+    }
+}
+
+/// Whether a file is what the hub said that it would be. Of a small file the hash is git's SHA-1: only its size is
+/// checked, and what it says by whoever reads it.
+fn check(file: &mut File, remote: &Remote) -> anyhow::Result<()> {
+    let url = &remote.url;
+    let size = file.metadata()?.len();
+    if let Some(expected) = remote.size.filter(|expected| *expected != size) {
+        bail!("{url}: {size} bytes arrived, expected {expected}");
+    }
+    if remote.hash.len() == 64 {
+        file.rewind()?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let count = file.read(&mut buffer)?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            hasher.update(bytes);
+        }
+        let found: String = hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        if found != remote.hash {
+            bail!(
+                "{url}: SHA-256 is {found}, expected {}: fetch it again",
+                remote.hash
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Checkpoints by their name on the Hugging Face hub: `openai/imagegpt-small`, or with a branch, tag or commit
+//! `openai/imagegpt-small@main`. HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean
+//! to Python's library, and the cache is the same.
+//!
+//! The crate hf-hub is not used: it ends the process on a redirection without Location, takes the server's ETag as a
+//! path unseen, and checks no hash.
+
+mod cache;
+mod client;
+mod download;
+mod name;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::checkpoint;
+use crate::failure::{Blame, Failure};
+use cache::ModelCache;
+use client::{Client, HubError};
+pub use name::HubName;
+
+/// The folder or file that `path` is, or if there is none and it is a name on the hub, the folder in the cache where
+/// that checkpoint is now. Anything else comes back as it is, for the caller to complain about.
+///
+/// # Errors
+/// A model that the hub does not have or does not give us (bad input), a hub out of reach and nothing in the cache,
+/// a file that is not what the hub said, a cache that cannot be written.
+pub fn resolve(path: &Path) -> Result<PathBuf, Failure> {
+    match path.to_str().and_then(HubName::parse) {
+        Some(name) if !path.exists() => fetch(&name),
+        _ => Ok(path.to_owned()),
+    }
+}
+
+fn fetch(name: &HubName) -> Result<PathBuf, Failure> {
+    let cache = ModelCache::of(name).failed()?;
+    if cache::variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
+        let why = anyhow!("HF_HUB_OFFLINE is set");
+        return cached(&cache, name).ok_or_else(|| not_cached(name, why));
+    }
+    let client = Client::from_env().failed()?;
+    match client.list(name) {
+        Ok(listing) => {
+            let files = download(&client, name, &cache, &listing);
+            files.map_err(|error| failure(name, error))
+        }
+        Err(HubError::Transport(error)) => match cached(&cache, name) {
+            Some(folder) => {
+                eprintln!(
+                    "igpt: {} is out of reach: {name} as it was fetched last",
+                    client.endpoint()
+                );
+                Ok(folder)
+            }
+            None => Err(not_cached(name, error)),
+        },
+        Err(error) => Err(failure(name, error)),
+    }
+}
+
+/// Everything that a conversion reads. The revision is noted last: what it names is then whole.
+fn download(
+    client: &Client,
+    name: &HubName,
+    cache: &ModelCache,
+    listing: &client::Listing,
+) -> Result<PathBuf, HubError> {
+    let has = |file: &str| listing.files.iter().any(|there| there == file);
+    let weights = checkpoint::WEIGHTS.iter().find(|(file, _)| has(file));
+    let Some((weights, is_index)) = weights else {
+        return Err(HubError::Refused(anyhow!(
+            "no weights in {:?}",
+            listing.files
+        )));
+    };
+    let folder = cache.snapshot(&listing.commit);
+    let get = |file: &str| {
+        let remote = client.describe(name, &listing.commit, file)?;
+        let bar = ProgressBar::new(remote.size.unwrap_or(0));
+        // indicatif draws on standard error, and only if that is a terminal.
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(file.to_owned());
+        download::fetch(client, &remote, &cache.blob(&remote.hash), &bar)?;
+        bar.finish_and_clear();
+        cache
+            .link(&listing.commit, file, &remote.hash)
+            .with_context(|| folder.join(file).display().to_string())
+            .map_err(HubError::Nonsense)
+    };
+    get("config.json")?;
+    if has("preprocessor_config.json") {
+        get("preprocessor_config.json")?;
+    }
+    get(weights)?;
+    if *is_index {
+        for shard in shards(&folder.join(weights)).map_err(HubError::Nonsense)? {
+            get(&shard)?;
+        }
+    }
+    cache
+        .set_commit(&name.revision, &listing.commit)
+        .context("the cache")
+        .map_err(HubError::Nonsense)?;
+    Ok(folder)
+}
+
+/// The shards of an index: plain names, or it is refused.
+fn shards(index: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let shards: BTreeSet<String> = checkpoint::read_index(index)?.into_values().collect();
+    match shards.iter().find(|shard| !name::is_plain(shard)) {
+        Some(shard) => Err(anyhow!(
+            "{}: `{shard}` is no plain file name",
+            index.display()
+        )),
+        None => Ok(shards),
+    }
+}
+
+/// A whole checkpoint in the cache.
+fn cached(cache: &ModelCache, name: &HubName) -> Option<PathBuf> {
+    let folder = cache.snapshot(&cache.commit(&name.revision)?);
+    let there = |file: &str| folder.join(file).is_file();
+    let (weights, is_index) = checkpoint::WEIGHTS.iter().find(|(file, _)| there(file))?;
+    let shards = match is_index {
+        true => shards(&folder.join(weights)).ok()?,
+        false => BTreeSet::new(),
+    };
+    (there("config.json") && shards.iter().all(|shard| there(shard))).then_some(folder)
+}
+
+fn not_cached(name: &HubName, why: anyhow::Error) -> Failure {
+    Failure::Failed(why.context(format!("{name} is neither a path here nor in the cache")))
+}
+
+fn failure(name: &HubName, error: HubError) -> Failure {
+    let context = format!("{name}, which is no path here, as a model on the hub");
+    match error {
+        HubError::Refused(error) => Failure::BadInput(error.context(context)),
+        HubError::Transport(error) | HubError::Nonsense(error) => {
+            Failure::Failed(error.context(context))
+        }
+    }
+}

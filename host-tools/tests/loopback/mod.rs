@@ -1,0 +1,295 @@
+//! A hub on loopback: the paths, headers and redirections of the real one, and its misfortunes on request.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use sha2::{Digest, Sha256};
+
+/// What every revision that exists is.
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, Vec<u8>>,
+    port: u16,
+    requests: Vec<String>,
+    ranges: Vec<String>,
+    bodies: usize,
+    token_seen_by_storage: bool,
+    token: Option<String>,
+    breaks: VecDeque<usize>,
+    damaged: Option<String>,
+    etag: Option<String>,
+    heads: Option<String>,
+    listing: Option<String>,
+}
+
+/// A hub with one model, `some/model`; it lives as long as the test's process.
+pub(crate) struct Hub {
+    state: Arc<Mutex<State>>,
+}
+
+struct Request {
+    line: String,
+    range: Option<String>,
+    authorization: Option<String>,
+    host: String,
+}
+
+impl Hub {
+    pub(crate) fn start(checkpoint: &Path) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let files = fs::read_dir(checkpoint).unwrap().map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read(path).unwrap())
+        });
+        let state = Arc::new(Mutex::new(State {
+            files: files.collect(),
+            port: listener.local_addr().unwrap().port(),
+            ..State::default()
+        }));
+        let served = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let Some(request) = read(&stream) else {
+                    continue;
+                };
+                let answer = served.lock().unwrap().answer(&request);
+                // Someone who hangs up is the other side's test.
+                let _ = stream.write_all(&answer);
+            }
+        });
+        Self { state }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap())
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        self.with(|state| format!("http://127.0.0.1:{}", state.port))
+    }
+
+    /// Request lines so far.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.with(|state| state.requests.clone())
+    }
+
+    /// Range headers so far.
+    pub(crate) fn ranges(&self) -> Vec<String> {
+        self.with(|state| state.ranges.clone())
+    }
+
+    /// Files sent so far, whole or in part.
+    pub(crate) fn bodies(&self) -> usize {
+        self.with(|state| state.bodies)
+    }
+
+    pub(crate) fn hash(&self, file: &str) -> String {
+        self.with(|state| hash(file, &state.files[file]))
+    }
+
+    pub(crate) fn want_token(&self, token: &str) {
+        self.with(|state| state.token = Some(token.to_owned()));
+    }
+
+    pub(crate) fn storage_saw_no_token(&self) -> bool {
+        self.with(|state| !state.token_seen_by_storage)
+    }
+
+    /// The next answers of the storage end after so many bytes.
+    pub(crate) fn break_off_after(&self, bytes: &[usize]) {
+        self.with(|state| state.breaks = bytes.iter().copied().collect());
+    }
+
+    /// One bit of this file is sent wrong.
+    pub(crate) fn damage(&self, file: &str) {
+        self.with(|state| state.damaged = Some(file.to_owned()));
+    }
+
+    pub(crate) fn lie_about_etag(&self, etag: &str) {
+        self.with(|state| state.etag = Some(etag.to_owned()));
+    }
+
+    pub(crate) fn answer_heads_with(&self, answer: &str) {
+        self.with(|state| state.heads = Some(answer.to_owned()));
+    }
+
+    pub(crate) fn list_as(&self, listing: &str) {
+        self.with(|state| state.listing = Some(listing.to_owned()));
+    }
+
+    /// Ends damage and lies.
+    pub(crate) fn heal(&self) {
+        self.with(|state| (state.damaged, state.etag, state.heads) = (None, None, None));
+    }
+}
+
+/// Large files are known by SHA-256, small ones by something of SHA-1's length.
+fn hash(file: &str, bytes: &[u8]) -> String {
+    let digest: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    match is_large(file) {
+        true => digest,
+        false => digest[..40].to_owned(),
+    }
+}
+
+fn is_large(file: &str) -> bool {
+    file.ends_with(".safetensors") || file.ends_with(".bin")
+}
+
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut lines = BufReader::new(stream).lines();
+    let mut request = Request {
+        line: lines.next()?.ok()?,
+        range: None,
+        authorization: None,
+        host: String::new(),
+    };
+    for line in lines {
+        let line = line.ok()?;
+        let Some((name, value)) = line.split_once(": ") else {
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "range" => request.range = Some(value.to_owned()),
+            "authorization" => request.authorization = Some(value.to_owned()),
+            "host" => request.host = value.to_owned(),
+            _ => {}
+        }
+    }
+    Some(request)
+}
+
+fn short(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+impl State {
+    fn answer(&mut self, request: &Request) -> Vec<u8> {
+        self.requests.push(request.line.clone());
+        let mut words = request.line.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap_or_default());
+        if let Some(file) = path.strip_prefix("/storage/") {
+            self.token_seen_by_storage |= request.authorization.is_some();
+            assert!(
+                request.host.starts_with("localhost"),
+                "another host than the hub's"
+            );
+            return self.send(file, request.range.as_deref(), "");
+        }
+        let expected = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        if expected.is_some() && expected != request.authorization {
+            return short("401 Unauthorized", "", "{}");
+        }
+        if let Some(revision) = path.strip_prefix("/api/models/some/model/revision/") {
+            return match revision {
+                "main" | "v1%2Fbeta" => short("200 OK", "", &self.list()),
+                _ => short("404 Not Found", "", "{}"),
+            };
+        }
+        let heads = self.heads.as_ref().filter(|_| method == "HEAD");
+        if let Some(answer) = heads {
+            return answer.clone().into_bytes();
+        }
+        // A small file is served by the hub itself, from a path that it leads to.
+        let resolve = format!("/some/model/resolve/{COMMIT}/");
+        if let Some(file) = path.strip_prefix("/resolve-cache/") {
+            let tag = hash(file, &self.files[file]);
+            let tag = self.etag.clone().unwrap_or(format!("W/\"{tag}\""));
+            let headers = format!("ETag: {tag}\r\n");
+            let whole = self.files[file].len();
+            return match method {
+                "HEAD" => format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\n{headers}Content-Length: {whole}\r\n\r\n"
+                )
+                .into_bytes(),
+                _ => self.send(file, request.range.as_deref(), &headers),
+            };
+        }
+        match path
+            .strip_prefix(&resolve)
+            .filter(|file| self.files.contains_key(*file))
+        {
+            None => short("404 Not Found", "", "{}"),
+            Some(file) if is_large(file) => {
+                let bytes = &self.files[file];
+                let headers = format!(
+                    "Location: http://localhost:{}/storage/{file}\r\nX-Linked-Etag: \"{}\"\r\nX-Linked-Size: {}\r\nETag: \"x\"\r\n",
+                    self.port,
+                    hash(file, bytes),
+                    bytes.len()
+                );
+                short("302 Found", &headers, "")
+            }
+            Some(file) => short(
+                "307 Temporary Redirect",
+                &format!("Location: /resolve-cache/{file}\r\n"),
+                "",
+            ),
+        }
+    }
+
+    fn list(&self) -> String {
+        let files = self
+            .files
+            .keys()
+            .map(|file| format!(r#"{{"rfilename":"{file}"}}"#));
+        let files = files.collect::<Vec<_>>().join(",");
+        let listing = format!(r#"{{"id":"some/model","sha":"{COMMIT}","siblings":[{files}]}}"#);
+        self.listing.clone().unwrap_or(listing)
+    }
+
+    fn send(&mut self, file: &str, range: Option<&str>, headers: &str) -> Vec<u8> {
+        self.bodies += 1;
+        let mut bytes = self.files[file].clone();
+        if self.damaged.as_deref() == Some(file) {
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+        }
+        let start = range.map_or(0, |range| {
+            self.ranges.push(range.to_owned());
+            let start = range
+                .strip_prefix("bytes=")
+                .unwrap()
+                .strip_suffix('-')
+                .unwrap();
+            start.parse::<usize>().unwrap()
+        });
+        let (status, range) = match range {
+            None => ("200 OK", String::new()),
+            Some(_) => {
+                let (last, whole) = (bytes.len() - 1, bytes.len());
+                let range = format!("Content-Range: bytes {start}-{last}/{whole}\r\n");
+                ("206 Partial Content", range)
+            }
+        };
+        let rest = &bytes[start..];
+        let mut answer = format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\n{headers}{range}Content-Length: {}\r\n\r\n",
+            rest.len()
+        )
+        .into_bytes();
+        let breaks = if is_large(file) {
+            self.breaks.pop_front()
+        } else {
+            None
+        };
+        answer.extend(&rest[..breaks.unwrap_or(rest.len())]);
+        answer
+    }
+}
