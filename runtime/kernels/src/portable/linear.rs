@@ -5,6 +5,9 @@ use super::math::fma;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
 
+/// Tiles among which the next panel of weights is shared out; a tile prefetches a quarter as much as it reads.
+const SHARES: usize = 4;
+
 /// `out[i][j] = fma(acc, s_row[i] * s_channel[j], bias[j])`, or that added to what `out` holds; `acc` is the integer product, whatever
 /// the row's zero.
 ///
@@ -15,12 +18,21 @@ use crate::kernels::Linear;
 #[inline(always)]
 pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     let Layout { mr, nr, .. } = dot.layout;
-    let Linear { a, w, .. } = job;
+    let Linear { a, w, ldo, .. } = job;
+    let k_groups = w.k_groups();
     let mut acc = Line([0i32; MAX_TILE]);
     let first = job.panels.start * nr;
+    // Only what follows an activation is shifted, and an integer product costs as much as the rest of an epilogue.
+    let shifted = a.shifts[..a.rows()].iter().any(|shift| *shift != 0);
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
-        let weights = w.panel(panel);
+        let (weights, comp) = (w.panel(panel), w.comp(panel));
+        let channels = Channels {
+            w_sums: w.sums(panel),
+            w_scale: &job.w_scale[columns.clone()],
+            bias: &job.bias[columns.clone()],
+        };
+        let mut out = &mut job.out[columns.start - first..];
         // While the rows pass this panel, the next one comes nearer, a share with each tile: weights are read from afar once a
         // call, and no tile has to wait for them.
         let next = if panel + 1 < job.panels.end {
@@ -28,85 +40,108 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         } else {
             weights
         };
-        let mut ahead = next.chunks((weights.len() / 4).max(1));
+        let share = weights.len() / SHARES;
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
+            let ahead = if row_panel < SHARES {
+                &next[row_panel * share..]
+            } else {
+                weights
+            };
             // SAFETY: the caller's.
             unsafe {
                 dot.run(
                     scales.len(),
-                    w.k_groups(),
+                    k_groups,
                     a.panel(row_panel),
                     weights,
-                    w.comp(panel),
+                    comp,
                     &mut acc.0,
                     nr,
-                    ahead.next().unwrap_or(weights),
+                    ahead,
                 )
             };
+            let (here, rest) = out.split_at_mut(out.len().min(mr * ldo));
+            out = rest;
             let rows = Rows {
-                acc: &mut acc.0,
+                acc: &acc.0,
                 scales,
-                shifts: &a.shifts[row_panel * mr..],
-                w_sums: w.sums(panel),
-                w_scale: &job.w_scale[columns.clone()],
-                bias: &job.bias[columns.clone()],
-                out: &mut job.out[row_panel * mr * job.ldo + columns.start - first..],
-                ldo: job.ldo,
+                shifts: &a.shifts[row_panel * mr..][..scales.len()],
+                out: here,
+                ldo,
+                shifted,
                 add: job.add,
             };
             // A width known when this is compiled is worth a fifth of a layer with a short k.
             match (columns.len(), nr) {
-                (32, 32) => rows.finish::<32>(),
-                (16, 16) => rows.finish::<16>(),
-                (8, 8) => rows.finish::<8>(),
-                (4, 4) => rows.finish::<4>(),
-                _ => rows.finish_some(nr),
+                (32, 32) => rows.finish::<32>(&channels),
+                (16, 16) => rows.finish::<16>(&channels),
+                // All rows of a small tile: then the loop over them costs nothing either.
+                (8, 8) if scales.len() == 8 => Rows {
+                    scales: array::<8, _>(rows.scales),
+                    ..rows
+                }
+                .finish::<8>(&channels),
+                (8, 8) => rows.finish::<8>(&channels),
+                (4, 4) => rows.finish::<4>(&channels),
+                _ => rows.finish_some(nr, &channels),
             }
         }
     }
 }
 
-/// A tile of sums on its way out.
-struct Rows<'a> {
-    acc: &'a mut [i32],
-    /// One a row: how many there are.
-    scales: &'a [f32],
-    shifts: &'a [i32],
+/// What a tile's columns need on their way out.
+struct Channels<'a> {
     w_sums: &'a [i32],
     /// One a column: how many there are.
     w_scale: &'a [f32],
     bias: &'a [f32],
+}
+
+/// A tile of sums on its way out.
+struct Rows<'a> {
+    acc: &'a [i32],
+    /// One a row: how many there are.
+    scales: &'a [f32],
+    shifts: &'a [i32],
     out: &'a mut [f32],
     ldo: usize,
+    /// Whether some shift is not zero.
+    shifted: bool,
     add: bool,
 }
 
 impl Rows<'_> {
     /// All `NR` columns of a panel.
     #[inline(always)]
-    fn finish<const NR: usize>(self) {
-        // Only what follows an activation is shifted, and an integer product costs as much as the rest of this.
-        match (
-            self.shifts[..self.scales.len()]
-                .iter()
-                .any(|shift| *shift != 0),
-            self.add,
-        ) {
-            (false, false) => self.finish_as::<NR, false, false>(),
-            (false, true) => self.finish_as::<NR, false, true>(),
-            (true, false) => self.finish_as::<NR, true, false>(),
-            (true, true) => self.finish_as::<NR, true, true>(),
+    fn finish<const NR: usize>(self, channels: &Channels<'_>) {
+        match (self.shifted, self.add) {
+            (false, false) => self.finish_as::<NR, false, false>(channels),
+            (false, true) => self.finish_as::<NR, false, true>(channels),
+            (true, false) => self.finish_as::<NR, true, false>(channels),
+            (true, true) => self.finish_as::<NR, true, true>(channels),
         }
     }
 
     #[inline(always)]
-    fn finish_as<const NR: usize, const SHIFTED: bool, const ADD: bool>(self) {
-        let (w_scale, bias) = (array::<NR, _>(self.w_scale), array::<NR, _>(self.bias));
-        let w_sums = array::<NR, _>(self.w_sums);
+    fn finish_as<const NR: usize, const SHIFTED: bool, const ADD: bool>(
+        self,
+        channels: &Channels<'_>,
+    ) {
+        let (w_scale, bias) = (
+            array::<NR, _>(channels.w_scale),
+            array::<NR, _>(channels.bias),
+        );
+        let w_sums = array::<NR, _>(channels.w_sums);
+        let last = (self.scales.len() - 1) * self.ldo;
+        assert!(
+            self.out.len() >= NR && self.out.len() - NR >= last,
+            "rows of output"
+        );
+        let mut at = self.out.as_mut_ptr();
         let rows = self.acc.as_chunks::<NR>().0.iter().zip(self.scales);
-        let outs = self.out.chunks_mut(self.ldo);
-        for (((acc, scale), shift), out) in rows.zip(self.shifts).zip(outs) {
-            let out: &mut [f32; NR] = out.first_chunk_mut().expect("a row of output");
+        for ((acc, scale), shift) in rows.zip(self.shifts) {
+            // SAFETY: `NR` values from `at` on are within `self.out`, for the last row too, as was checked just above.
+            let out = unsafe { &mut *at.cast::<[f32; NR]>() };
             let mut y = [0.0; NR];
             for j in 0..NR {
                 let acc = if SHIFTED {
@@ -123,18 +158,20 @@ impl Rows<'_> {
             } else {
                 *out = y;
             }
+            // Past the last row it points nowhere, and nothing reads it.
+            at = at.wrapping_add(self.ldo);
         }
     }
 
     /// The columns of a panel of `nr` that the matrix has.
     #[inline(always)]
-    fn finish_some(self, nr: usize) {
-        let n = self.w_scale.len();
+    fn finish_some(self, nr: usize, channels: &Channels<'_>) {
+        let n = channels.w_scale.len();
         let rows = self.acc.chunks_exact(nr).zip(self.scales).zip(self.shifts);
         for (((acc, scale), shift), out) in rows.zip(self.out.chunks_mut(self.ldo)) {
             for j in 0..n {
-                let acc = acc[j] + shift * self.w_sums[j];
-                let y = fma(acc as f32, scale * self.w_scale[j], self.bias[j]);
+                let acc = acc[j] + shift * channels.w_sums[j];
+                let y = fma(acc as f32, scale * channels.w_scale[j], channels.bias[j]);
                 out[j] = if self.add { out[j] + y } else { y };
             }
         }

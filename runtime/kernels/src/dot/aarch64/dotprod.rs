@@ -41,6 +41,7 @@ pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Dotprod);
 ///
 /// # Safety
 /// As `Tile`.
+#[inline]
 #[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 #[target_feature(enable = "neon,dotprod")]
 pub(in crate::dot) unsafe fn tile(
@@ -165,7 +166,7 @@ unsafe fn full_turns(
 ///
 /// # Safety
 /// As `Tile`.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn grid<const QUADS: usize>(
     k_groups: usize,
@@ -236,7 +237,7 @@ unsafe fn step<const QUADS: usize>(
 ///
 /// # Safety
 /// As `Tile`.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn one_row(k_groups: usize, a: *const i8, w: *const i8, acc: *mut i32) {
     let mut sums = [[vdupq_n_s32(0); 2]; CHAINS];

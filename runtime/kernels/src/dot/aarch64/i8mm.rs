@@ -41,6 +41,7 @@ pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::I8mm);
 ///
 /// # Safety
 /// As `Tile`.
+#[inline]
 #[allow(clippy::too_many_arguments, reason = "the signature of every tile")]
 #[target_feature(enable = "neon,i8mm")]
 pub(in crate::dot) unsafe fn tile(
@@ -168,7 +169,7 @@ unsafe fn full_turns(
 ///
 /// # Safety
 /// As `Tile`.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "neon,i8mm")]
 unsafe fn grid<const PAIRS: usize>(
     k_groups: usize,
