@@ -123,6 +123,7 @@ impl KvInt8 {
         values: &[u8],
     ) {
         let (nr, dim) = (layout.nr, heads.dim);
+        let summed = layout.offset == 0;
         let rows = values.len() / dim;
         let len = Self::v_len(layout, heads);
         let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
@@ -141,7 +142,7 @@ impl KvInt8 {
                     let values: [&[u8]; KR] = core::array::from_fn(values);
                     for (c, (slot, sum)) in group.iter_mut().zip(&mut *sums).enumerate() {
                         let new = core::array::from_fn(|r| values[r][c]);
-                        if layout.offset == 0 {
+                        if summed {
                             *sum += total(new) - total(*slot);
                         }
                         *slot = new;
@@ -149,7 +150,9 @@ impl KvInt8 {
                 } else {
                     for r in 0..here {
                         for ((slot, sum), byte) in group.iter_mut().zip(&mut *sums).zip(values(r)) {
-                            *sum += i32::from(*byte as i8) - i32::from(slot[lane + r] as i8);
+                            if summed {
+                                *sum += i32::from(*byte as i8) - i32::from(slot[lane + r] as i8);
+                            }
                             slot[lane + r] = *byte;
                         }
                     }

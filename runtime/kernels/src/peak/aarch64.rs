@@ -15,71 +15,49 @@ fn chains() -> [int32x4_t; CHAINS] {
     array::from_fn(|i| unsafe { vdupq_n_s32(black_box(i as i32)) })
 }
 
-/// 16 products take three instructions.
-#[target_feature(enable = "neon")]
-pub(super) fn smull(rounds: u64) -> u64 {
-    let mut sums = chains();
-    let a = vdupq_n_s32(black_box(0x0102_0304));
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            // SAFETY: NEON is there, and only these registers are touched.
-            unsafe {
-                asm!(
-                    "smull {p:v}.8h, {a:v}.8b, {a:v}.8b",
-                    "smlal2 {p:v}.8h, {a:v}.16b, {a:v}.16b",
-                    "sadalp {sum:v}.4s, {p:v}.8h",
-                    p = out(vreg) _,
-                    a = in(vreg) a,
-                    sum = inout(vreg) *sum,
-                    options(nomem, nostack, preserves_flags),
-                );
+/// A function `$name` of `$products` products a chain and round, by the instructions `$line`, which read `a` and add to `sum`.
+macro_rules! chained {
+    ($(#[$doc:meta])* $name:ident, $features:literal, $products:literal, $($line:literal),+ $(; $scratch:ident)?) => {
+        $(#[$doc])*
+        #[target_feature(enable = $features)]
+        pub(super) fn $name(rounds: u64) -> u64 {
+            let mut sums = chains();
+            let a = vdupq_n_s32(black_box(0x0102_0304));
+            for _ in 0..rounds {
+                for sum in &mut sums {
+                    // SAFETY: the instructions are there, as this function's target features say, and only these registers are
+                    // touched.
+                    unsafe {
+                        asm!(
+                            $($line,)+
+                            $($scratch = out(vreg) _,)?
+                            a = in(vreg) a,
+                            sum = inout(vreg) *sum,
+                            options(nomem, nostack, preserves_flags),
+                        );
+                    }
+                }
             }
+            black_box(sums);
+            (CHAINS * $products) as u64
         }
-    }
-    black_box(sums);
-    (CHAINS * 16) as u64
+    };
 }
 
-/// 16 products an instruction.
-#[target_feature(enable = "neon,dotprod")]
-pub(super) fn sdot(rounds: u64) -> u64 {
-    let mut sums = chains();
-    let a = vdupq_n_s32(black_box(0x0102_0304));
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            // SAFETY: the instruction is there, as this function's target features say, and only these registers are touched.
-            unsafe {
-                asm!(
-                    "sdot {sum:v}.4s, {a:v}.16b, {a:v}.16b",
-                    a = in(vreg) a,
-                    sum = inout(vreg) *sum,
-                    options(nomem, nostack, preserves_flags),
-                );
-            }
-        }
-    }
-    black_box(sums);
-    (CHAINS * 16) as u64
-}
-
-/// 32 products an instruction.
-#[target_feature(enable = "neon,i8mm")]
-pub(super) fn smmla(rounds: u64) -> u64 {
-    let mut sums = chains();
-    let a = vdupq_n_s32(black_box(0x0102_0304));
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            // SAFETY: the instruction is there, as this function's target features say, and only these registers are touched.
-            unsafe {
-                asm!(
-                    "smmla {sum:v}.4s, {a:v}.16b, {a:v}.16b",
-                    a = in(vreg) a,
-                    sum = inout(vreg) *sum,
-                    options(nomem, nostack, preserves_flags),
-                );
-            }
-        }
-    }
-    black_box(sums);
-    (CHAINS * 32) as u64
-}
+chained!(
+    /// 16 products take three instructions.
+    smull, "neon", 16,
+    "smull {p:v}.8h, {a:v}.8b, {a:v}.8b",
+    "smlal2 {p:v}.8h, {a:v}.16b, {a:v}.16b",
+    "sadalp {sum:v}.4s, {p:v}.8h"; p
+);
+chained!(
+    /// 16 products an instruction.
+    sdot, "neon,dotprod", 16,
+    "sdot {sum:v}.4s, {a:v}.16b, {a:v}.16b"
+);
+chained!(
+    /// 32 products an instruction.
+    smmla, "neon,i8mm", 32,
+    "smmla {sum:v}.4s, {a:v}.16b, {a:v}.16b"
+);

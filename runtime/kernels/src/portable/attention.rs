@@ -116,11 +116,27 @@ fn weigh<const R: usize, const MASKED: bool>(
     (tree_sum_rows(&sums), tree_max_rows(&peaks))
 }
 
+/// [`softmax_as`], `MASKED` only where some row does not see the `whole` tile.
+#[inline(always)]
+fn softmax<const R: usize>(
+    layout: Layout,
+    scores: &[i32],
+    keys: &Keys<'_>,
+    (groups, whole, rows, t): (usize, bool, &mut Rows, &mut [[f32; KV_TILE]; MAX_MR]),
+    p: &mut [u8],
+) {
+    if whole {
+        softmax_as::<R, false>(layout, groups, scores, keys, rows, t, p);
+    } else {
+        softmax_as::<R, true>(layout, groups, scores, keys, rows, t, p);
+    }
+}
+
 /// The online softmax of the first `groups * R` rows of a panel against one kv tile; quantised weights for the values go to `p`.
 ///
 /// Each pass goes over all rows before the next begins: no row waits for its own reduction.
 #[inline(always)]
-fn softmax<const R: usize, const MASKED: bool>(
+fn softmax_as<const R: usize, const MASKED: bool>(
     layout: Layout,
     groups: usize,
     scores: &[i32],
@@ -259,43 +275,11 @@ pub(crate) unsafe fn attend(
             // Rows that only fill a group up are computed from what the scores held, and never used.
             let whole = state.valid[0] == KV_TILE;
             let groups = rows.div_ceil(GROUP);
-            match (rows, whole) {
-                (1, true) => softmax::<1, false>(
-                    dot.layout,
-                    1,
-                    scores,
-                    &keys,
-                    &mut state,
-                    &mut between.0,
-                    p.as_mut_slice(),
-                ),
-                (1, false) => softmax::<1, true>(
-                    dot.layout,
-                    1,
-                    scores,
-                    &keys,
-                    &mut state,
-                    &mut between.0,
-                    p.as_mut_slice(),
-                ),
-                (_, true) => softmax::<GROUP, false>(
-                    dot.layout,
-                    groups,
-                    scores,
-                    &keys,
-                    &mut state,
-                    &mut between.0,
-                    p.as_mut_slice(),
-                ),
-                (_, false) => softmax::<GROUP, true>(
-                    dot.layout,
-                    groups,
-                    scores,
-                    &keys,
-                    &mut state,
-                    &mut between.0,
-                    p.as_mut_slice(),
-                ),
+            let panel = (groups, whole, &mut state, &mut between.0);
+            if rows == 1 {
+                softmax::<1>(dot.layout, scores, &keys, panel, p.as_mut_slice());
+            } else {
+                softmax::<GROUP>(dot.layout, scores, &keys, panel, p.as_mut_slice());
             }
             // The sum of the values spans the whole tile, so the product it completes has to as well.
             let groups = if flip == 0 {

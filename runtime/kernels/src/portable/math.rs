@@ -51,7 +51,18 @@ const C5: f32 = 0.001_326_472_7;
 #[inline(always)]
 pub(crate) fn exp2(t: f32) -> f32 {
     let t = max(t, -125.0);
-    let t = if t < 127.0 { t } else { 127.0 };
+    exp2_in_range(if t < 127.0 { t } else { 127.0 })
+}
+
+/// [`exp2`] for t <= 0, without the upper clamp.
+#[inline(always)]
+pub(crate) fn exp2_of_negative(t: f32) -> f32 {
+    exp2_in_range(max(t, -125.0))
+}
+
+/// 2^t for t in [-125, 127].
+#[inline(always)]
+fn exp2_in_range(t: f32) -> f32 {
     let z = t + ROUND;
     let f = t - (z - ROUND);
     let p = fma(f, C5, C4);
@@ -60,20 +71,6 @@ pub(crate) fn exp2(t: f32) -> f32 {
     let p = fma(f, p, C1);
     let p = fma(f, p, 1.0);
     // The low bits of z hold round(t); what else z carries is shifted out.
-    f32::from_bits(p.to_bits().wrapping_add(z.to_bits() << 23))
-}
-
-/// [`exp2`] for t <= 0, without the upper clamp.
-#[inline(always)]
-pub(crate) fn exp2_of_negative(t: f32) -> f32 {
-    let t = max(t, -125.0);
-    let z = t + ROUND;
-    let f = t - (z - ROUND);
-    let p = fma(f, C5, C4);
-    let p = fma(f, p, C3);
-    let p = fma(f, p, C2);
-    let p = fma(f, p, C1);
-    let p = fma(f, p, 1.0);
     f32::from_bits(p.to_bits().wrapping_add(z.to_bits() << 23))
 }
 
