@@ -80,8 +80,18 @@ impl LabelledImages {
         let images = self.pixels.chunks_exact((self.width * self.height).max(1));
         images
             .zip(&self.labels)
-            .map(|(grey, label)| (grey.iter().flat_map(|g| [*g; 3]).collect(), *label))
+            .map(|(grey, label)| (rgb8(grey), *label))
     }
+
+    /// The image at `index` as RGB8.
+    pub fn image(&self, index: usize) -> Option<Vec<u8>> {
+        let mut images = self.pixels.chunks_exact((self.width * self.height).max(1));
+        images.nth(index).map(rgb8)
+    }
+}
+
+fn rgb8(grey: &[u8]) -> Vec<u8> {
+    grey.iter().flat_map(|g| [*g; 3]).collect()
 }
 
 /// `folder/stem`, or gzipped.

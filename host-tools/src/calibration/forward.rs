@@ -27,8 +27,7 @@ pub struct Forward {
     heads: Heads,
     eps: f32,
     scales: Vec<f32>,
-    name: Activation,
-    activation: igpt_kernels::Activation,
+    activation: Activation,
     /// Width of the MLP's inner layer.
     inner: usize,
     /// Tokens of a sequence.
@@ -56,13 +55,6 @@ const ROWS: usize = 48;
 impl Forward {
     /// For sequences of `length` tokens.
     pub fn new(config: &ImageGptConfig, length: usize) -> Self {
-        let activation = match config.activation_function {
-            Activation::QuickGelu => igpt_kernels::Activation::QuickGelu,
-            Activation::Gelu => igpt_kernels::Activation::Gelu,
-            Activation::GeluNew => igpt_kernels::Activation::GeluNew,
-            Activation::Relu => igpt_kernels::Activation::Relu,
-            Activation::Silu => igpt_kernels::Activation::Silu,
-        };
         Self {
             kernels: Kernels::best(),
             heads: Heads {
@@ -73,8 +65,7 @@ impl Forward {
             scales: (0..config.n_layer)
                 .map(|layer| config.attn_scale(layer))
                 .collect(),
-            name: config.activation_function,
-            activation,
+            activation: config.activation_function,
             inner: config.inner_dim().max(1),
             length: length.max(1),
         }
@@ -97,7 +88,7 @@ impl Forward {
 
     /// The activation, by Hugging Face's name.
     pub fn activation(&self) -> Activation {
-        self.name
+        self.activation
     }
 
     /// Token embeddings plus position embeddings; ids beyond the table, which the caller has refused, give zeros.
@@ -229,7 +220,7 @@ impl Forward {
 
     pub(super) fn activate(&self, x: &mut [f32]) {
         x.par_chunks_mut(1 << 14)
-            .for_each(|x| self.kernels.activate(self.activation, x));
+            .for_each(|x| self.kernels.activate(self.activation.into(), x));
     }
 
     fn attend(&self, layer: usize, qkv: &[f32]) -> Result<Vec<f32>, NotFinite> {

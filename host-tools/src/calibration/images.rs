@@ -52,11 +52,8 @@ pub fn read(
     };
     if let Some(images) = idx_file(path) {
         let set = LabelledImages::read(&images)?;
-        let size = (set.width * set.height).max(1);
-        let images = set.pixels.chunks_exact(size);
-        let chosen: Vec<usize> = spread(images.len(), source.count).collect();
-        for grey in chosen.iter().filter_map(|index| images.clone().nth(*index)) {
-            let rgb: Vec<u8> = grey.iter().flat_map(|g| [*g; 3]).collect();
+        let chosen = spread(set.labels.len(), source.count);
+        for rgb in chosen.filter_map(|index| set.image(index)) {
             add(processor.tokens_from_rgb8(&rgb, set.width, set.height)?);
         }
     } else {

@@ -1,6 +1,6 @@
 //! `igpt complete`: a language model paints what is missing of a picture, or a picture of its own.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use igpt_runtime::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::Backend;
+use super::{Backend, print_report};
 use crate::failure::{Blame, Failure};
 use crate::onnx::{ModelDtype, Task};
 use crate::pictures::{Grid, comfortable_scale};
@@ -114,12 +114,7 @@ pub struct Report {
 /// A model or image that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = complete(args)?;
-    let mut out = io::stdout().lock();
-    let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
+    print_report(args.json, &report, |out| {
         let samples: usize = report.completions.iter().map(|c| c.samples.len()).sum();
         writeln!(
             out,
@@ -130,8 +125,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report.cpu,
             report.tokens_per_second
         )
-    };
-    printed.context("standard output").failed()
+    })
 }
 
 /// Runs the verb.

@@ -12,7 +12,7 @@ use igpt_runtime::{
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::Backend;
+use super::{Backend, print_report};
 use crate::failure::{Blame, Failure};
 use crate::idx::LabelledImages;
 
@@ -92,15 +92,7 @@ pub struct Report {
 /// A model or data set that cannot be used (bad input).
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = eval(args)?;
-    let mut out = io::stdout().lock();
-    let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        print(&mut out, &report)
-    };
-    printed.context("standard output").failed()
+    print_report(args.json, &report, |out| print(out, &report))
 }
 
 /// Runs the verb.

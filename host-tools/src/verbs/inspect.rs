@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bench::macs;
+use super::print_report;
 use crate::boards::{BOARDS, Estimate};
 use crate::failure::{Blame, Failure};
 use crate::pictures::Grid;
@@ -88,15 +89,7 @@ pub struct Report {
 /// A file that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = inspect(args)?;
-    let mut out = io::stdout().lock();
-    let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        print(&mut out, &report)
-    };
-    printed.context("standard output").failed()
+    print_report(args.json, &report, |out| print(out, &report))
 }
 
 /// Runs the verb.

@@ -10,7 +10,11 @@ pub mod palette;
 pub mod quantize;
 pub mod run;
 
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
 use igpt_runtime::{Isa, LoadOptions};
+use serde::Serialize;
 
 use crate::failure::{Blame, Failure};
 
@@ -39,4 +43,21 @@ impl Backend {
             cpu: self.cpu,
         })
     }
+}
+
+/// Writes `report` to standard output: as JSON, or as `table` does.
+fn print_report(
+    json: bool,
+    report: &impl Serialize,
+    table: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let printed = if json {
+        serde_json::to_writer_pretty(&mut out, report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        table(&mut out)
+    };
+    printed.context("standard output").failed()
 }

@@ -1,7 +1,7 @@
 //! `igpt palette`: the colour clusters of a set of images, as a checkpoint's `preprocessor_config.json`.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
+use super::print_report;
 use crate::failure::{Blame, Failure};
 use crate::kmeans::cluster;
 use crate::pictures::{Grid, comfortable_scale};
@@ -86,12 +87,7 @@ pub struct Report {
 /// Images that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = palette(args)?;
-    let mut out = io::stdout().lock();
-    let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
+    print_report(args.json, &report, |out| {
         writeln!(
             out,
             "{}: {} colours of {} pixels ({} images), RMS error {:.3} of 255 after {} iterations",
@@ -102,8 +98,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report.rms,
             report.iterations
         )
-    };
-    printed.context("standard output").failed()
+    })
 }
 
 /// Runs the verb.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::print_report;
 use crate::calibration::{self, ImageSet, Smoothed, Source};
 use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
@@ -103,15 +104,9 @@ pub struct Report {
 /// A checkpoint that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = quantize(args)?;
-    let mut out = io::stdout().lock();
-    let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        print_table(&mut out, &args.output, &report)
-    };
-    printed.context("standard output").failed()
+    print_report(args.json, &report, |out| {
+        print_table(out, &args.output, &report)
+    })
 }
 
 /// Runs the verb.

@@ -1,6 +1,6 @@
 //! `igpt run`: what the runtime computes from images or tokens, as arrays that anyone can check.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use igpt_runtime::onnx::Task;
 use igpt_runtime::{ImageGptModel, ModelOutput, image_io};
 use serde::Serialize;
 
-use super::Backend;
+use super::{Backend, print_report};
 use crate::arrays::{NpzWriter, TokenBatch};
 use crate::failure::{Blame, Failure};
 
@@ -78,12 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     save(&args.output, &model, &batch, &output)
         .with_context(|| args.output.display().to_string())
         .failed()?;
-    let mut out = io::stdout().lock();
-    let printed = if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
+    print_report(args.json, &report, |out| {
         let Report {
             task,
             cpu,
@@ -96,8 +91,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "{}: {task}, {batch} x {tokens} tokens in {seconds:.4} s on {cpu}",
             args.output.display()
         )
-    };
-    printed.context("standard output").failed()
+    })
 }
 
 fn tokenize(model: &ImageGptModel, file: &Path, images: &[PathBuf]) -> Result<TokenBatch, Failure> {

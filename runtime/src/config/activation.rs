@@ -59,6 +59,19 @@ impl Activation {
     }
 }
 
+/// The kernel that computes it.
+impl From<Activation> for igpt_kernels::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::QuickGelu => Self::QuickGelu,
+            Activation::Gelu => Self::Gelu,
+            Activation::GeluNew => Self::GeluNew,
+            Activation::Relu => Self::Relu,
+            Activation::Silu => Self::Silu,
+        }
+    }
+}
+
 impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -142,23 +142,12 @@ fn parse(kind: Kind, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec
         let name: String = node.get_attr("activation")?;
         let activation = crate::config::Activation::from_name(&name)
             .with_context(|| format!("activation {name}"))?;
-        attributes.activation = Some(kernel_activation(activation));
+        attributes.activation = Some(activation.into());
     }
     if matches!(kind, Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm) {
         attributes.epsilon = node.get_attr("epsilon")?;
     }
     Ok((expand(Parsed { kind, attributes }), vec![]))
-}
-
-fn kernel_activation(activation: crate::config::Activation) -> Activation {
-    use crate::config::Activation as Config;
-    match activation {
-        Config::QuickGelu => Activation::QuickGelu,
-        Config::Gelu => Activation::Gelu,
-        Config::GeluNew => Activation::GeluNew,
-        Config::Relu => Activation::Relu,
-        Config::Silu => Activation::Silu,
-    }
 }
 
 impl Parsed {

@@ -9,13 +9,13 @@ mod report;
 mod source;
 mod step;
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
 
+use super::print_report;
 use crate::failure::{Blame as _, Failure};
 use crate::hub;
 use crate::onnx::{ModelDtype, Task};
@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let Some(source) = source(args)? else {
         let choice = cpu::choose(isa)?;
-        return print(args.json, &choice, |out| choice.print(out));
+        return print_report(args.json, &choice, |out| choice.print(out));
     };
     let sweep = sweep(&args.threads);
     let options = |threads| LoadOptions { threads, cpu: isa };
@@ -148,7 +148,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 .extend(generation::measure(&model, threads, &plan)?);
         }
     }
-    print(args.json, &report, |out| report::print(&report, out))
+    print_report(args.json, &report, |out| report::print(&report, out))
 }
 
 /// What the arguments ask to measure; `None` if they only ask about the processor.
@@ -285,22 +285,6 @@ fn measure(
 fn tokens(config: &ImageGptConfig, count: usize) -> Vec<u16> {
     let colors = config.num_colors().max(1);
     (0..count).map(|i| ((i * 7919) % colors) as u16).collect()
-}
-
-fn print(
-    json: bool,
-    report: &impl serde::Serialize,
-    table: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>,
-) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let printed = if json {
-        serde_json::to_writer_pretty(&mut out, report)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        table(&mut out)
-    };
-    printed.context("standard output").failed()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use super::random::RandomWeights;
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::{self, Form, ModelDtype, Provenance, Task, WriteError};
-use crate::verbs::quantize;
+use crate::source::ModelSource;
 
 /// The sizes of the ImageGPT paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,6 +47,7 @@ pub(super) struct Random {
 #[derive(Debug)]
 pub(super) enum Model {
     Given(PathBuf),
+    Converted(ModelSource),
     Made(NamedTempFile),
 }
 
@@ -54,6 +55,7 @@ impl Model {
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Given(path) => path,
+            Self::Converted(source) => source.path(),
             Self::Made(file) => file.path(),
         }
     }
@@ -103,13 +105,7 @@ impl Source {
         match self {
             Self::File(path) => Ok(Model::Given(path.clone())),
             Self::Checkpoint(folder, dtype) => {
-                let file = temporary()?;
-                quantize::quantize(&quantize::Args {
-                    task,
-                    dtype: *dtype,
-                    ..quantize::Args::new(folder.clone(), file.path())
-                })?;
-                Ok(Model::Made(file))
+                ModelSource::open(folder, task, *dtype).map(Model::Converted)
             }
             Self::Random(random) => random.write(task.unwrap_or(Task::Classify)),
         }
