@@ -1,7 +1,7 @@
 //! A checkpoint folder in Hugging Face's layout, whatever its weights are stored as.
 //!
-//! The weights are mapped into memory and nothing of them is read before it is asked for, so the cost of a
-//! conversion is that of the tensor being converted.
+//! The weights are mapped into memory and nothing of them is read before it is asked for, nor kept once it has been
+//! converted, so the memory of a conversion is that of the tensor being converted, whatever the checkpoint's size.
 
 mod error;
 pub mod expected;
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::quantization::QuantizedMatrix;
 pub use error::CheckpointError;
@@ -262,12 +262,16 @@ impl Checkpoint {
         })
     }
 
-    /// One tensor's elements as f32, row-major, all of them finite.
+    /// One tensor's elements as f32, row-major, all of them finite. Its pages of the mapped file are let go.
     ///
     /// # Errors
     /// As [`Checkpoint::tensor`], and an element that is infinite or not a number.
     pub fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let values = self.tensor(name)?.to_f32();
+        let (file, _) = self.tensors.get(name).cloned().unwrap_or_default();
+        if let Some(file) = self.files.get(file) {
+            file.release();
+        }
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
             Some(index) => {
@@ -296,6 +300,15 @@ impl Checkpoint {
 }
 
 impl WeightFile {
+    /// Tells the system that nothing of the file is needed for now: it counts as this process's memory otherwise, all of it
+    /// at the end of a conversion. The whole map, because what a tensor touched may be more than its bytes.
+    fn release(&self) {
+        // SAFETY: the map is a file's and never written: pages let go are read from the file again when touched.
+        let advised = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        // Advice that is not taken costs memory, nothing else.
+        drop(advised);
+    }
+
     fn names(&self) -> Vec<String> {
         match &self.kind {
             Kind::Safetensors(file) => file.names().cloned().collect(),
