@@ -32,7 +32,14 @@ impl Cli {
         let codes = failure::exit_codes_help();
         <Self as CommandFactory>::command()
             .after_help(codes.clone())
-            .mut_subcommands(|verb| verb.after_long_help(codes.clone()))
+            .mut_subcommands(|verb| {
+                // The longer help would replace the verb's own examples, not follow them.
+                let help = match verb.get_after_help() {
+                    Some(examples) => format!("{examples}\n\n{codes}"),
+                    None => codes.clone(),
+                };
+                verb.after_long_help(help)
+            })
     }
 
     /// The command line of this process. A wrong one ends the process with exit code 2, and `--help` and

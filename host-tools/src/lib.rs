@@ -3,12 +3,14 @@
 pub mod arrays;
 pub mod boards;
 pub mod calibration;
+pub mod charts;
 pub mod checkpoint;
 pub mod cli;
 pub mod failure;
 pub mod hub;
 pub mod idx;
 pub mod kmeans;
+pub mod labelled;
 pub mod onnx;
 pub mod pictures;
 pub mod quantization;

@@ -1,0 +1,60 @@
+//! What can be wrong with the files and the images of an evaluation.
+
+use std::path::PathBuf;
+
+/// A model file and images, or two model files, that do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// A file that predicts nothing.
+    #[error("{}: made for task {found}, expected classify or causal, which predict something", file.display())]
+    NoHead {
+        /// The model file.
+        file: PathBuf,
+        /// Its task.
+        found: &'static str,
+    },
+    /// A file that cannot read images.
+    #[error("{}: no igpt.preprocessor in it, images cannot be read", file.display())]
+    NoProcessor {
+        /// The model file.
+        file: PathBuf,
+    },
+    /// A class of the data set that the model has no label for.
+    #[error("{}: class {class:?} is no label of {}, expected one of {labels}", data.display(), file.display())]
+    UnknownClass {
+        /// The data set.
+        data: PathBuf,
+        /// Its class.
+        class: String,
+        /// The model file.
+        file: PathBuf,
+        /// Its labels.
+        labels: String,
+    },
+    /// A number of a class beyond the model's.
+    #[error("{}: label {label}, expected 0 to {} as {} has {labels} of them", data.display(), labels - 1, file.display())]
+    LabelRange {
+        /// The data set.
+        data: PathBuf,
+        /// Its label.
+        label: usize,
+        /// The model file.
+        file: PathBuf,
+        /// How many labels it has.
+        labels: usize,
+    },
+    /// Two files that cannot be compared.
+    #[error("{}: {field} is {found}, expected {expected} as in {}", against.display(), file.display())]
+    Differs {
+        /// The file that is measured.
+        file: PathBuf,
+        /// The one that it is held against.
+        against: PathBuf,
+        /// In what they differ.
+        field: String,
+        /// What `against` has.
+        found: String,
+        /// What `file` has.
+        expected: String,
+    },
+}

@@ -1,0 +1,278 @@
+//! `igpt eval`: how good a model file is on a labelled set, and how far it is from another file.
+
+mod compare;
+mod error;
+mod gather;
+mod labels;
+mod plots;
+mod predictions;
+mod print;
+mod report;
+mod subject;
+mod tally;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub use compare::{LayerError, Turn, Turns};
+pub use error::EvalError;
+pub use report::{
+    Cell, ClassScore, Comparison, Disagreement, Flip, Hard, OtherVerdict, Report, Score, Slow,
+    Verdict,
+};
+pub use tally::{Bin, Calibration, Times};
+
+use super::{Backend, print_report};
+use crate::failure::{Blame, Failure};
+use crate::labelled::{LabelledSet, Part};
+use crate::onnx::ModelDtype;
+use compare::Layers;
+use gather::{Gathered, Record};
+use subject::Subject;
+use tally::{Judged, Tally};
+
+/// Measure a model file on images, alone or against another such as the checkpoint it was made from.
+///
+/// A classifier: top-1 and top-5, cross-entropy, calibration, which classes are confused. A language model: nats per token and
+/// bits per dimension, every token of every image predicted from the start token and the tokens before it. With --against
+/// also which verdicts flipped and which way, how far the logits are apart, and how the error grows from layer to layer.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "The images (--data):
+  a folder with a folder of images for each class, named as the model's labels are (but for case and punctuation,
+  so t-shirt-top is T-shirt/top) or numbered; of train/ and test/ or val/ in it, the latter is measured;
+  a folder with IDX files (t10k-images-idx3-ubyte), or one IDX file with its labels beside it;
+  a CSV with the columns file_name and label, the files named from where it lies.
+For a language model any folder of images: classes do not matter.
+
+How to read it:
+  top-1, top-5         the share of predictions where the label has the largest, one of the five largest logits
+  nats                 mean of -ln(probability of what was right): 0 is perfect, ln(classes) is guessing
+  calibration error    how far confidence is from accuracy: 1 % means that of verdicts said to be 90 % sure about 89 or
+                       91 in 100 are right (15 bins)
+  bits per dimension   of a language model: nats per token / ln 2 / 3, as a token is a pixel of three channels
+  divergence           Kullback-Leibler, in nats: how far the probabilities are from the other file's
+  layers               relative error and cosine of the hidden states; layer 0 is the embeddings
+
+Examples:
+  igpt eval model.onnx --data photos/
+        is it any good? photos/cat, photos/dog and so on
+  igpt eval model.onnx --data photos/ --against checkpoint/ --plots pictures/
+        what did int8 cost? the checkpoint runs in f32, and confusion, reliability and layer errors are drawn
+  igpt eval lm.onnx --data photos/ --limit 200 --json | jq .bits_per_dimension
+  igpt eval model.onnx --data labels.csv --predictions out.csv
+        every image with its verdict, for your own statistics")]
+pub struct Args {
+    /// The ONNX file that `igpt quantize` wrote, or a checkpoint (its folder or its name on the hub, taken as int8).
+    pub file: PathBuf,
+    /// Images: a folder a class, IDX or a CSV.
+    #[arg(long, value_name = "DIR|IDX|CSV")]
+    pub data: PathBuf,
+    /// What to compare with: another file for the same task, or a checkpoint (taken as f32).
+    #[arg(long, value_name = "CHECKPOINT|FILE")]
+    pub against: Option<PathBuf>,
+    /// So many images only, evenly spaced.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// How many images to name in each list; the report in JSON has every flipped one.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub show: usize,
+    /// With --against: compare the hidden states of so many images, evenly spaced.
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "against")]
+    pub layer_images: usize,
+    /// Draw into this folder: confusion.svg (of a classifier), reliability.svg, layers.svg (with --against).
+    #[arg(long, value_name = "FOLDER")]
+    pub plots: Option<PathBuf>,
+    /// Write one row for each image: verdict, probability, cross-entropy, time.
+    #[arg(long, value_name = "FILE.csv")]
+    pub predictions: Option<PathBuf>,
+    /// How to run it.
+    #[command(flatten)]
+    pub backend: Backend,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A model or data set that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = eval(args)?;
+    print_report(args.json, &report, |out| {
+        print::print(out, &report, args.show)
+    })
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As [`run`].
+pub fn eval(args: &Args) -> Result<Report, Failure> {
+    let options = args.backend.options()?;
+    let subject = Subject::load(&args.file, None, ModelDtype::Int8, &options)?;
+    let data = Data::read(&args.data, &subject).bad_input()?;
+    let load = |path: &PathBuf| {
+        let task = Some(subject.conversion());
+        let other = Subject::load(path, task, ModelDtype::F32, &options)?;
+        subject.check_comparable(&other).bad_input()?;
+        Ok(other)
+    };
+    let other = args.against.as_ref().map(load).transpose()?;
+    let chosen = data.set.spaced(args.limit.map(|limit| limit as usize));
+
+    let bar = ProgressBar::new(chosen.len() as u64);
+    // indicatif draws on standard error, and only if that is a terminal.
+    let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
+    bar.set_style(style);
+    let gathered = measure(&subject, other.as_ref(), &data, &chosen, &bar)?;
+    let mut layers = Layers::default();
+    let mut layer_images = 0;
+    if let Some(other) = other.as_ref().filter(|other| subject.same_layers(other)) {
+        let count = args.layer_images.min(chosen.len());
+        let spaced = (0..count).filter_map(|i| chosen.get(i * chosen.len() / count));
+        bar.reset();
+        bar.set_length(count as u64);
+        bar.set_message("layers");
+        for index in spaced {
+            let input = subject.input(&data.tokens(*index, &subject)?);
+            let hidden = |subject: &Subject| subject.model.forward(&[&input]).bad_input();
+            layers.add(
+                &hidden(&subject)?,
+                &hidden(other)?,
+                subject.model.config().n_embd,
+            );
+            layer_images += 1;
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    if let Some(path) = &args.predictions {
+        let at = || path.display().to_string();
+        predictions::write(path, &gathered, &data, &subject)
+            .with_context(at)
+            .failed()?;
+    }
+    let mut report = gathered.report(&subject, other.as_ref(), &data, args.show);
+    if let Some(comparison) = &mut report.comparison {
+        comparison.layers = layers.errors();
+        comparison.layer_images = layer_images;
+    }
+    if let Some(folder) = &args.plots {
+        report.plots = {
+            let labels = subject.model.config().labels();
+            plots::draw(folder, &report, &gathered.tally.confusion, labels).failed()?
+        };
+    }
+    Ok(report)
+}
+
+/// The images, and a classifier's label of each.
+#[derive(Debug)]
+struct Data {
+    path: PathBuf,
+    set: LabelledSet,
+    /// The model's index of each class of the set; empty for a language model.
+    labels: Vec<usize>,
+}
+
+impl Data {
+    fn read(path: &Path, subject: &Subject) -> anyhow::Result<Self> {
+        let (set, labels) = if subject.is_causal() {
+            (LabelledSet::read_unlabelled(path, Part::Test)?, Vec::new())
+        } else {
+            let (set, _) = LabelledSet::read(path, Part::Test)?;
+            let names = subject.model.config().labels();
+            let labels = labels::of_classes(&set, names, path, &subject.file)?;
+            (set, labels)
+        };
+        let path = path.to_owned();
+        Ok(Self { path, set, labels })
+    }
+
+    fn tokens(&self, index: usize, subject: &Subject) -> Result<Vec<u16>, Failure> {
+        let processor = subject.processor().bad_input()?;
+        self.set.tokens(index, processor).bad_input()
+    }
+
+    /// What is to be predicted of an image: its label, or its tokens.
+    fn targets(&self, index: usize, tokens: Vec<u16>) -> Vec<u16> {
+        match self.labels.get(self.set.label(index)) {
+            // A file has at most 65,536 labels.
+            Some(label) => vec![u16::try_from(*label).unwrap_or(u16::MAX)],
+            None => tokens,
+        }
+    }
+}
+
+/// Runs every chosen image through the model, and through the other.
+fn measure(
+    subject: &Subject,
+    other: Option<&Subject>,
+    data: &Data,
+    chosen: &[usize],
+    bar: &ProgressBar,
+) -> Result<Gathered, Failure> {
+    let mut gathered = Gathered::default();
+    if let Some(first) = chosen.first() {
+        // The first pass touches the weights for the first time; its time says nothing of its image.
+        let input = subject.input(&data.tokens(*first, subject)?);
+        for subject in std::iter::once(subject).chain(other) {
+            let at = || data.set.name(*first).to_string();
+            subject.logits(&input).with_context(at).bad_input()?;
+        }
+    }
+    bar.set_message("measuring");
+    for index in chosen {
+        let at = || data.set.name(*index).to_string();
+        let tokens = data.tokens(*index, subject)?;
+        let input = subject.input(&tokens);
+        let targets = data.targets(*index, tokens);
+        let (logits, seconds) = subject.logits(&input).with_context(at).bad_input()?;
+        let (nats, judged) = judge(&logits, &targets, &mut gathered.tally, seconds);
+        let mut record = Record {
+            index: *index,
+            label: data.labels.get(data.set.label(*index)).copied(),
+            seconds,
+            nats,
+            judged,
+            other: None,
+        };
+        if let Some((label, judged)) = record.label.zip(judged) {
+            gathered.tally.confuse(label, judged.verdict);
+        }
+        if let Some(other) = other {
+            let (theirs, seconds) = other.logits(&input).with_context(at).bad_input()?;
+            let (nats, judged) = judge(&theirs, &targets, &mut gathered.other, seconds);
+            record.other = Some(gather::OtherRecord {
+                nats,
+                judged,
+                divergence: gathered.pair.add(&logits, &theirs, &targets),
+            });
+        }
+        gathered.records.push(record);
+        bar.inc(1);
+    }
+    Ok(gathered)
+}
+
+/// Adds an image's predictions to a tally; returns their mean cross-entropy and the last of them, which of a classifier is the only one.
+fn judge(
+    logits: &subject::Logits,
+    targets: &[u16],
+    tally: &mut Tally,
+    seconds: f64,
+) -> (f64, Option<Judged>) {
+    let (mut nats, mut last) = (0.0, None);
+    for (row, target) in logits.rows().zip(targets) {
+        last = Judged::of(row, usize::from(*target));
+        if let Some(judged) = &last {
+            tally.add(judged);
+            nats += judged.nats;
+        }
+    }
+    tally.seconds.push(seconds);
+    (nats / targets.len().max(1) as f64, last)
+}

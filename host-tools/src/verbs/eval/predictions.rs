@@ -1,0 +1,59 @@
+//! One row of a CSV for each image, for whoever wants statistics of their own.
+
+use std::path::Path;
+
+use super::Data;
+use super::gather::Gathered;
+use super::subject::Subject;
+
+/// Writes the rows; columns that do not apply (a language model's label, a comparison that was not asked for) are empty.
+///
+/// # Errors
+/// A file that cannot be written.
+pub(super) fn write(
+    path: &Path,
+    gathered: &Gathered,
+    data: &Data,
+    subject: &Subject,
+) -> anyhow::Result<()> {
+    let labels = subject.model.config().labels();
+    let name = |index: usize| labels.get(index).map_or("", String::as_str);
+    let mut out = csv::Writer::from_path(path)?;
+    out.write_record([
+        "image",
+        "label",
+        "verdict",
+        "probability",
+        "label_rank",
+        "nats",
+        "seconds",
+        "against_verdict",
+        "against_probability",
+        "against_nats",
+        "divergence",
+    ])?;
+    for record in &gathered.records {
+        // Of a language model the verdict on the last token says nothing of the image.
+        let judged = record.label.and(record.judged);
+        let other = record.other;
+        let other_judged = record.label.and(other.and_then(|other| other.judged));
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        out.write_record([
+            data.set.name(record.index).to_string(),
+            record.label.map_or("", name).to_owned(),
+            judged.map_or("", |judged| name(judged.verdict)).to_owned(),
+            number(judged.map(|judged| judged.confidence)),
+            judged.map_or_else(String::new, |judged| judged.rank.to_string()),
+            number(Some(record.nats)),
+            number(Some(record.seconds)),
+            other_judged
+                .map_or("", |judged| name(judged.verdict))
+                .to_owned(),
+            number(other_judged.map(|judged| judged.confidence)),
+            number(other.map(|other| other.nats)),
+            number(other.map(|other| other.divergence)),
+        ])?;
+    }
+    out.flush()?;
+    Ok(())
+}
