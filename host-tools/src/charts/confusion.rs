@@ -303,7 +303,7 @@ mod tests {
             };
             let layout = Layout::of(&matrix.labels);
             assert!(
-                layout.size("t").0 < 2300,
+                layout.size("t").0 < 2400,
                 "{classes}: {:?}",
                 layout.size("t")
             );
