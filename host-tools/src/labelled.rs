@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::idx::LabelledImages;
-use crate::source::image_files;
+use crate::source::{image_files, is_image};
 
 /// What an image is called: its file, or its place in an IDX file, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +80,8 @@ impl LabelledSet {
             return Ok((Self::from_csv(path)?, false));
         }
         if !path.is_dir() {
-            // Whatever is missing here is told by name.
+            // What is not there is told before what it should have been called.
+            fs::metadata(path).with_context(at)?;
             return Ok((Self::from_idx(path)?, false));
         }
         if let Some(found) = idx_part(path, part) {
@@ -96,7 +97,7 @@ impl LabelledSet {
             && parts().any(|(part, _)| *part == Part::Test);
         match parts().find(|(this, _)| both && *this == part) {
             Some((_, name)) => Ok((Self::from_folders(&path.join(name))?, true)),
-            None => Ok((Self::from_folders(path).with_context(at)?, false)),
+            None => Ok((Self::from_folders(path)?, false)),
         }
     }
 
@@ -227,13 +228,14 @@ impl LabelledSet {
         Ok(self)
     }
 
-    /// As [`LabelledSet::read`], for whoever asks for no classes: the images of a folder may lie in it as they like, and are then
-    /// all of one class without a name.
+    /// As [`LabelledSet::read`], for whoever asks for no classes: a picture, or a folder whose images lie in it as they like,
+    /// are all of one class without a name.
     ///
     /// # Errors
     /// As [`LabelledSet::read`].
     pub fn read_unlabelled(path: &Path, part: Part) -> anyhow::Result<Self> {
-        if !path.is_dir() || idx_part(path, part).is_some() {
+        let loose = path.is_dir() && idx_part(path, part).is_none();
+        if !loose && !is_image(path) {
             return Ok(Self::read(path, part)?.0);
         }
         let files = image_files(&[path.to_owned()])?;

@@ -79,6 +79,12 @@ const EXTENSIONS: [&str; 11] = [
     "png", "jpg", "jpeg", "bmp", "gif", "ppm", "pgm", "pnm", "tif", "tiff", "webp",
 ];
 
+/// Whether a file looks like an image, by the end of its name.
+pub fn is_image(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
+}
+
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let at = || folder.display().to_string();
     let mut entries = fs::read_dir(folder)
@@ -88,11 +94,10 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         .with_context(at)?;
     entries.sort();
     for path in entries {
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
         // A link to a folder could lead in circles.
         if path.is_dir() && !path.is_symlink() {
             walk(&path, files)?;
-        } else if EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) {
+        } else if is_image(&path) {
             files.push(path);
         }
     }

@@ -74,10 +74,16 @@ fn there_is_a_manual_page_for_every_verb_with_the_exit_codes() {
 }
 
 #[test]
-fn help_tells_the_exit_codes_of_every_verb() {
+fn help_tells_the_exit_codes_of_every_verb_after_its_examples() {
     for verb in verbs() {
-        let output = igpt().args([verb.as_str(), "--help"]).unwrap();
-        let help = String::from_utf8(output.stdout).unwrap();
-        assert!(help.contains("3  the input is at fault"), "{verb}");
+        let help = |option| {
+            let output = igpt().args([verb.as_str(), option]).unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let (short, long) = (help("-h"), help("--help"));
+        assert!(long.contains("3  the input is at fault"), "{verb}");
+        for part in ["Examples:", "How to read it:"] {
+            assert_eq!(short.contains(part), long.contains(part), "{verb}: {part}");
+        }
     }
 }

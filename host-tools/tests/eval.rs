@@ -328,8 +328,12 @@ fn images_that_do_not_go_with_the_model_are_refused_by_name() {
     let empty = tempfile::tempdir().unwrap();
     let message = refusal(&mut eval(&clf, empty.path()), 3);
     assert!(message.contains("no folders in it"), "{message}");
+    let message = refusal(&mut eval(&clf, &empty.path().join("nowhere")), 3);
+    assert!(message.contains("nowhere: No such file"), "{message}");
     let message = refusal(&mut eval(&model("lm"), empty.path()), 3);
     assert!(message.contains("no image in it"), "{message}");
+    let report = json(&mut eval(&model("lm"), &samples()[0].0));
+    assert_eq!(report["images"], 1, "a picture by itself");
     let broken = folders(&["Coat"]);
     fs::write(broken.path().join("Coat/2.png"), "no picture").unwrap();
     let message = refusal(&mut eval(&clf, broken.path()), 3);
@@ -382,7 +386,8 @@ fn models_that_cannot_be_measured_or_compared_are_refused_by_name() {
             .unwrap()
             .remove("Ankle boot");
     });
-    cut_score(&fewer.join("model.safetensors"), 9);
+    let weights = fewer.join("model.safetensors");
+    cut(&weights, |name| (name == "score.weight").then_some(9));
     let message = against(&fewer);
     assert!(
         message.contains("the number of classes is 9, expected 10"),
@@ -405,27 +410,43 @@ fn models_that_cannot_be_measured_or_compared_are_refused_by_name() {
     );
 }
 
-/// Keeps so many rows of the classifier's weights.
-fn cut_score(path: &Path, rows: usize) {
+/// Keeps of every tensor as many rows as `rows` says, all if it says nothing and none of one that it says 0 of.
+fn cut(path: &Path, rows: impl Fn(&str) -> Option<usize>) {
     let bytes = fs::read(path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let cut = tensors.tensors().into_iter().map(|(name, view)| {
-        if name != "score.weight" {
-            return (
-                name,
-                TensorView::new(view.dtype(), view.shape().to_vec(), view.data()).unwrap(),
-            );
+    let mut kept = Vec::new();
+    for (name, view) in tensors.tensors() {
+        let mut shape = view.shape().to_vec();
+        let row = view.data().len() / shape[0];
+        shape[0] = rows(&name).unwrap_or(shape[0]);
+        let data = &view.data()[..shape[0] * row];
+        if shape[0] > 0 {
+            kept.push((name, TensorView::new(view.dtype(), shape, data).unwrap()));
         }
-        let row = view.data().len() / view.shape()[0];
-        let shape = vec![rows, view.shape()[1]];
-        (
-            name,
-            TensorView::new(view.dtype(), shape, &view.data()[..rows * row]).unwrap(),
-        )
-    });
-    let cut: Vec<_> = cut.collect();
-    let written = safetensors::serialize(cut, None).unwrap();
+    }
+    let written = safetensors::serialize(kept, None).unwrap();
     fs::write(path, written).unwrap();
+}
+
+#[test]
+fn models_of_other_layers_are_compared_but_for_these() {
+    let folder = tempfile::tempdir().unwrap();
+    let shallow = variant(folder.path(), "clf", |config| config["n_layer"] = 5.into());
+    let weights = shallow.join("model.safetensors");
+    cut(&weights, |name| name.contains("h.5.").then_some(0));
+    let compare = || {
+        let mut command = eval(&model("clf"), &csv(folder.path()));
+        command
+            .arg("--against")
+            .arg(&shallow)
+            .args(["--limit", "4"]);
+        command
+    };
+    let report = json(&mut compare());
+    assert_eq!(report["comparison"]["layers"], serde_json::json!([]));
+    assert_eq!(report["comparison"]["against"]["images"], 4);
+    let text = String::from_utf8(compare().unwrap().stdout).unwrap();
+    assert!(text.contains("layers: not compared"), "{text}");
 }
 
 #[test]

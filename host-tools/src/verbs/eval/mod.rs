@@ -40,27 +40,33 @@ use tally::{Judged, Tally};
 /// also which verdicts flipped and which way, how far the logits are apart, and how the error grows from layer to layer.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data):
-  a folder with a folder of images for each class, named as the model's labels are (but for case and punctuation,
-  so t-shirt-top is T-shirt/top) or numbered; of train/ and test/ or val/ in it, the latter is measured;
-  a folder with IDX files (t10k-images-idx3-ubyte), or one IDX file with its labels beside it;
-  a CSV with the columns file_name and label, the files named from where it lies.
-For a language model any folder of images: classes do not matter.
+  a folder with a folder of images for each class. They are named as the model's labels are,
+    but for case and punctuation (t-shirt-top is T-shirt/top), or by the labels' numbers.
+    Of train/ and test/ or val/ with such folders in them, the latter is measured;
+  a folder with IDX files (t10k-images-idx3-ubyte), or one IDX file, its labels beside it;
+  a CSV with the columns file_name and label; the files are named from where it lies.
+For a language model any folder of images, or one image: classes do not matter.
 
 How to read it:
-  top-1, top-5         the share of predictions where the label has the largest, one of the five largest logits
-  nats                 mean of -ln(probability of what was right): 0 is perfect, ln(classes) is guessing
-  calibration error    how far confidence is from accuracy: 1 % means that of verdicts said to be 90 % sure about 89 or
-                       91 in 100 are right (15 bins)
-  bits per dimension   of a language model: nats per token / ln 2 / 3, as a token is a pixel of three channels
-  divergence           Kullback-Leibler, in nats: how far the probabilities are from the other file's
-  layers               relative error and cosine of the hidden states; layer 0 is the embeddings
+  top-1, top-5        share of predictions where what is right has the largest, one of the
+                      five largest logits
+  nats                mean of -ln(probability of what is right); 0 is perfect, guessing is
+                      ln(classes)
+  bits per dimension  of a language model: nats per token / ln 2 / 3, as a token is a pixel
+                      of three channels
+  calibration error   how far probabilities are from the truth: at 1 %, of verdicts that are
+                      90 % sure about 89 or 91 in 100 are right
+  divergence          Kullback-Leibler, in nats: how far the probabilities of an image are
+                      from the other model's
+  hidden states       relative error and cosine of every layer; layer 0 is the embeddings
 
 Examples:
   igpt eval model.onnx --data photos/
         is it any good? photos/cat, photos/dog and so on
   igpt eval model.onnx --data photos/ --against checkpoint/ --plots pictures/
-        what did int8 cost? the checkpoint runs in f32, and confusion, reliability and layer errors are drawn
+        what did int8 cost? beside the checkpoint in f32, with pictures
   igpt eval lm.onnx --data photos/ --limit 200 --json | jq .bits_per_dimension
+        one number for a script
   igpt eval model.onnx --data labels.csv --predictions out.csv
         every image with its verdict, for your own statistics")]
 pub struct Args {

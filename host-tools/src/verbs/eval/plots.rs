@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::report::{Report, Score};
 use crate::charts::confusion::{self, Confusion};
-use crate::charts::layer_errors;
+use crate::charts::errors_by_layer;
 use crate::charts::reliability::{self, Curve, Point};
 
 /// Draws what there is to draw into `folder`; returns the files. `cells` are images by label and verdict, indices of `labels`.
@@ -61,7 +61,7 @@ pub(super) fn draw(
             comparison.layer_images
         );
         let errors: Vec<f64> = comparison.layers.iter().map(|l| l.relative_error).collect();
-        layer_errors::draw(&path, &title, &errors)?;
+        errors_by_layer(&path, &title, &errors)?;
         files.push(path);
     }
     Ok(files)

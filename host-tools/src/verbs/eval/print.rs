@@ -157,7 +157,8 @@ fn pair(ours: &Verdict, theirs: &OtherVerdict, this: &str, other: &str) -> Strin
 
 fn layers(out: &mut impl Write, comparison: &Comparison) -> io::Result<()> {
     if comparison.layers.is_empty() {
-        return writeln!(out, "layers: not compared");
+        let why = "the two have not as many of the same width, or --layer-images is 0";
+        return writeln!(out, "layers: not compared, {why}");
     }
     writeln!(
         out,
