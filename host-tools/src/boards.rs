@@ -1,12 +1,12 @@
 //! Known boards: what their processor and memory can do at most, and the least time that a model then takes.
 //!
-//! | board | cores | 8-bit products a cycle and core | memory | source |
+//! | board | cores | 8-bit products a cycle and core | memory, and the most there is | source |
 //! |---|---|---|---|---|
-//! | Pi Zero 2 W | 4 Cortex-A53 at 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2 at 900 MT/s, 32 bit | product brief; RP3A0 with BCM2710A1 |
-//! | Pi 3 B | 4 Cortex-A53 at 1.2 GHz | 8 | LPDDR2 at 900 MT/s, 32 bit | product brief; BCM2837 |
-//! | Pi 4 B | 4 Cortex-A72 at 1.8 GHz | 8 | LPDDR4 at 3200 MT/s, 32 bit | product brief; BCM2711 |
-//! | Pi 5 | 4 Cortex-A76 at 2.4 GHz | 32 (two `sdot`) | LPDDR4X at 4267 MT/s, 32 bit | product brief; BCM2712 |
-//! | Orin Nano 8 GB | 6 Cortex-A78AE at 1.5 GHz | 32 | LPDDR5, 68 GB/s | module data sheet; the GPU is not used |
+//! | Pi Zero 2 W | 4 Cortex-A53 at 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2 at 900 MT/s, 32 bit; 512 MB | product brief; RP3A0 with BCM2710A1 |
+//! | Pi 3 B | 4 Cortex-A53 at 1.2 GHz | 8 | LPDDR2 at 900 MT/s, 32 bit; 1 GB | product brief; BCM2837 |
+//! | Pi 4 B | 4 Cortex-A72 at 1.8 GHz | 8 | LPDDR4 at 3200 MT/s, 32 bit; 8 GB | product brief; BCM2711 |
+//! | Pi 5 | 4 Cortex-A76 at 2.4 GHz | 32 (two `sdot`) | LPDDR4X at 4267 MT/s, 32 bit; 16 GB | product brief; BCM2712 |
+//! | Orin Nano 8 GB | 6 Cortex-A78AE at 1.5 GHz | 32 | LPDDR5, 68 GB/s; 8 GB | module data sheet; the GPU is not used |
 //!
 //! The products a cycle are our kernels' (Arm's optimisation guides of the cores give the pipes). All of it is what the
 //! hardware could do if nothing ever waited: the times are bounds from below and no forecast.
@@ -22,6 +22,8 @@ pub struct Board {
     pub gmac_per_s: f64,
     /// 10^9 bytes a second from memory.
     pub gb_per_s: f64,
+    /// The largest memory it is sold with, 10^9 bytes.
+    pub memory_gb: f64,
 }
 
 /// The boards of the table above.
@@ -30,26 +32,31 @@ pub const BOARDS: [Board; 5] = [
         name: "Pi Zero 2 W",
         gmac_per_s: 4.0 * 1.0 * 8.0,
         gb_per_s: 3.6,
+        memory_gb: 0.5,
     },
     Board {
         name: "Pi 3 B",
         gmac_per_s: 4.0 * 1.2 * 8.0,
         gb_per_s: 3.6,
+        memory_gb: 1.0,
     },
     Board {
         name: "Pi 4 B",
         gmac_per_s: 4.0 * 1.8 * 8.0,
         gb_per_s: 12.8,
+        memory_gb: 8.0,
     },
     Board {
         name: "Pi 5",
         gmac_per_s: 4.0 * 2.4 * 32.0,
         gb_per_s: 17.1,
+        memory_gb: 16.0,
     },
     Board {
         name: "Orin Nano",
         gmac_per_s: 6.0 * 1.5 * 32.0,
         gb_per_s: 68.0,
+        memory_gb: 8.0,
     },
 ];
 
@@ -101,6 +108,7 @@ mod tests {
             name: "board",
             gmac_per_s: 10.0,
             gb_per_s: 1.0,
+            memory_gb: 1.0,
         };
         let frame = board.estimate(20_000_000_000, 1_000_000_000);
         assert_eq!((frame.seconds(), frame.bound_by), (2.0, "compute"));

@@ -14,5 +14,7 @@ pub mod labelled;
 pub mod onnx;
 pub mod pictures;
 pub mod quantization;
+#[cfg(test)]
+mod sizes;
 pub mod source;
 pub mod verbs;

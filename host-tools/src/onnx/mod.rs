@@ -12,6 +12,8 @@ mod plan;
 mod wire;
 mod writer;
 
+#[cfg(test)]
+pub(crate) use plan::weight_bytes;
 pub use plan::{Form, ModelDtype, Task};
 pub use writer::{Provenance, TensorReport, WriteError, write};
 

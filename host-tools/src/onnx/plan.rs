@@ -139,6 +139,13 @@ impl Initializer {
     }
 }
 
+/// Bytes of all values of a file: what is left is a graph of some tens of kilobytes.
+#[cfg(test)]
+pub(crate) fn weight_bytes(config: &ImageGptConfig, form: Form) -> u64 {
+    let initializers = initializers(config, form);
+    initializers.iter().map(|i| i.byte_len() as u64).sum()
+}
+
 /// Every initializer of the file.
 pub(super) fn initializers(config: &ImageGptConfig, form: Form) -> Vec<Initializer> {
     let Form { task, dtype, .. } = form;
