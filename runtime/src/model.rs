@@ -1,5 +1,6 @@
 //! `ImageGptModel`: a model file planned by tract and run by our kernels.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::onnx::weights::Weights;
 use crate::onnx::{Dtype, ModelFile, Task};
 use crate::ops::engine::Engine;
 use crate::ops::layers::LayerError;
-use crate::ops::op::{NativeOp, OpError, detach, register};
+use crate::ops::op::{NativeOp, OpError, detach, register, run_once};
 use crate::processor::ImageGptImageProcessor;
 use crate::profile::Operator;
 
@@ -43,6 +44,18 @@ pub enum Packing {
         /// How the file holds them: row-major if absent, otherwise in the panels of other kernels.
         file: Option<Panels>,
     },
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InPlace => f.write_str("used where they lie in the file"),
+            Self::AtLoad { file: None } => f.write_str("packed while loading"),
+            Self::AtLoad { file: Some(panels) } => {
+                write!(f, "repacked from {panels} while loading")
+            }
+        }
+    }
 }
 
 /// What a forward pass gives.
@@ -84,7 +97,8 @@ impl ImageGptModel {
     /// # Errors
     /// If it cannot be read, is damaged, or is not for this build or machine.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
-        Self::build(ModelFile::open(path.as_ref())?, options)
+        let path = path.as_ref();
+        Self::build(options, || ModelFile::open(path))
     }
 
     /// Loads a file that is in memory, such as an embedded one (`&'static [u8]`); its weights are used where they lie if they can be.
@@ -93,10 +107,13 @@ impl ImageGptModel {
     /// As [`ImageGptModel::load`].
     pub fn from_bytes(bytes: impl Into<Bytes>, options: &LoadOptions) -> Result<Self, Error> {
         let source = bytes.into().into();
-        Self::build(ModelFile::decode("embedded model", source)?, options)
+        Self::build(options, || ModelFile::decode("embedded model", source))
     }
 
-    fn build(file: ModelFile, options: &LoadOptions) -> Result<Self, Error> {
+    fn build(
+        options: &LoadOptions,
+        read: impl FnOnce() -> Result<ModelFile, Error> + Send,
+    ) -> Result<Self, Error> {
         let kernels = options
             .cpu
             .map_or_else(|| Ok(Kernels::best()), Kernels::for_isa)?;
@@ -109,7 +126,8 @@ impl ImageGptModel {
             processor,
             mut proto,
             weights,
-        } = file;
+            // Its checksum takes the threads that were asked for, no more.
+        } = engine.pool.install(read)?;
         let packing = match (dtype, weights.panels) {
             (Dtype::Int8, Some(file)) if file == engine.kernels.panels() => Packing::InPlace,
             (Dtype::Int8, file) => Packing::AtLoad { file },
@@ -151,6 +169,18 @@ impl ImageGptModel {
     #[must_use]
     pub fn packing(&self) -> Packing {
         self.packing
+    }
+
+    /// What to tell whoever runs a file that was packed for another CPU: loading it takes longer than it has to.
+    #[must_use]
+    pub fn repacked(&self) -> Option<String> {
+        let Packing::AtLoad { file: Some(file) } = self.packing else {
+            return None;
+        };
+        let (isa, panels) = (self.isa(), self.panels());
+        Some(format!(
+            "weights repacked from {file} to {panels} while loading; `igpt quantize --pack {isa}` makes a file that needs none"
+        ))
     }
 
     /// In which panels the kernels in use read int8 weights.
@@ -207,6 +237,7 @@ impl ImageGptModel {
     pub fn logits(&self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
         self.check_tokens(tokens)?;
         let mut state = self.spawn(self.head()?)?;
+        run_once(&mut state.op_states);
         Ok(self.run(&mut state, tokens)?.pop().unwrap_or_default())
     }
 
@@ -228,7 +259,9 @@ impl ImageGptModel {
                 )));
             }
             self.check_tokens(tokens)?;
-            let mut values = self.run(&mut self.spawn(&self.all)?, tokens)?;
+            let mut state = self.spawn(&self.all)?;
+            run_once(&mut state.op_states);
+            let mut values = self.run(&mut state, tokens)?;
             if self.task != Task::Features {
                 output.logits.extend(values.pop().unwrap_or_default());
             }

@@ -118,6 +118,9 @@ fn a_session_that_reuses_a_prefix_gives_the_bits_of_a_fresh_one() {
             got.reused_tokens
         );
         assert_eq!(fresh.reused_tokens, 0);
+        // Without a session, in the keys and values that another block, and a longer frame, left behind.
+        let once = model.model().logits(frame).expect("logits");
+        assert_eq!(crc(&once), crc(&fresh.logits), "a run of its own");
         reused.push(got.reused_tokens);
     }
     assert_eq!(reused[1], 196, "an unchanged frame costs nothing");

@@ -11,9 +11,10 @@ pub mod quantize;
 pub mod run;
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use anyhow::Context as _;
-use igpt_runtime::{Isa, LoadOptions};
+use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
 use crate::failure::{Blame, Failure};
@@ -60,4 +61,14 @@ fn print_report(
         table(&mut out)
     };
     printed.context("standard output").failed()
+}
+
+/// Loads a model file, and says so if that took longer than it has to.
+fn load_model(path: &Path, options: &LoadOptions) -> Result<ImageGptModel, Failure> {
+    let model = ImageGptModel::load(path, options).bad_input()?;
+    if let Some(notice) = model.repacked() {
+        // A standard error that is gone is no reason to stop.
+        let _ = writeln!(io::stderr(), "igpt: {}: {notice}", path.display());
+    }
+    Ok(model)
 }

@@ -9,7 +9,7 @@ use igpt_runtime::onnx::Task;
 use igpt_runtime::{ImageGptModel, ModelOutput, image_io};
 use serde::Serialize;
 
-use super::{Backend, print_report};
+use super::{Backend, load_model, print_report};
 use crate::arrays::{NpzWriter, TokenBatch};
 use crate::failure::{Blame, Failure};
 
@@ -59,7 +59,7 @@ pub struct Report {
 /// # Errors
 /// A model, image or token that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = ImageGptModel::load(&args.file, &args.backend.options()?).bad_input()?;
+    let model = load_model(&args.file, &args.backend.options()?)?;
     let batch = match &args.tokens {
         Some(path) => TokenBatch::read(path).bad_input()?,
         None => tokenize(&model, &args.file, &args.images)?,

@@ -97,6 +97,9 @@ impl BlockF32 {
                 })
         })?;
         state.past = past + rows;
+        if state.once {
+            state.kv_f32 = Vec::new();
+        }
         Ok(())
     }
 

@@ -101,14 +101,19 @@ impl BlockInt8 {
         }
         let past = state.past;
         let tiles = past / KV_TILE..(past + rows).div_ceil(KV_TILE);
-        let LayerState { kv, queries, .. } = state;
+        // After an error neither is put back: they are half written.
+        let mut queries = engine.queries.take();
+        if state.once {
+            state.kv = engine.kv.take();
+        }
+        let kv = &mut state.kv;
         while kv.len() < tiles.end {
             kv.push(engine.kernels.kv_tile(self.heads));
         }
         queries.resize_with(queries.len().max(tiles.len()), Vec::new);
         let mut tasks = Vec::with_capacity(tiles.len());
         let mut rest = x;
-        for (tile, queries) in tiles.clone().zip(queries) {
+        for (tile, queries) in tiles.clone().zip(&mut queries) {
             let position = past.max(tile * KV_TILE);
             let end = (past + rows).min((tile + 1) * KV_TILE);
             let (x, after) = rest.split_at_mut((end - position) * width);
@@ -142,6 +147,10 @@ impl BlockInt8 {
                 })
         })?;
         state.past = past + rows;
+        engine.queries.put(queries);
+        if state.once {
+            engine.kv.put(std::mem::take(&mut state.kv));
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use igpt_kernels::{Aligned, AttentionScratch, Kernels, PackedRows};
+use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, PackedRows};
 use rayon::ThreadPool;
 
 use crate::error::Error;
@@ -26,7 +26,29 @@ pub(crate) struct Engine {
     pub(crate) kernels: Kernels,
     pub(crate) pool: ThreadPool,
     pub(crate) profile: Profile,
-    free: Mutex<Vec<Scratch>>,
+    /// Quantised queries of a block's run, `[tile][head]`.
+    pub(crate) queries: Shelf<Vec<Vec<PackedRows>>>,
+    /// Keys and values of a block, for runs that keep none.
+    pub(crate) kv: Shelf<Vec<KvInt8>>,
+    scratch: Shelf<Scratch>,
+}
+
+/// Buffers not in use: what one run puts back the next one takes, so that steady state allocates nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Shelf<T> {
+    /// One of them, or a new one.
+    pub(crate) fn take(&self) -> T {
+        let lock = self.0.lock();
+        let taken = lock.unwrap_or_else(PoisonError::into_inner).pop();
+        taken.unwrap_or_default()
+    }
+
+    pub(crate) fn put(&self, buffer: T) {
+        let lock = self.0.lock();
+        lock.unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
 }
 
 impl Engine {
@@ -41,16 +63,17 @@ impl Engine {
             kernels,
             pool,
             profile: Profile::default(),
-            free: Mutex::default(),
+            queries: Shelf::default(),
+            kv: Shelf::default(),
+            scratch: Shelf::default(),
         })
     }
 
-    /// Runs `task` with a scratch of its own, which the next task reuses: steady state allocates nothing.
+    /// Runs `task` with a scratch of its own, which the next task reuses.
     pub(crate) fn with_scratch<T>(&self, task: impl FnOnce(&mut Scratch) -> T) -> T {
-        let lock = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
+        let mut scratch = self.scratch.take();
         let result = task(&mut scratch);
-        lock().push(scratch);
+        self.scratch.put(scratch);
         result
     }
 }

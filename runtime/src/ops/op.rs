@@ -417,6 +417,15 @@ impl OpState for NativeState {
     }
 }
 
+/// Says that the next run of a new session is its only one: no operator keeps more than it needs for that.
+pub(crate) fn run_once(states: &mut [Option<Box<dyn OpState>>]) {
+    for state in states.iter_mut().flatten() {
+        if let Some(NativeState(state)) = state.downcast_mut::<NativeState>() {
+            state.once = true;
+        }
+    }
+}
+
 /// Forgets, in every operator of a session, the tokens from `tokens` on.
 pub(crate) fn truncate(states: &mut [Option<Box<dyn OpState>>], tokens: usize) {
     for state in states.iter_mut().flatten() {

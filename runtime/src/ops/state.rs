@@ -1,16 +1,16 @@
 //! What an operator remembers between runs of one session.
 
-use igpt_kernels::{KvInt8, PackedRows};
+use igpt_kernels::KvInt8;
 
 /// The past of one operator: tokens seen, their keys and values, pooled sums. Which fields are used depends on the operator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LayerState {
     /// Tokens already computed.
     pub(crate) past: usize,
+    /// No run follows: an int8 block borrows keys and values from the engine, an f32 block lets go of them.
+    pub(crate) once: bool,
     /// Keys and values of an int8 block, one entry a kv tile.
     pub(crate) kv: Vec<KvInt8>,
-    /// Quantised queries of the run in progress, `[tile][head]`.
-    pub(crate) queries: Vec<Vec<PackedRows>>,
     /// Keys and values of an f32 block, `[token][k, v]`.
     pub(crate) kv_f32: Vec<f32>,
     /// Sums of the classification head, one row a tile of tokens.

@@ -46,6 +46,8 @@ pub(super) enum Event<'a> {
         kernels: &'a str,
         milliseconds: f32,
     },
+    /// Its file was packed for another CPU.
+    ModelRepacked { name: &'a str, notice: &'a str },
     /// The configured model is condemned; this one is used instead.
     FellBack { reason: &'a str, instead: &'a str },
     /// The guard's record could not be read or written.
@@ -160,6 +162,7 @@ impl Event<'_> {
         !matches!(
             self,
             Self::ModelLoaded { .. }
+                | Self::ModelRepacked { .. }
                 | Self::SourceOpened { .. }
                 | Self::SinkOpened { .. }
                 | Self::Verdict { .. }
@@ -181,6 +184,7 @@ impl fmt::Display for Event<'_> {
                     "model {name}: {classes} classes, {kernels} kernels, loaded in {milliseconds:.0} ms"
                 )
             }
+            Self::ModelRepacked { name, notice } => write!(f, "model {name}: {notice}"),
             Self::FellBack { reason, instead } => write!(f, "{reason}; using {instead} instead"),
             Self::GuardFailed { error } => write!(f, "boot guard: {error}; going on without it"),
             Self::SourceOpened { description } => write!(f, "source: {description}"),
@@ -228,6 +232,9 @@ fn defmt_point(event: &Event<'_>) {
                 kernels,
                 milliseconds
             );
+        }
+        Event::ModelRepacked { name, notice } => {
+            defmt::info!("model {=str}: {=str}", name, notice);
         }
         Event::FellBack { reason, instead } => {
             defmt::error!("{=str}; using {=str} instead", reason, instead)

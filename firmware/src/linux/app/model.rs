@@ -78,6 +78,12 @@ pub(super) fn load(
         kernels: model.isa().name(),
         milliseconds: begun.elapsed().as_secs_f32() * 1000.0,
     });
+    if let Some(notice) = model.model().repacked() {
+        log.write(&Event::ModelRepacked {
+            name: &name,
+            notice: &notice,
+        });
+    }
     Ok(Box::new(Model {
         name,
         crc32,

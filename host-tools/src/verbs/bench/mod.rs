@@ -227,6 +227,7 @@ fn measure(
             Ok::<_, Failure>((model, start.elapsed().as_secs_f64()))
         };
         let (model, seconds) = load()?;
+        let packing = model.packing();
         load_times.push(seconds);
         let config = model.config().clone();
         let tokens = args.tokens.map_or(config.n_positions, |n| n as usize);
@@ -253,6 +254,7 @@ fn measure(
                     isa: model.isa().name(),
                 },
                 load: Load {
+                    weights: packing.to_string(),
                     first: seconds,
                     warm: f64::NAN,
                     file_bytes,

@@ -62,6 +62,8 @@ pub(super) struct Load {
     pub(super) first: f64,
     /// The fastest of the next times: the file is in the system's cache.
     pub(super) warm: f64,
+    /// How the weights came into memory: where they lie in the file, or packed.
+    pub(super) weights: String,
     /// Size of the file.
     pub(super) file_bytes: u64,
 }
@@ -194,10 +196,11 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     writeln!(
         out,
-        "file {:.1} MiB, loaded in {:.0} ms, warm {:.0} ms",
+        "file {:.1} MiB, loaded in {:.0} ms, warm {:.0} ms, weights {}",
         mib(load.file_bytes),
         load.first * 1e3,
-        load.warm * 1e3
+        load.warm * 1e3,
+        load.weights
     )?;
     if let (Some(before), Some(peak)) = (memory.before, memory.peak) {
         let (before, peak) = (mib(before), mib(peak));

@@ -11,6 +11,7 @@ use super::error::EvalError;
 use crate::failure::{Blame, Failure};
 use crate::onnx::{ModelDtype, Task as Conversion};
 use crate::source::ModelSource;
+use crate::verbs::load_model;
 
 /// A loaded model with a head and an image processor.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Subject {
         options: &LoadOptions,
     ) -> Result<Self, Failure> {
         let source = ModelSource::open(file, task, dtype)?;
-        let model = ImageGptModel::load(source.path(), options).bad_input()?;
+        let model = load_model(source.path(), options)?;
         let subject = Self {
             file: file.to_owned(),
             model,
