@@ -22,6 +22,11 @@ pub(crate) mod aarch64;
 
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
+#[cfg(target_arch = "x86_64")]
+use crate::softmax::avx512;
+#[cfg(target_arch = "aarch64")]
+use crate::softmax::neon;
+use crate::softmax::{Softmax, portable};
 
 /// How operands are laid out for a tile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,28 +72,47 @@ pub(crate) struct Dot {
     pub(crate) isa: Isa,
     pub(crate) layout: Layout,
     pub(crate) tile: Tile,
+    pub(crate) softmax: Softmax,
 }
 
 impl Dot {
-    pub(crate) const SCALAR: Self = Self::new(Isa::Scalar, scalar::LAYOUT, scalar::tile);
+    pub(crate) const SCALAR: Self =
+        Self::new(Isa::Scalar, scalar::LAYOUT, scalar::tile, portable::softmax);
     #[cfg(target_arch = "x86_64")]
-    pub(crate) const AVX2: Self = Self::new(Isa::Avx2, x86::avx2::LAYOUT, x86::avx2::tile);
+    pub(crate) const AVX2: Self = Self::new(
+        Isa::Avx2,
+        x86::avx2::LAYOUT,
+        x86::avx2::tile,
+        portable::softmax,
+    );
     #[cfg(target_arch = "x86_64")]
     pub(crate) const AVX512VNNI: Self = Self::new(
         Isa::Avx512Vnni,
         x86::avx512vnni::LAYOUT,
         x86::avx512vnni::tile,
+        avx512::softmax,
     );
     #[cfg(target_arch = "aarch64")]
-    pub(crate) const NEON: Self = Self::new(Isa::Neon, aarch64::neon::LAYOUT, aarch64::neon::tile);
+    pub(crate) const NEON: Self = Self::new(
+        Isa::Neon,
+        aarch64::neon::LAYOUT,
+        aarch64::neon::tile,
+        neon::softmax,
+    );
     #[cfg(target_arch = "aarch64")]
     pub(crate) const DOTPROD: Self = Self::new(
         Isa::Dotprod,
         aarch64::dotprod::LAYOUT,
         aarch64::dotprod::tile,
+        neon::softmax,
     );
     #[cfg(target_arch = "aarch64")]
-    pub(crate) const I8MM: Self = Self::new(Isa::I8mm, aarch64::i8mm::LAYOUT, aarch64::i8mm::tile);
+    pub(crate) const I8MM: Self = Self::new(
+        Isa::I8mm,
+        aarch64::i8mm::LAYOUT,
+        aarch64::i8mm::tile,
+        neon::softmax,
+    );
 
     /// The tile of `isa`, or `None` if this machine has no such instructions.
     pub(crate) fn for_isa(isa: Isa) -> Option<Self> {
@@ -116,11 +140,16 @@ impl Dot {
         Some(dot)
     }
 
-    const fn new(isa: Isa, layout: Layout, tile: Tile) -> Self {
+    const fn new(isa: Isa, layout: Layout, tile: Tile, softmax: Softmax) -> Self {
         assert!(layout.mr * layout.nr <= MAX_TILE && layout.mr * KV_TILE <= MAX_TILE);
         assert!(layout.mr <= MAX_MR);
         assert!(KV_TILE.is_multiple_of(layout.nr) && KV_TILE.is_multiple_of(layout.kr));
-        Self { isa, layout, tile }
+        Self {
+            isa,
+            layout,
+            tile,
+            softmax,
+        }
     }
 
     /// One tile, bounds checked.

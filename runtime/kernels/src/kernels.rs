@@ -309,7 +309,7 @@ impl Kernels {
         assert!(q.len() >= heads.count, "a buffer of queries for each head");
         let rows = qkv.len() / (3 * heads.count * heads.dim);
         assert!(
-            first + rows <= KV_TILE && tile.layout() == self.dot.layout,
+            first + rows <= KV_TILE && tile.is_for(self.dot.layout, heads),
             "rows that fit a tile of these kernels"
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
@@ -334,7 +334,7 @@ impl Kernels {
         }
         let layout = self.dot.layout;
         assert!(
-            job.q.layout == layout && job.kv.iter().all(|tile| tile.layout() == layout),
+            job.q.layout == layout && job.kv.iter().all(|tile| tile.is_for(layout, job.heads)),
             "operands packed for these kernels"
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.

@@ -7,6 +7,7 @@ use crate::aligned::AlignedBytes;
 use crate::dot::Layout;
 use crate::kernels::Heads;
 use crate::pack::scatter;
+use crate::softmax::{Keys, NEVER, split_scale};
 
 /// Keys of one step of the online softmax, on an absolute grid. Part of the numerics contract.
 pub const KV_TILE: usize = 64;
@@ -25,7 +26,9 @@ pub struct KvInt8 {
     v: AlignedBytes,
     /// Sum of the 64 values of each channel, whatever slots hold by now. Kept where the tile multiplies signed bytes.
     v_sum: Vec<i32>,
-    v_scale: Vec<f32>,
+    /// The scale of each value, in the two parts that the softmax wants.
+    v_mantissa: Vec<i16>,
+    v_shift: Vec<i16>,
 }
 
 impl KvInt8 {
@@ -39,7 +42,8 @@ impl KvInt8 {
             k_scale: vec![0.0; tokens],
             v: AlignedBytes::zeroed(heads.count * Self::v_len(layout, heads)),
             v_sum: vec![0; heads.count * heads.dim.next_multiple_of(layout.nr)],
-            v_scale: vec![0.0; tokens],
+            v_mantissa: vec![0; tokens],
+            v_shift: vec![NEVER; tokens],
         }
     }
 
@@ -47,11 +51,13 @@ impl KvInt8 {
     pub fn size_in_bytes(&self) -> usize {
         self.k.len()
             + self.v.len()
-            + 4 * (self.v_sum.len() + self.k_comp.len() + self.k_scale.len() + self.v_scale.len())
+            + 4 * (self.v_sum.len() + self.k_comp.len() + self.k_scale.len())
+            + 2 * (self.v_mantissa.len() + self.v_shift.len())
     }
 
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
+    /// True if this is a tile of such heads, laid out like this.
+    pub(crate) fn is_for(&self, layout: Layout, heads: Heads) -> bool {
+        self.layout == layout && self.heads == heads
     }
 
     fn k_len(layout: Layout, heads: Heads) -> usize {
@@ -92,7 +98,8 @@ impl KvInt8 {
     /// Stores the scale of the value of token `j` of the tile.
     #[inline(always)]
     pub(crate) fn set_v_scale(&mut self, head: usize, j: usize, scale: f32) {
-        self.v_scale[head * KV_TILE + j] = scale;
+        let token = head * KV_TILE + j;
+        (self.v_mantissa[token], self.v_shift[token]) = split_scale(scale);
     }
 
     /// Stores quantised values, `[rows, dim]`, as tokens `first..` of the tile.
@@ -162,10 +169,17 @@ impl KvInt8 {
         }
     }
 
+    /// A panel of a head's keys, and what its sums start from.
     #[inline(always)]
-    pub(crate) fn k_panel(&self, head: usize, panel: usize) -> (&[u8], &[i32]) {
-        let nr = self.layout.nr;
-        let len = Self::k_len(self.layout, self.heads);
+    pub(crate) fn k_panel(
+        &self,
+        layout: Layout,
+        heads: Heads,
+        head: usize,
+        panel: usize,
+    ) -> (&[u8], &[i32]) {
+        let nr = layout.nr;
+        let len = Self::k_len(layout, heads);
         let panel_len = len / (KV_TILE / nr);
         (
             &self.k.as_slice()[head * len + panel * panel_len..][..panel_len],
@@ -173,26 +187,28 @@ impl KvInt8 {
         )
     }
 
+    /// A panel of a head's values.
     #[inline(always)]
-    pub(crate) fn v_panel(&self, head: usize, panel: usize) -> &[u8] {
-        let len = Self::v_len(self.layout, self.heads);
-        &self.v.as_slice()[head * len + panel * KV_TILE * self.layout.nr..]
-            [..KV_TILE * self.layout.nr]
+    pub(crate) fn v_panel(&self, layout: Layout, heads: Heads, head: usize, panel: usize) -> &[u8] {
+        let len = Self::v_len(layout, heads);
+        &self.v.as_slice()[head * len + panel * KV_TILE * layout.nr..][..KV_TILE * layout.nr]
     }
 
     /// Sum over the tile's tokens of each channel of the head's values, padded to a multiple of nr.
     #[inline(always)]
-    pub(crate) fn v_sum(&self, head: usize) -> &[i32] {
-        let width = self.heads.dim.next_multiple_of(self.layout.nr);
+    pub(crate) fn v_sum(&self, layout: Layout, heads: Heads, head: usize) -> &[i32] {
+        let width = heads.dim.next_multiple_of(layout.nr);
         &self.v_sum[head * width..][..width]
     }
 
     /// Scales of the head's keys and values.
     #[inline(always)]
-    pub(crate) fn scales(&self, head: usize) -> (&[f32; KV_TILE], &[f32; KV_TILE]) {
-        let (k, _) = self.k_scale.as_chunks::<KV_TILE>();
-        let (v, _) = self.v_scale.as_chunks::<KV_TILE>();
-        (&k[head], &v[head])
+    pub(crate) fn keys(&self, head: usize) -> Keys<'_> {
+        Keys {
+            k_scale: &self.k_scale.as_chunks().0[head],
+            v_mantissa: &self.v_mantissa.as_chunks().0[head],
+            v_shift: &self.v_shift.as_chunks().0[head],
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod pack;
 mod panels;
 mod peak;
 mod portable;
+mod softmax;
 
 pub use aligned::{Aligned, AlignedBytes};
 pub use dot::{Layout, tile_benchmark};

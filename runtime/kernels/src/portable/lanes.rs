@@ -31,52 +31,6 @@ pub(crate) fn tree_max(mut l: [f32; LANES]) -> f32 {
     l[0]
 }
 
-/// [`tree_sum`] of several rows; written so that rows share the narrow steps of the tree.
-#[inline(always)]
-pub(crate) fn tree_sum_rows<const R: usize>(l: &[[f32; LANES]; R]) -> [f32; R] {
-    tree_rows(l, |a, b| a + b)
-}
-
-/// [`tree_max`] of several rows.
-#[inline(always)]
-pub(crate) fn tree_max_rows<const R: usize>(l: &[[f32; LANES]; R]) -> [f32; R] {
-    tree_rows(l, |a, b| max(b, a))
-}
-
-#[inline(always)]
-fn tree_rows<const R: usize>(l: &[[f32; LANES]; R], f: impl Fn(f32, f32) -> f32) -> [f32; R] {
-    let mut total = [0.0; R];
-    // Four rows at a time fill the narrow vectors of the last steps.
-    let (fours, rest) = total.as_chunks_mut::<4>();
-    let (l_fours, l_rest) = l.as_chunks::<4>();
-    for (total, l) in fours.iter_mut().zip(l_fours) {
-        *total = tree_of(l, &f);
-    }
-    for (total, l) in rest.iter_mut().zip(l_rest) {
-        [*total] = tree_of(&[*l], &f);
-    }
-    total
-}
-
-#[inline(always)]
-fn tree_of<const R: usize>(l: &[[f32; LANES]; R], f: impl Fn(f32, f32) -> f32) -> [f32; R] {
-    let mut columns = [[0.0; R]; 4];
-    for r in 0..R {
-        let l = &l[r];
-        for i in 0..4 {
-            columns[i][r] = f(f(l[i], l[i + 8]), f(l[i + 4], l[i + 12]));
-        }
-    }
-    let mut total = [0.0; R];
-    for r in 0..R {
-        total[r] = f(
-            f(columns[0][r], columns[2][r]),
-            f(columns[1][r], columns[3][r]),
-        );
-    }
-    total
-}
-
 /// Sum of x*y in fma over 16 lanes.
 #[inline(always)]
 pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {

@@ -51,18 +51,7 @@ const C5: f32 = 0.001_326_472_7;
 #[inline(always)]
 pub(crate) fn exp2(t: f32) -> f32 {
     let t = max(t, -125.0);
-    exp2_in_range(if t < 127.0 { t } else { 127.0 })
-}
-
-/// [`exp2`] for t <= 0, without the upper clamp.
-#[inline(always)]
-pub(crate) fn exp2_of_negative(t: f32) -> f32 {
-    exp2_in_range(max(t, -125.0))
-}
-
-/// 2^t for t in [-125, 127].
-#[inline(always)]
-fn exp2_in_range(t: f32) -> f32 {
+    let t = if t < 127.0 { t } else { 127.0 };
     let z = t + ROUND;
     let f = t - (z - ROUND);
     let p = fma(f, C5, C4);

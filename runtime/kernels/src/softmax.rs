@@ -1,0 +1,126 @@
+//! The softmax between the two products of int8 attention: from the scores of a kv tile to bytes that weigh its values.
+//!
+//! Everything after the scores is 16-bit fixed point, which the vector units of both architectures multiply, round, shift and
+//! narrow alike: twice the numbers a vector, no exponential function, and exact, so that the order of sums does not matter.
+//! Of one query, for the keys `j` of a tile that it sees (`docs/numerics.md` says why each step is as precise as bytes deserve):
+//!
+//! ```text
+//! a_j   = acc_j as f32 * sk_j                    top = max_j a_j
+//! z_j   = round_ties_even(clamp(fma(-a_j, c, top * c), 0, 65535)) -log2 of the weight, 11 fraction bits
+//! n_j   = (z_j + 2^10) >> 11                     s_j = (z_j << 5) as i16      z = n * 2^11 + s / 2^5
+//! b_j   = 2^14 + s_j * (C1 + s_j * (C2 + s_j * C3))              2^(-s / 2^16), 14 fraction bits
+//! p_j   = b_j >> n_j                             sum = sum_j p_j
+//! y_j   = b_j * mantissa_j                       e_j = n_j + shift_j          weight times value's scale: y * 2^-e
+//! e     = min_j e_j                              w_j = y_j >> (e_j - e)
+//! inverse = floor(255 * 2^15 / max_j w_j)        u_j = w_j * inverse          0..=255
+//! ```
+//!
+//! where `*` on 16-bit numbers is [`mul_high`] and the scale of the value of key j is `mantissa * 2^-15 * 2^(BIAS - shift)`.
+//! If every scale is zero, so are all u and the inverse.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod portable;
+
+use crate::dot::{Layout, MAX_MR};
+use crate::kv::KV_TILE;
+
+/// Fraction bits of z.
+pub(crate) const FRACTION: u32 = 11;
+
+/// The largest z, which makes n = 32: a weight below 2^-32 of the tile's largest is taken for that, which leaves nothing of it unless
+/// its value's scale is enormous.
+pub(crate) const Z_MAX: f32 = 65535.0;
+
+/// Coefficients of 2^(-s / 2^16) with 14 fraction bits, s in [-2^15, 2^15): integers that minimise the largest relative error,
+/// 1.75e-4 with all roundings; the first keeps the largest weight exactly 1.
+pub(crate) const C: [i16; 4] = [1 << 14, -5681, 992, -110];
+
+/// Fraction bits of b, p and y.
+pub(crate) const UNIT: u32 = 14;
+
+/// Added to the exponent of a value's scale, so that its shift is positive.
+pub(crate) const BIAS: i32 = 128;
+
+/// The shift of a zero scale: larger than any other by more than a shift leaves anything of.
+pub(crate) const NEVER: i16 = 1024;
+
+/// What the largest w becomes with [`mul_high`] by `inverse`, before that is rounded down.
+pub(crate) const FULL: f32 = 255.0 * (1 << 15) as f32;
+
+/// Rows that share the narrow steps of a reduction; divides mr of every layout.
+pub(crate) const GROUP: usize = 4;
+
+/// `a * b / 2^15`, rounded half up: `vpmulhrsw`, `sqrdmulh`. Not both may be -2^15.
+#[inline(always)]
+pub(crate) fn mul_high(a: i16, b: i16) -> i16 {
+    ((i32::from(a) * i32::from(b) + (1 << 14)) >> 15) as i16
+}
+
+/// The scale of a value as (mantissa in [2^14, 2^15), shift); a scale of zero as (0, [`NEVER`]). `scale` is finite, not negative,
+/// and not subnormal.
+#[inline(always)]
+pub(crate) fn split_scale(scale: f32) -> (i16, i16) {
+    if scale == 0.0 {
+        return (0, NEVER);
+    }
+    let bits = scale.to_bits();
+    // The leading one and 14 bits, the last of them rounded; what would round up to the next power of two stays below.
+    let mantissa = ((1 << 14) + (((bits & 0x7f_ffff) + (1 << 8)) >> 9)).min((1 << 15) - 1);
+    let exponent = (bits >> 23) as i32 - 126;
+    (mantissa as i16, (BIAS - exponent) as i16)
+}
+
+/// One kv tile of a head as its queries see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    /// Scale of each key.
+    pub(crate) k_scale: &'a [f32; KV_TILE],
+    /// Scale of each value: mantissa and shift.
+    pub(crate) v_mantissa: &'a [i16; KV_TILE],
+    pub(crate) v_shift: &'a [i16; KV_TILE],
+}
+
+/// What the softmax is told of each row of a panel.
+pub(crate) struct Rows {
+    /// What `top - a` is multiplied by: a positive number, so that a score of minus infinity has no weight.
+    pub(crate) c: [f32; MAX_MR],
+    /// Keys of the tile that the row sees, at least one.
+    pub(crate) valid: [usize; MAX_MR],
+}
+
+/// What it tells of each, beside the bytes.
+pub(crate) struct Found {
+    pub(crate) top: [f32; MAX_MR],
+    pub(crate) sum: [i32; MAX_MR],
+    pub(crate) e: [i32; MAX_MR],
+    pub(crate) inverse: [i32; MAX_MR],
+}
+
+impl Found {
+    pub(crate) const EMPTY: Self = Self {
+        top: [0.0; MAX_MR],
+        sum: [0; MAX_MR],
+        e: [0; MAX_MR],
+        inverse: [0; MAX_MR],
+    };
+}
+
+/// The softmax of rows `0..rows` of a panel (up to mr may be computed) against one kv tile; the bytes, XOR `layout.offset ^ 0x80`, go
+/// to the panel `p`. If `whole`, every row sees every key, whatever `rows` says of it.
+///
+/// # Safety
+/// The instruction set must be available. `scores` must hold a row for each of `rows`, padded up to a multiple of [`GROUP`] unless
+/// there is one, and `p` `mr * KV_TILE` bytes.
+pub(crate) type Softmax = unsafe fn(
+    layout: Layout,
+    rows: usize,
+    whole: bool,
+    scores: &[[i32; KV_TILE]],
+    keys: Keys<'_>,
+    told: &Rows,
+    found: &mut Found,
+    p: &mut [u8],
+);

@@ -1,0 +1,111 @@
+//! The softmax as it is defined, one row at a time; compiled for the scalar and the AVX2 kernels.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "keys are counted, so that each loop reads as the one vector operation it becomes"
+)]
+
+use super::{C, FRACTION, FULL, Found, Keys, Rows, Z_MAX, mul_high};
+use crate::dot::Layout;
+use crate::kv::KV_TILE;
+use crate::pack::scatter;
+use crate::portable::lanes::LANES;
+use crate::portable::math::{ROUND, fma, max};
+
+/// See [`Softmax`](super::Softmax).
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the signature of every softmax")]
+pub(crate) fn softmax(
+    layout: Layout,
+    rows: usize,
+    whole: bool,
+    scores: &[[i32; KV_TILE]],
+    keys: Keys<'_>,
+    told: &Rows,
+    found: &mut Found,
+    p: &mut [u8],
+) {
+    let flip = layout.offset ^ 0x80;
+    for row in 0..rows {
+        let valid = if whole { KV_TILE } else { told.valid[row] };
+        let mut bytes = weigh(&scores[row], keys, told.c[row], valid, found, row);
+        for byte in &mut bytes {
+            *byte ^= flip;
+        }
+        scatter(&bytes, p, layout.mr, row, layout.kr);
+    }
+}
+
+#[inline(always)]
+fn weigh(
+    acc: &[i32; KV_TILE],
+    keys: Keys<'_>,
+    c: f32,
+    valid: usize,
+    found: &mut Found,
+    row: usize,
+) -> [u8; KV_TILE] {
+    let mut a = [0.0f32; KV_TILE];
+    for j in 0..KV_TILE {
+        let score = acc[j] as f32 * keys.k_scale[j];
+        a[j] = if j < valid { score } else { f32::NEG_INFINITY };
+    }
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    for a in a.as_chunks::<LANES>().0 {
+        for i in 0..LANES {
+            tops[i] = max(a[i], tops[i]);
+        }
+    }
+    let top = tops.into_iter().fold(f32::NEG_INFINITY, max);
+    let top_c = top * c;
+
+    let (mut sum, mut e) = (0i32, i16::MAX);
+    let (mut y, mut shifts) = ([0i16; KV_TILE], [0i16; KV_TILE]);
+    for j in 0..KV_TILE {
+        let seen = j < valid;
+        let z = fma(-a[j], c, top_c);
+        let z = if z < Z_MAX { z } else { Z_MAX };
+        // With large scores the rounding of top_c may leave the largest a little below zero.
+        let z = if z > 0.0 { z } else { 0.0 };
+        let z = ((z + ROUND).to_bits() - ROUND.to_bits()) as u16;
+        let n = (u32::from(z) + (1 << (FRACTION - 1))) >> FRACTION;
+        let b = exp2(z);
+        let p = if seen { i32::from(b) >> n.min(15) } else { 0 };
+        sum += p;
+        y[j] = mul_high(b, keys.v_mantissa[j]);
+        shifts[j] = if seen {
+            n as i16 + keys.v_shift[j]
+        } else {
+            i16::MAX
+        };
+        e = e.min(shifts[j]);
+    }
+    let mut w = [0i16; KV_TILE];
+    let mut peak = 0i16;
+    for j in 0..KV_TILE {
+        w[j] = (i32::from(y[j]) >> (shifts[j] - e).min(15)) as i16;
+        peak = peak.max(w[j]);
+    }
+    let inverse = if peak > 0 {
+        (FULL / f32::from(peak)) as i16
+    } else {
+        0
+    };
+    let mut bytes = [0u8; KV_TILE];
+    for j in 0..KV_TILE {
+        bytes[j] = mul_high(w[j], inverse) as u8;
+    }
+    found.top[row] = top;
+    found.sum[row] = sum;
+    found.e[row] = i32::from(e);
+    found.inverse[row] = i32::from(inverse);
+    bytes
+}
+
+/// `2^-(z mod 1)`, the fraction of z taken from -1/2 to 1/2, with 14 fraction bits.
+#[inline(always)]
+pub(super) fn exp2(z: u16) -> i16 {
+    let s = (z << 5) as i16;
+    let b = mul_high(s, C[3]) + C[2];
+    let b = mul_high(s, b) + C[1];
+    mul_high(s, b) + C[0]
+}
