@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! a_j   = acc_j as f32 * sk_j                    top = max_j a_j
-//! z_j   = round_ties_even(clamp(fma(-a_j, c, top * c), 0, 65535)) -log2 of the weight, 11 fraction bits
+//! z_j   = round_ties_even(min((top - a_j) * c, 65535))           -log2 of the weight, 11 fraction bits
 //! n_j   = (z_j + 2^10) >> 11                     s_j = (z_j << 5) as i16      z = n * 2^11 + s / 2^5
 //! b_j   = 2^14 + s_j * (C1 + s_j * (C2 + s_j * C3))              2^(-s / 2^16), 14 fraction bits
 //! p_j   = b_j >> n_j                             sum = sum_j p_j
@@ -85,7 +85,7 @@ pub(crate) struct Keys<'a> {
 
 /// What the softmax is told of each row of a panel.
 pub(crate) struct Rows {
-    /// What `top - a` is multiplied by: a positive number, so that a score of minus infinity has no weight.
+    /// What `top - a` is multiplied by: positive and finite, so that the product is a number.
     pub(crate) c: [f32; MAX_MR],
     /// Keys of the tile that the row sees, at least one.
     pub(crate) valid: [usize; MAX_MR],
@@ -124,3 +124,6 @@ pub(crate) type Softmax = unsafe fn(
     found: &mut Found,
     p: &mut [u8],
 );
+
+#[cfg(test)]
+mod tests;

@@ -132,8 +132,8 @@ unsafe fn attend_heads(
             *c = q_scale * factor;
         }
         let mut told = Rows {
-            // Positive even of a query of zeros, whose scores are all zero.
-            c: c.map(|c| max(c * (1 << FRACTION) as f32, f32::MIN_POSITIVE)),
+            // A query of zeros has scores of zero, whatever multiplies them; one so large that this overflows is refused below.
+            c: c.map(|c| (c * (1 << FRACTION) as f32).clamp(f32::MIN_POSITIVE, f32::MAX)),
             valid: [KV_TILE; MAX_MR],
         };
         output.fill(0.0);

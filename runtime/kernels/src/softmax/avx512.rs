@@ -15,15 +15,15 @@ use core::arch::x86_64::{
     _mm_setzero_si128, _mm_slli_epi32, _mm_storeu_si128, _mm512_add_epi16, _mm512_add_epi32,
     _mm512_avg_epu16, _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_castsi512_ps,
     _mm512_castsi512_si128, _mm512_cmplt_epi16_mask, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
-    _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32, _mm512_fnmadd_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mask_max_ps, _mm512_mask_mov_epi16, _mm512_maskz_mov_epi16,
-    _mm512_max_epi16, _mm512_max_ps, _mm512_min_epi16, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_mulhrs_epi16, _mm512_packus_epi16, _mm512_packus_epi32, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_epi64, _mm512_rol_epi32, _mm512_set1_epi16, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_setr_epi64, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_shuffle_epi32, _mm512_shuffle_i64x2, _mm512_slli_epi16, _mm512_srli_epi16,
-    _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_max_ps, _mm512_mask_mov_epi16, _mm512_maskz_mov_epi16, _mm512_max_epi16,
+    _mm512_max_ps, _mm512_min_epi16, _mm512_min_ps, _mm512_mul_ps, _mm512_mulhrs_epi16,
+    _mm512_packus_epi16, _mm512_packus_epi32, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64,
+    _mm512_rol_epi32, _mm512_set1_epi16, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_epi64,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_shuffle_i64x2,
+    _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64,
 };
 
 use super::{C, FRACTION, FULL, Found, GROUP, Keys, Rows, Z_MAX};
@@ -163,11 +163,10 @@ fn weigh<const R: usize, const MASKED: bool>(
     let mut y = [[_mm512_setzero_si512(); 2]; R];
     let mut e = [[_mm512_setzero_si512(); 2]; R];
     for r in 0..R {
-        let c = _mm512_set1_ps(c[r]);
-        let top = _mm512_mul_ps(_mm512_castsi512_ps(tops[r]), c);
+        let (top, c) = (_mm512_castsi512_ps(tops[r]), _mm512_set1_ps(c[r]));
         let mut z = [_mm512_setzero_si512(); 4];
         for i in 0..4 {
-            let below = _mm512_fnmadd_ps(a[r][i], c, top);
+            let below = _mm512_mul_ps(_mm512_sub_ps(top, a[r][i]), c);
             z[i] = _mm512_cvtps_epi32(_mm512_min_ps(below, _mm512_set1_ps(Z_MAX)));
         }
         for half in 0..2 {

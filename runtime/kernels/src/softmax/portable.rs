@@ -9,7 +9,7 @@ use crate::dot::Layout;
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
 use crate::portable::lanes::LANES;
-use crate::portable::math::{ROUND, fma, max};
+use crate::portable::math::{ROUND, max};
 
 /// See [`Softmax`](super::Softmax).
 #[inline(always)]
@@ -56,16 +56,13 @@ fn weigh(
         }
     }
     let top = tops.into_iter().fold(f32::NEG_INFINITY, max);
-    let top_c = top * c;
 
     let (mut sum, mut e) = (0i32, i16::MAX);
     let (mut y, mut shifts) = ([0i16; KV_TILE], [0i16; KV_TILE]);
     for j in 0..KV_TILE {
         let seen = j < valid;
-        let z = fma(-a[j], c, top_c);
+        let z = (top - a[j]) * c;
         let z = if z < Z_MAX { z } else { Z_MAX };
-        // With large scores the rounding of top_c may leave the largest a little below zero.
-        let z = if z > 0.0 { z } else { 0.0 };
         let z = ((z + ROUND).to_bits() - ROUND.to_bits()) as u16;
         let n = (u32::from(z) + (1 << (FRACTION - 1))) >> FRACTION;
         let b = exp2(z);

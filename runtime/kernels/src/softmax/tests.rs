@@ -1,0 +1,237 @@
+//! Every softmax against the portable one, and that against the definition in f64.
+
+use std::vec;
+use std::vec::Vec;
+
+use super::{Found, GROUP, Keys, NEVER, Rows, Z_MAX, mul_high, portable, split_scale};
+use crate::dot::{Dot, Layout, MAX_MR};
+use crate::isa::Isa;
+use crate::kv::KV_TILE;
+
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// -1 to 1.
+    fn unit(&mut self) -> f32 {
+        (self.next() % 20_001) as f32 / 10_000.0 - 1.0
+    }
+}
+
+/// A tile's inputs: scores of MAX_MR rows, scales of keys and of values.
+struct Case {
+    scores: Vec<[i32; KV_TILE]>,
+    k_scale: [f32; KV_TILE],
+    v_scale: [f32; KV_TILE],
+    c: [f32; MAX_MR],
+}
+
+impl Case {
+    /// Scores of up to `acc`; c so large that the usual distance of two is some `bits` powers of two.
+    fn random(seed: u32, acc: i32, bits: f32) -> Self {
+        let mut random = Random(seed);
+        let mut score = || (random.unit() * acc as f32) as i32;
+        let scores = (0..MAX_MR)
+            .map(|_| core::array::from_fn(|_| score()))
+            .collect();
+        let mut scale = || 0.02 + 0.01 * random.unit();
+        let k_scale = core::array::from_fn(|_| scale());
+        let v_scale = core::array::from_fn(|_| scale());
+        Self {
+            scores,
+            k_scale,
+            v_scale,
+            c: [bits * 2048.0 / (acc as f32 * 0.02); MAX_MR],
+        }
+    }
+
+    /// What `softmax` of `layout` makes of the first `rows` rows: the panel and what is found, in comparable form.
+    fn run(
+        &self,
+        dot: &Dot,
+        rows: usize,
+        valid: &[usize; MAX_MR],
+    ) -> (Vec<Vec<u8>>, Vec<[u32; 4]>) {
+        let split = self.v_scale.map(split_scale);
+        let (v_mantissa, v_shift) = (split.map(|v| v.0), split.map(|v| v.1));
+        let keys = Keys {
+            k_scale: &self.k_scale,
+            v_mantissa: &v_mantissa,
+            v_shift: &v_shift,
+        };
+        let told = Rows {
+            c: self.c,
+            valid: *valid,
+        };
+        let Layout { mr, kr, offset, .. } = dot.layout;
+        let mut p = vec![0u8; mr * KV_TILE];
+        let mut found = Found::EMPTY;
+        let whole = valid[..rows].iter().all(|valid| *valid == KV_TILE);
+        // SAFETY: this machine has the instruction set; MAX_MR rows of scores are more than enough.
+        unsafe {
+            (dot.softmax)(
+                dot.layout,
+                rows,
+                whole,
+                &self.scores,
+                keys,
+                &told,
+                &mut found,
+                &mut p,
+            );
+        }
+        let byte = |row: usize, j: usize| p[j / kr * mr * kr + row * kr + j % kr] ^ offset ^ 0x80;
+        (0..rows)
+            .map(|row| {
+                let bytes = (0..KV_TILE).map(|j| byte(row, j)).collect();
+                let found = [
+                    found.top[row].to_bits() << 1, // the sign of a zero is anybody's
+                    found.sum[row] as u32,
+                    found.e[row] as u32,
+                    found.inverse[row] as u32,
+                ];
+                (bytes, found)
+            })
+            .unzip()
+    }
+}
+
+fn dots() -> impl Iterator<Item = Dot> {
+    Isa::available().filter_map(Dot::for_isa)
+}
+
+fn cases() -> Vec<(&'static str, Case)> {
+    let mut cases = vec![
+        ("ordinary", Case::random(1, 20_000, 6.0)),
+        ("flat", Case::random(2, 20_000, 0.01)),
+        ("peaked", Case::random(3, 20_000, 300.0)),
+        ("enormous", Case::random(4, 1_000_000, 1e9)),
+        ("overflowing", Case::random(5, 1_000_000, 1e35)),
+        ("equal", Case::random(6, 1, 0.0)),
+    ];
+    let mut zeros = Case::random(7, 20_000, 6.0);
+    zeros.c = [f32::MIN_POSITIVE; MAX_MR];
+    zeros.scores = vec![[0; KV_TILE]; MAX_MR];
+    cases.push(("a query of zeros", zeros));
+    let mut some = Case::random(8, 20_000, 6.0);
+    for j in [0, 5, 17, 63] {
+        some.v_scale[j] = 0.0;
+    }
+    cases.push(("some values zero", some));
+    let mut all = Case::random(9, 20_000, 6.0);
+    all.v_scale = [0.0; KV_TILE];
+    cases.push(("all values zero", all));
+    let mut wide = Case::random(10, 20_000, 6.0);
+    for (j, scale) in wide.v_scale.iter_mut().enumerate() {
+        *scale = 2.0f32.powi(j as i32 * 3 - 100) * 1.999_999_9;
+    }
+    cases.push(("values of every size", wide));
+    let mut keys = Case::random(11, 20_000, 6.0);
+    keys.k_scale[30] = 1e4;
+    keys.k_scale[31] = 0.0;
+    cases.push(("a huge key and a key of zeros", keys));
+    cases
+}
+
+#[test]
+fn every_instruction_set_weighs_alike_with_any_number_of_rows_and_keys() {
+    let mut random = Random(12);
+    for (what, case) in cases() {
+        for dot in dots() {
+            for rows in 1..=dot.layout.mr {
+                for limit in [1, 2, 7, 8, 15, 16, 17, 33, 63, 64, 0] {
+                    // 0: rows that see different numbers of keys.
+                    let valid = core::array::from_fn(|_| match limit {
+                        0 => 1 + random.next() as usize % KV_TILE,
+                        limit => limit,
+                    });
+                    let reference = Dot {
+                        softmax: portable::softmax,
+                        ..dot
+                    };
+                    assert_eq!(
+                        case.run(&dot, rows, &valid),
+                        case.run(&reference, rows, &valid),
+                        "{what}: {rows} rows of {valid:?} keys on {}",
+                        dot.isa
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The output of one channel, as attention would compute it from the bytes, against the softmax in f64.
+#[test]
+fn weights_are_as_close_to_the_softmax_as_bytes_can_be() {
+    for (what, case) in cases() {
+        if matches!(what, "overflowing" | "enormous" | "all values zero") {
+            continue;
+        }
+        let valid = [50; MAX_MR];
+        let (bytes, found) = case.run(&Dot::SCALAR, GROUP, &valid);
+        for row in 0..GROUP {
+            let score = |j: usize| f64::from(case.scores[row][j]) * f64::from(case.k_scale[j]);
+            let top = (0..50).map(score).fold(f64::NEG_INFINITY, f64::max);
+            let p = |j: usize| (f64::from(case.c[row]) / 2048.0 * (score(j) - top)).exp2();
+            let l: f64 = (0..50).map(p).sum();
+            assert!(
+                (f64::from(found[row][1]) / 16384.0 / l - 1.0).abs() < 4e-3,
+                "{what}: the sum of the weights, {} for {l}",
+                f64::from(found[row][1]) / 16384.0
+            );
+            let w = |j: usize| p(j) * f64::from(case.v_scale[j]);
+            let largest = (0..50).map(w).fold(0.0, f64::max);
+            let [_, _, e, inverse] = found[row];
+            let step = 2.0 / f64::from(inverse) * (128.0 - f64::from(e)).exp2();
+            for j in 0..KV_TILE {
+                let want = if j < 50 { w(j) } else { 0.0 };
+                let got = f64::from(bytes[row][j]) * step;
+                // Half a step of 1/255 of the largest; what shifting w right cuts off, at most one in 5792, is 0.045 of a step.
+                assert!(
+                    (got - want).abs() < 0.55 / 255.0 * largest + 8e-4 * want,
+                    "{what}: key {j} weighs {got}, want {want} beside {largest}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn powers_of_two_are_close_and_fall_with_z() {
+    let mut last = i16::MAX;
+    for z in 0..=Z_MAX as u16 {
+        let (n, b) = ((u32::from(z) + 1024) >> 11, portable::exp2(z));
+        let want = (f64::from(n) - f64::from(z) / 2048.0).exp2() * 16384.0;
+        assert!((f64::from(b) / want - 1.0).abs() < 1.76e-4, "2^-{z}/2048");
+        assert!(b <= last || (z & 2047) == 1024, "rises at {z}");
+        last = b;
+    }
+    assert_eq!(portable::exp2(0), 1 << 14);
+}
+
+#[test]
+fn scales_split_into_mantissa_and_shift() {
+    assert_eq!(split_scale(0.0), (0, NEVER));
+    let mut scale = 1e-37f32;
+    while scale < 1e37 {
+        let (mantissa, shift) = split_scale(scale);
+        let whole = f64::from(mantissa) / 32768.0 * (128.0 - f64::from(shift)).exp2();
+        assert!((whole / f64::from(scale) - 1.0).abs() < 6.2e-5, "{scale}");
+        assert!(mantissa >= 1 << 14 && (0..NEVER).contains(&shift));
+        scale *= 1.003;
+    }
+}
+
+#[test]
+fn a_high_product_rounds_half_up() {
+    assert_eq!(mul_high(1 << 14, 1), 1);
+    assert_eq!(mul_high(1 << 14, -1), 0);
+    assert_eq!(mul_high(i16::MIN, i16::MAX), -32767);
+}
