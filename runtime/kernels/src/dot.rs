@@ -1,4 +1,4 @@
-//! The one hand-written primitive: an integer dot-product tile, and the memory layout that each instruction set wants.
+//! The hand-written primitives of an instruction set: its integer dot-product tile, the memory layout that wants, and its softmax.
 //!
 //! A tile multiplies a panel of `mr` packed rows by a panel of `nr` packed columns:
 //!

@@ -1,7 +1,8 @@
 //! Kernels for ImageGPT: int8 linear layers, causal attention, RMS norm, activations.
 //!
-//! One set of formulas (`portable`), compiled for every instruction set, and one hand-written integer dot-product
-//! tile per instruction set (`dot`). The same inputs give the same bits on all of them: see `docs/numerics.md`.
+//! One set of formulas (`portable`), compiled for every instruction set; hand-written for each are the integer dot-product tile (`dot`)
+//! and the fixed-point softmax between the two products of attention (`softmax`). The same inputs give the same bits on all
+//! of them: see `docs/numerics.md`.
 //!
 //! This crate knows nothing of models, files or threads. [`Kernels`] is the whole interface: choose one with
 //! [`Kernels::best`] or [`Kernels::for_isa`], pack weights once with [`Kernels::pack`], then call its methods on blocks of rows

@@ -7,7 +7,7 @@
 //! ```text
 //! a_j   = acc_j as f32 * sk_j                    top = max_j a_j
 //! z_j   = round_ties_even(min((top - a_j) * c, 65535))           -log2 of the weight, 11 fraction bits
-//! n_j   = (z_j + 2^10) >> 11                     s_j = (z_j << 5) as i16      z = n * 2^11 + s / 2^5
+//! n_j   = min(z_j + 2^10, 2^16 - 1) >> 11        s_j = (z_j << 5) as i16      z = n * 2^11 + s / 2^5
 //! b_j   = 2^14 + s_j * (C1 + s_j * (C2 + s_j * C3))              2^(-s / 2^16), 14 fraction bits
 //! p_j   = b_j >> n_j                             sum = sum_j p_j
 //! y_j   = b_j * mantissa_j                       e_j = n_j + shift_j          weight times value's scale: y * 2^-e
@@ -30,8 +30,8 @@ use crate::kv::KV_TILE;
 /// Fraction bits of z.
 pub(crate) const FRACTION: u32 = 11;
 
-/// The largest z, which makes n = 32: a weight below 2^-32 of the tile's largest is taken for that, which leaves nothing of it unless
-/// its value's scale is enormous.
+/// The largest z, which makes n = 31: a weight below 2^-31 of the tile's largest is taken for about that, which leaves nothing of it
+/// unless its value's scale is enormous.
 pub(crate) const Z_MAX: f32 = 65535.0;
 
 /// Coefficients of 2^(-s / 2^16) with 14 fraction bits, s in [-2^15, 2^15): integers that minimise the largest relative error,

@@ -13,7 +13,7 @@ use core::arch::x86_64::{
     __m128i, __m512, __m512i, __mmask32, _mm_and_si128, _mm_cmpgt_epi32_mask, _mm_cvtepi32_ps,
     _mm_div_ps, _mm_maskz_cvttps_epi32, _mm_or_si128, _mm_set1_epi32, _mm_set1_ps,
     _mm_setzero_si128, _mm_slli_epi32, _mm_storeu_si128, _mm512_add_epi16, _mm512_add_epi32,
-    _mm512_avg_epu16, _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_adds_epu16, _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_castsi512_ps,
     _mm512_castsi512_si128, _mm512_cmplt_epi16_mask, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
     _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_mask_max_ps, _mm512_mask_mov_epi16, _mm512_maskz_mov_epi16, _mm512_max_epi16,
@@ -136,15 +136,15 @@ fn weigh<const R: usize, const MASKED: bool>(
     let mut tops = [_mm512_setzero_si512(); GROUP];
     for r in 0..R {
         let mut top = _mm512_set1_ps(f32::NEG_INFINITY);
-        for i in 0..4 {
+        for (i, a) in a[r].iter_mut().enumerate() {
             // SAFETY: i < 4, and a quarter of 64 numbers fills a vector.
             let acc = unsafe { _mm512_loadu_si512(scores[r].as_ptr().add(i * LANES).cast()) };
-            a[r][i] = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), keys.k_scale[i]);
+            *a = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), keys.k_scale[i]);
             top = if MASKED {
                 let seen = ((1u64 << valid[r].saturating_sub(i * LANES).min(LANES)) - 1) as u16;
-                _mm512_mask_max_ps(top, seen, a[r][i], top)
+                _mm512_mask_max_ps(top, seen, *a, top)
             } else {
-                _mm512_max_ps(a[r][i], top)
+                _mm512_max_ps(*a, top)
             };
         }
         tops[r] = _mm512_castps_si512(top);
@@ -164,17 +164,15 @@ fn weigh<const R: usize, const MASKED: bool>(
     let mut e = [[_mm512_setzero_si512(); 2]; R];
     for r in 0..R {
         let (top, c) = (_mm512_castsi512_ps(tops[r]), _mm512_set1_ps(c[r]));
-        let mut z = [_mm512_setzero_si512(); 4];
-        for i in 0..4 {
-            let below = _mm512_mul_ps(_mm512_sub_ps(top, a[r][i]), c);
-            z[i] = _mm512_cvtps_epi32(_mm512_min_ps(below, _mm512_set1_ps(Z_MAX)));
-        }
+        let z = a[r].map(|a| {
+            let below = _mm512_mul_ps(_mm512_sub_ps(top, a), c);
+            _mm512_cvtps_epi32(_mm512_min_ps(below, _mm512_set1_ps(Z_MAX)))
+        });
         for half in 0..2 {
             let z = _mm512_packus_epi32(z[2 * half], z[2 * half + 1]);
             let b = exp2(z);
-            // The average rounds up and does not wrap: (z + 2^10) >> 1.
-            let n = _mm512_avg_epu16(z, _mm512_set1_epi16((1 << (FRACTION - 1)) - 1));
-            let n = _mm512_srli_epi16::<{ FRACTION - 1 }>(n);
+            let n = _mm512_adds_epu16(z, _mm512_set1_epi16(1 << (FRACTION - 1)));
+            let n = _mm512_srli_epi16::<FRACTION>(n);
             let mut p = _mm512_srlv_epi16(b, n);
             let mut shift = _mm512_add_epi16(n, keys.v_shift[half]);
             if MASKED {

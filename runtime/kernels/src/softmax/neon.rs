@@ -6,13 +6,13 @@
 use core::arch::aarch64::{
     float32x4_t, int16x8_t, int32x4_t, uint8x16_t, uint16x8_t, vaddq_s16, vandq_u16, vbslq_f32,
     vbslq_s16, vcltq_s16, vcltq_s32, vcombine_u16, vcvtnq_u32_f32, vcvtq_f32_s32, vdupq_laneq_s16,
-    vdupq_n_f32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, vdupq_n_u32, veorq_u8, vld1q_f32, vld1q_s16,
-    vld1q_s32, vmaxq_f32, vmaxq_s16, vminq_s16, vmulq_f32, vnegq_s16, vpadalq_u16, vpaddq_u32,
-    vpmaxq_f32, vpmaxq_s16, vpminq_s16, vqmovn_u32, vqrdmulhq_s16, vreinterpretq_s16_u16,
-    vreinterpretq_u8_s16, vreinterpretq_u16_s16, vreinterpretq_u32_u8, vreinterpretq_u64_u8,
-    vreinterpretq_u64_u32, vrshrq_n_u16, vshlq_n_u16, vshlq_u16, vst1q_f32, vst1q_s16, vst1q_u8,
-    vst1q_u32, vst1q_u64, vsubq_f32, vsubq_s16, vuzp1q_u8, vzip1q_u32, vzip1q_u64, vzip2q_u32,
-    vzip2q_u64,
+    vdupq_n_f32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, veorq_u8,
+    vld1q_f32, vld1q_s16, vld1q_s32, vmaxq_f32, vmaxq_s16, vminq_s16, vmulq_f32, vnegq_s16,
+    vpadalq_u16, vpaddq_u32, vpmaxq_f32, vpmaxq_s16, vpminq_s16, vqaddq_u16, vqmovn_u32,
+    vqrdmulhq_s16, vreinterpretq_s16_u16, vreinterpretq_u8_s16, vreinterpretq_u16_s16,
+    vreinterpretq_u32_u8, vreinterpretq_u64_u8, vreinterpretq_u64_u32, vshlq_n_u16, vshlq_u16,
+    vshrq_n_u16, vst1q_f32, vst1q_s16, vst1q_u8, vst1q_u32, vst1q_u64, vsubq_f32, vsubq_s16,
+    vuzp1q_u8, vzip1q_u32, vzip1q_u64, vzip2q_u32, vzip2q_u64,
 };
 
 use super::{C, FRACTION, FULL, Found, GROUP, Keys, Rows};
@@ -121,9 +121,9 @@ fn weigh<const R: usize, const MASKED: bool>(
         for r in 0..R {
             let z = below([a[r][2 * i], a[r][2 * i + 1]], top[r], c[r]);
             let b = exp2(z);
-            let right = vnegq_s16(vreinterpretq_s16_u16(vrshrq_n_u16::<{ FRACTION as i32 }>(
-                z,
-            )));
+            let n = vqaddq_u16(z, vdupq_n_u16(1 << (FRACTION - 1)));
+            let n = vshrq_n_u16::<{ FRACTION as i32 }>(n);
+            let right = vnegq_s16(vreinterpretq_s16_u16(n));
             let mut p = vshlq_u16(vreinterpretq_u16_s16(b), right);
             let mut exponent = vsubq_s16(shift, right);
             if MASKED {

@@ -64,7 +64,7 @@ fn weigh(
         let z = (top - a[j]) * c;
         let z = if z < Z_MAX { z } else { Z_MAX };
         let z = ((z + ROUND).to_bits() - ROUND.to_bits()) as u16;
-        let n = (u32::from(z) + (1 << (FRACTION - 1))) >> FRACTION;
+        let n = z.saturating_add(1 << (FRACTION - 1)) >> FRACTION;
         let b = exp2(z);
         let p = if seen { i32::from(b) >> n.min(15) } else { 0 };
         sum += p;
