@@ -24,6 +24,7 @@ enum Verb {
     Inspect(verbs::inspect::Args),
     Completions(verbs::completions::Args),
     Man(verbs::man::Args),
+    Probe(verbs::probe::Args),
 }
 
 impl Cli {
@@ -63,6 +64,7 @@ impl Cli {
             Verb::Inspect(args) => verbs::inspect::run(&args),
             Verb::Completions(args) => verbs::completions::run(&args, Self::command()),
             Verb::Man(args) => verbs::man::run(&args, Self::command()),
+            Verb::Probe(args) => verbs::probe::run(&args),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod hub;
 pub mod idx;
 pub mod kmeans;
 pub mod labelled;
+pub mod logistic;
 pub mod onnx;
 pub mod pictures;
 pub mod quantization;

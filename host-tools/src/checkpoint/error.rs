@@ -96,10 +96,10 @@ pub enum CheckpointError {
         value: f32,
     },
     /// Calibration images met a value that is not finite.
-    #[error("{}: {message}", folder.display())]
+    #[error("{}: {message}", path.display())]
     Calibration {
-        /// The checkpoint.
-        folder: PathBuf,
+        /// The file with the weights that were reached.
+        path: PathBuf,
         /// Where.
         message: String,
     },

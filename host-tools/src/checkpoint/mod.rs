@@ -60,6 +60,11 @@ pub trait Weights {
         Ok(None)
     }
 
+    /// Whether a classifier's `score` has a bias, which transformers' has not and a linear probe's has.
+    fn head_bias(&self) -> bool {
+        false
+    }
+
     /// The file and the name in it of a tensor, for messages.
     fn place(&self, name: &str) -> (PathBuf, String);
 }

@@ -16,7 +16,7 @@ use super::plan::{Form, ModelDtype, Task};
 const BLOCK_ATTRIBUTES: [&str; 4] = ["num_heads", "epsilon", "scale", "activation"];
 
 /// The functions that a file of this form calls.
-pub(super) fn functions(form: Form, activation: Activation) -> Vec<FunctionProto> {
+pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> Vec<FunctionProto> {
     let Form {
         task,
         dtype,
@@ -29,7 +29,7 @@ pub(super) fn functions(form: Form, activation: Activation) -> Vec<FunctionProto
     }
     list.push(block(dtype, activation));
     if task == Task::Classify {
-        list.push(classification_head());
+        list.push(classification_head(head_bias));
     }
     list
 }
@@ -188,8 +188,9 @@ fn activation_nodes(activation: Activation) -> Vec<NodeProto> {
     }
 }
 
-fn classification_head() -> FunctionProto {
-    let body = vec![
+fn classification_head(bias: bool) -> FunctionProto {
+    let product = if bias { "product" } else { "logits" };
+    let mut body = vec![
         constant_ints("tokens", &[1]),
         node(
             "ReduceMean",
@@ -198,9 +199,14 @@ fn classification_head() -> FunctionProto {
             vec![int("keepdims", 0)],
         ),
         node("Transpose", &["w"], &["w_t"], vec![]),
-        node("MatMul", &["pooled", "w_t"], &["logits"], vec![]),
+        node("MatMul", &["pooled", "w_t"], &[product], vec![]),
     ];
-    function("ImageGptClassificationHead", &["y", "w"], "logits", body)
+    let mut inputs = vec!["y", "w"];
+    if bias {
+        inputs.push("bias");
+        body.push(node("Add", &[product, "bias"], &["logits"], vec![]));
+    }
+    function("ImageGptClassificationHead", &inputs, "logits", body)
 }
 
 /// The attributes of one block's node.

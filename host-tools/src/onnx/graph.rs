@@ -9,7 +9,12 @@ use super::pb::{GraphProto, NodeProto};
 use super::plan::{ModelDtype, Task};
 
 /// The graph without its initializers, which are written one by one.
-pub(super) fn graph(config: &ImageGptConfig, task: Task, dtype: ModelDtype) -> GraphProto {
+pub(super) fn graph(
+    config: &ImageGptConfig,
+    task: Task,
+    dtype: ModelDtype,
+    head_bias: bool,
+) -> GraphProto {
     let layers = config.n_layer;
     let last_block = format!("transformer.h.{}.output", layers.saturating_sub(1));
     let hidden = |index: usize| format!("hidden_states.{index}");
@@ -56,12 +61,12 @@ pub(super) fn graph(config: &ImageGptConfig, task: Task, dtype: ModelDtype) -> G
     let output = match task {
         Task::Features => std::mem::take(&mut values),
         Task::Classify => {
-            let head = call(
-                "ImageGptClassificationHead",
-                &[&hidden(layers), "score.weight"],
-                "logits",
-                vec![],
-            );
+            let last = hidden(layers);
+            let mut inputs = vec![last.as_str(), "score.weight"];
+            if head_bias {
+                inputs.push("score.bias");
+            }
+            let head = call("ImageGptClassificationHead", &inputs, "logits", vec![]);
             nodes.push(named("score", head));
             let dims = [Dim::Symbol("batch"), Dim::Fixed(config.num_labels())];
             vec![value_info("logits", DataType::Float, &dims)]

@@ -4,6 +4,7 @@
 //! attribute of it before use.
 
 mod alignment;
+mod cut;
 mod functions;
 mod graph;
 mod linears;
@@ -12,6 +13,7 @@ mod plan;
 mod wire;
 mod writer;
 
+pub use cut::{CutModel, LinearHead};
 #[cfg(test)]
 pub(crate) use plan::weight_bytes;
 pub use plan::{Form, ModelDtype, Task};

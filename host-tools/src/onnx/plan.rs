@@ -142,12 +142,16 @@ impl Initializer {
 /// Bytes of all values of a file: what is left is a graph of some tens of kilobytes.
 #[cfg(test)]
 pub(crate) fn weight_bytes(config: &ImageGptConfig, form: Form) -> u64 {
-    let initializers = initializers(config, form);
+    let initializers = initializers(config, form, false);
     initializers.iter().map(|i| i.byte_len() as u64).sum()
 }
 
-/// Every initializer of the file.
-pub(super) fn initializers(config: &ImageGptConfig, form: Form) -> Vec<Initializer> {
+/// Every initializer of the file; with `head_bias` a classifier's `score` has one.
+pub(super) fn initializers(
+    config: &ImageGptConfig,
+    form: Form,
+    head_bias: bool,
+) -> Vec<Initializer> {
     let Form { task, dtype, .. } = form;
     let mut list = Vec::new();
     for (tensor, dims) in body_tensors(config) {
@@ -172,13 +176,21 @@ pub(super) fn initializers(config: &ImageGptConfig, form: Form) -> Vec<Initializ
     }
     match task {
         Task::Features => {}
-        Task::Classify => list.push(Initializer {
-            name: "score.weight".into(),
-            dims: vec![config.num_labels(), config.n_embd],
-            tensor: "score.weight".into(),
-            role: Role::F32,
-            panels: None,
-        }),
+        Task::Classify => {
+            let mut push = |name: &str, dims| {
+                list.push(Initializer {
+                    name: name.into(),
+                    dims,
+                    tensor: name.into(),
+                    role: Role::F32,
+                    panels: None,
+                });
+            };
+            push("score.weight", vec![config.num_labels(), config.n_embd]);
+            if head_bias {
+                push("score.bias", vec![config.num_labels()]);
+            }
+        }
         Task::Causal => {
             let dims = vec![config.n_embd, config.num_colors()];
             let name = "lm_head.weight".to_owned();

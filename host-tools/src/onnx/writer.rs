@@ -86,14 +86,15 @@ pub fn write<W: Write>(
         ..ModelProto::default()
     };
     out.raw(&head.encode_to_vec())?;
-    let plan = initializers(config, form);
-    let graph = graph::graph(config, form.task, form.dtype);
+    let head_bias = weights.head_bias();
+    let plan = initializers(config, form, head_bias);
+    let graph = graph::graph(config, form.task, form.dtype, head_bias);
     let total = plan.iter().map(|i| i.byte_len() as u64).sum();
     progress(0, total);
     let reports = write_graph(&mut out, &graph, &plan, weights, |bytes| {
         progress(bytes, total)
     })?;
-    for function in functions::functions(form, config.activation_function) {
+    for function in functions::functions(form, config.activation_function, head_bias) {
         out.message(field::MODEL_FUNCTIONS, &function)?;
     }
     for (key, value) in metadata(config, form, provenance) {

@@ -1,4 +1,4 @@
-//! A checkpoint's weights in the form that suits int8, one block in memory at a time.
+//! f32 weights in the form that suits int8, one block in memory at a time.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::block::{BlockWeights, block_tensor};
 use super::outliers::{self, Rescaled};
 use super::{QuantizedMatrix, transpose};
 use crate::calibration::{CalibrationReport, Calibrator, ImageSet, LINEARS, RoundedBlock};
-use crate::checkpoint::{Checkpoint, CheckpointError, Weights};
+use crate::checkpoint::{CheckpointError, Weights};
 
 /// What was done to one block.
 #[derive(Clone, Debug, Serialize)]
@@ -23,10 +23,10 @@ pub struct LayerReport {
 }
 
 /// The weights of an int8 file: blocks pass through [`outliers::normalize`] and, with images, through a [`Calibrator`];
-/// everything else is the checkpoint's.
+/// everything else is as it was.
 #[derive(Debug)]
-pub struct PreparedWeights<'a> {
-    checkpoint: &'a Checkpoint,
+pub struct PreparedWeights<'a, W> {
+    from: &'a W,
     config: &'a ImageGptConfig,
     /// Whether the head that follows ln_f is an int8 one.
     causal: bool,
@@ -57,24 +57,24 @@ impl Prepared {
     }
 }
 
-impl<'a> PreparedWeights<'a> {
+impl<'a, W: Weights> PreparedWeights<'a, W> {
     /// `causal` if the file gets an `lm_head`. With `images`, blocks must be asked for in their order.
     ///
     /// # Errors
     /// Embeddings that cannot be read.
     pub fn new(
-        checkpoint: &'a Checkpoint,
+        from: &'a W,
         config: &'a ImageGptConfig,
         causal: bool,
         images: Option<&ImageSet>,
     ) -> Result<Self, CheckpointError> {
         let calibrator = images.map(|images| {
-            let wte = checkpoint.to_f32("wte.weight")?;
-            let wpe = checkpoint.to_f32("wpe.weight")?;
+            let wte = from.to_f32("wte.weight")?;
+            let wpe = from.to_f32("wpe.weight")?;
             Ok::<_, CheckpointError>(Calibrator::new(config, images, &wte, &wpe))
         });
         Ok(Self {
-            checkpoint,
+            from,
             config,
             causal,
             state: RefCell::new(State {
@@ -102,14 +102,14 @@ impl<'a> PreparedWeights<'a> {
         }
         // Before the next one is read: two would be twice the memory.
         state.block = None;
-        let mut block = BlockWeights::read(self.checkpoint, layer)?;
+        let mut block = BlockWeights::read(self.from, layer)?;
         let rescaled = outliers::normalize(&mut block, self.config.activation_function);
         let (prepared, calibration) = match &mut state.calibrator {
             None => (Prepared::Plain(Box::new(block)), None),
             Some(calibrator) => {
                 let (rounded, report) = calibrator.block(layer, block).map_err(|error| {
                     CheckpointError::Calibration {
-                        folder: self.checkpoint.folder().to_owned(),
+                        path: self.from.place(&format!("h.{layer}.ln_1.weight")).0,
                         message: error.to_string(),
                     }
                 })?;
@@ -127,14 +127,14 @@ impl<'a> PreparedWeights<'a> {
 
     /// ln_f's gain and lm_head as `[in, out]`, which are a pair like a block's norm and its linear layer.
     fn head(&self) -> Result<(Vec<f32>, Vec<f32>), CheckpointError> {
-        let mut gain = self.checkpoint.to_f32("ln_f.weight")?;
-        let mut weight = transpose(&self.checkpoint.to_f32("lm_head.weight")?, gain.len());
+        let mut gain = self.from.to_f32("ln_f.weight")?;
+        let mut weight = transpose(&self.from.to_f32("lm_head.weight")?, gain.len());
         outliers::normalize_head(&mut gain, &mut weight, self.config.num_colors());
         Ok((gain, weight))
     }
 }
 
-impl Weights for PreparedWeights<'_> {
+impl<W: Weights> Weights for PreparedWeights<'_, W> {
     fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         if let Some((layer, tensor)) = block_tensor(self.config, name) {
             let copy = |block: &Prepared| block.weights().tensor(tensor).map(<[f32]>::to_vec);
@@ -148,7 +148,7 @@ impl Weights for PreparedWeights<'_> {
             "lm_head.weight" if self.causal => {
                 Ok(transpose(&self.head()?.1, self.config.num_colors()))
             }
-            _ => self.checkpoint.to_f32(name),
+            _ => self.from.to_f32(name),
         }
     }
 
@@ -165,7 +165,11 @@ impl Weights for PreparedWeights<'_> {
         })
     }
 
+    fn head_bias(&self) -> bool {
+        self.from.head_bias()
+    }
+
     fn place(&self, name: &str) -> (PathBuf, String) {
-        Weights::place(self.checkpoint, name)
+        self.from.place(name)
     }
 }

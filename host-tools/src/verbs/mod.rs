@@ -7,6 +7,7 @@ pub mod eval;
 pub mod inspect;
 pub mod man;
 pub mod palette;
+pub mod probe;
 pub mod quantize;
 pub mod run;
 

@@ -215,7 +215,7 @@ fn read_preprocessor(folder: &Path, config: &ImageGptConfig) -> Result<Option<St
 }
 
 /// `igpt.recipe`: enough to know how the numbers came about.
-fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
+pub(super) fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
     let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
     match (dtype, images) {
         (ModelDtype::F32, _) => json!({ "producer": producer }),

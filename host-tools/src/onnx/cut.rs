@@ -1,0 +1,141 @@
+//! A model file up to one of its blocks with another head: what a linear probe leaves to run on a board.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use half::f16;
+use prost::Message as _;
+
+use super::pb::tensor_proto::DataType;
+use super::pb::{ModelProto, TensorProto};
+use crate::checkpoint::{CheckpointError, Weights};
+use crate::quantization::{QuantizationError, QuantizedMatrix};
+
+/// `logits = weight pooled + bias` on the mean of a layer's normalised hidden states.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearHead {
+    /// Row-major `[labels, width]`.
+    pub weight: Vec<f32>,
+    /// `[labels]`.
+    pub bias: Vec<f32>,
+}
+
+/// The weights of a model file that ends after `layers` blocks, its `score` a [`LinearHead`].
+#[derive(Debug)]
+pub struct CutModel {
+    path: PathBuf,
+    tensors: BTreeMap<String, TensorProto>,
+    metadata: BTreeMap<String, String>,
+    head: LinearHead,
+    /// `ln_f` of a whole model keeps its gain; that of a cut one is 1, as its features were normalised.
+    unit_norm: bool,
+}
+
+impl CutModel {
+    /// Reads the file at `path`, which the runtime has loaded before and so found whole. It is in memory once, as protobuf.
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded, or whose weights are in a CPU's order.
+    pub fn open(path: &Path, unit_norm: bool, head: LinearHead) -> anyhow::Result<Self> {
+        let at = || path.display().to_string();
+        let bytes = fs::read(path).with_context(at)?;
+        let proto = ModelProto::decode(bytes.as_slice()).with_context(at)?;
+        drop(bytes);
+        let metadata: BTreeMap<_, _> = proto
+            .metadata_props
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+            .collect();
+        let format = metadata.get("igpt.format").map_or("", String::as_str);
+        ensure!(
+            format == "1",
+            "{}: igpt.format is {format}, expected 1: cut the file it was packed from",
+            at()
+        );
+        let tensors = proto.graph.unwrap_or_default().initializer;
+        Ok(Self {
+            path: path.to_owned(),
+            tensors: tensors.into_iter().map(|t| (t.name.clone(), t)).collect(),
+            metadata,
+            head,
+            unit_norm,
+        })
+    }
+
+    /// An entry of the file's metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    fn tensor(&self, name: &str) -> Result<&TensorProto, CheckpointError> {
+        let no_tensor = || CheckpointError::NoTensor {
+            folder: self.path.clone(),
+            tensor: name.to_owned(),
+        };
+        self.tensors.get(name).ok_or_else(no_tensor)
+    }
+
+    /// A tensor of the file as f32.
+    fn floats(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let tensor = self.tensor(name)?;
+        let raw = &tensor.raw_data;
+        if tensor.data_type == DataType::Float16 as i32 {
+            let (halves, _) = raw.as_chunks::<2>();
+            return Ok(halves
+                .iter()
+                .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
+                .collect());
+        }
+        if tensor.data_type == DataType::Float as i32 {
+            let (floats, _) = raw.as_chunks::<4>();
+            return Ok(floats
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect());
+        }
+        Err(CheckpointError::Tensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            message: format!("data type {}, expected float or float16", tensor.data_type),
+        })
+    }
+}
+
+impl Weights for CutModel {
+    fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        match name {
+            "score.weight" => return Ok(self.head.weight.clone()),
+            "score.bias" => return Ok(self.head.bias.clone()),
+            _ => {}
+        }
+        let mut values = self.floats(&format!("transformer.{name}"))?;
+        if name == "ln_f.weight" && self.unit_norm {
+            values.fill(1.0);
+        }
+        Ok(values)
+    }
+
+    fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
+        let name = format!("transformer.{name}");
+        let tensor = self.tensor(&name)?;
+        if tensor.data_type != DataType::Int8 as i32 {
+            return Ok(None);
+        }
+        Ok(Some(QuantizedMatrix {
+            values: bytemuck::cast_slice(&tensor.raw_data).to_vec(),
+            scales: self.floats(&format!("{name}_scale"))?,
+            // Against the file, which is what is copied.
+            error: QuantizationError::default(),
+        }))
+    }
+
+    fn head_bias(&self) -> bool {
+        true
+    }
+
+    fn place(&self, name: &str) -> (PathBuf, String) {
+        (self.path.clone(), format!("transformer.{name}"))
+    }
+}

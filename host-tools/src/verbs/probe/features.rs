@@ -1,0 +1,106 @@
+//! What a layer says of an image: the mean over its tokens of its normalised hidden state.
+
+use anyhow::Context as _;
+use igpt_runtime::ImageGptModel;
+use indicatif::ProgressBar;
+
+use crate::failure::{Blame as _, Failure};
+use crate::labelled::LabelledSet;
+use crate::logistic::Samples;
+
+/// The features of some images at every layer.
+#[derive(Debug)]
+pub(super) struct Features {
+    /// Per layer (0: the embeddings), `[images, width]`.
+    pub(super) layers: Vec<Vec<f32>>,
+    /// The class of each image.
+    pub(super) labels: Vec<usize>,
+    /// Channels.
+    pub(super) width: usize,
+}
+
+impl Features {
+    /// Runs every image of `chosen` once.
+    ///
+    /// # Errors
+    /// An image or a model that cannot be used (bad input).
+    pub(super) fn of(
+        model: &ImageGptModel,
+        set: &LabelledSet,
+        chosen: &[usize],
+        bar: &ProgressBar,
+    ) -> Result<Self, Failure> {
+        let config = model.config();
+        let processor = model
+            .processor()
+            .context("no igpt.preprocessor")
+            .bad_input()?;
+        let mut layers = vec![Vec::new(); config.n_layer + 1];
+        for index in chosen {
+            let tokens = set.tokens(*index, processor).bad_input()?;
+            let output = model.forward(&[&tokens]).bad_input()?;
+            let last = config.n_layer;
+            for (layer, (pooled, hidden)) in
+                layers.iter_mut().zip(&output.hidden_states).enumerate()
+            {
+                // The last is after ln_f already.
+                let epsilon = (layer < last).then(|| f64::from(config.epsilon()));
+                pooled.extend(pool(hidden, config.n_embd, epsilon));
+            }
+            bar.inc(1);
+        }
+        Ok(Self {
+            layers,
+            labels: chosen.iter().map(|index| set.label(*index)).collect(),
+            width: config.n_embd,
+        })
+    }
+
+    /// Those of one layer.
+    pub(super) fn samples(&self, layer: usize) -> Samples<'_> {
+        Samples {
+            features: self.layers.get(layer).map_or(&[], Vec::as_slice),
+            width: self.width,
+            labels: &self.labels,
+        }
+    }
+}
+
+/// The mean of the rows of `hidden`, `[tokens, width]`, each divided by its root mean square first if `epsilon` is given: what
+/// `ln_f` with a gain of one would make of them.
+fn pool(hidden: &[f32], width: usize, epsilon: Option<f64>) -> Vec<f32> {
+    let mut sums = vec![0f64; width];
+    for row in hidden.chunks_exact(width) {
+        let factor = epsilon.map_or(1.0, |epsilon| {
+            let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
+            (squares / width as f64 + epsilon).sqrt().recip()
+        });
+        sums.iter_mut()
+            .zip(row)
+            .for_each(|(sum, x)| *sum += f64::from(*x) * factor);
+    }
+    let tokens = (hidden.len() / width.max(1)).max(1) as f64;
+    sums.into_iter().map(|sum| (sum / tokens) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_normalised_before_their_mean() {
+        assert_eq!(pool(&[3.0, 4.0, 0.0, 2.0], 2, None), [1.5, 3.0]);
+        let root = 2f32.sqrt();
+        let expected = [0.6 * root / 2.0, (0.8 * root + root) / 2.0];
+        for (found, expected) in pool(&[3.0, 4.0, 0.0, 2.0], 2, Some(0.0))
+            .iter()
+            .zip(expected)
+        {
+            assert!(
+                (found - expected).abs() < 1e-6,
+                "{found}, expected {expected}"
+            );
+        }
+        assert_eq!(pool(&[0.0, 0.0], 2, Some(1e-5)), [0.0, 0.0]);
+    }
+}

@@ -1,0 +1,406 @@
+//! `igpt probe`: which layer knows most of a data set, and that layer as a model of its own.
+
+mod features;
+mod write;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use igpt_runtime::Packing;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{Backend, load_model, print_report};
+use crate::arrays::NpzWriter;
+use crate::charts::{Curve, by_layer};
+use crate::failure::{Blame, Failure};
+use crate::labelled::{LabelledSet, Part};
+use crate::logistic::{self, Quality};
+use crate::onnx::{ModelDtype, Task};
+use crate::source::ModelSource;
+use features::Features;
+use write::Cut;
+
+/// Find the layer whose features tell the classes of your images apart best, and write it as a model.
+///
+/// Linear probing as in the ImageGPT paper: of every layer the hidden states, normalised and averaged over the image, go into a
+/// logistic regression. The best features are often those of a middle layer, and a file that stops there is smaller and faster.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "The images (--data, --test):
+  a folder with a folder of images for each class (their names are the labels), or with train/ and test/ of that form;
+  a folder with IDX files (train-images-idx3-ubyte and t10k-...), or one IDX file with its labels beside it;
+  a CSV with the columns file_name and label, the files named from where it lies.
+What is measured: --test, else the data set's own test part, else --held-out of each class.
+
+Examples:
+  igpt probe imagegpt-small --data photos/ --plot layers.svg -o photos.onnx
+        a classifier for photos/cat, photos/dog and so on; igpt-cam --model photos.onnx runs it
+  igpt probe model.onnx --data labels.csv --limit 2000 --json
+        a look at 2000 images, as JSON")]
+pub struct Args {
+    /// The ONNX file that `igpt quantize` wrote, for any task, or a checkpoint's folder (taken as int8).
+    #[arg(value_name = "CHECKPOINT|FILE")]
+    pub model: PathBuf,
+    /// Labelled images: a folder a class, IDX or a CSV.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Labelled images to measure on.
+    #[arg(long, value_name = "DATA")]
+    pub test: Option<PathBuf>,
+    /// Without a test set: the share of each class that is kept from the fit and measured on.
+    #[arg(long, default_value_t = 0.2, value_parser = share)]
+    pub held_out: f64,
+    /// So many images of each part at most, drawn at random.
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// Seed of what is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// The inverse of the regularisation's strength, as scikit-learn's C; smaller for few images.
+    #[arg(short, long = "c", default_value_t = 1.0, value_parser = positive)]
+    pub c: f64,
+    /// The int8 model file to write: the best layer with its regression as the head. Not from a packed file.
+    #[arg(short, long, value_name = "BEST.onnx")]
+    pub output: Option<PathBuf>,
+    /// Write this layer instead of the best.
+    #[arg(long, requires = "output", value_parser = clap::value_parser!(u16).range(1..))]
+    pub layer: Option<u16>,
+    /// Draw accuracy over layer.
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// Write the features, [layers + 1, images, width], and labels: train_features, train_labels, test_features, test_labels.
+    #[arg(long, value_name = "OUT.npz")]
+    pub features: Option<PathBuf>,
+    /// How to run it.
+    #[command(flatten)]
+    pub backend: Backend,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..1.0).contains(share) && *share > 0.0);
+    share.ok_or_else(|| "expected a share between 0 and 1".into())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a number above 0".into())
+}
+
+/// What one layer's features are worth.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerReport {
+    /// 0: the embeddings; else the block it follows.
+    pub layer: usize,
+    /// Share of the fitted images that it gets right.
+    pub train_accuracy: f64,
+    /// Share of the others.
+    pub accuracy: f64,
+    /// Mean cross-entropy of the others in nats.
+    pub nats: f64,
+    /// Of L-BFGS.
+    pub iterations: u64,
+}
+
+/// The file that was written.
+#[derive(Clone, Debug, Serialize)]
+pub struct Written {
+    /// Where.
+    pub file: PathBuf,
+    /// Its blocks.
+    pub layer: usize,
+    /// Its size.
+    pub bytes: u64,
+    /// Its accuracy on the measured images, run as a board would.
+    pub accuracy: f64,
+}
+
+/// The whole probe.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was probed.
+    pub model: PathBuf,
+    /// The instruction set that was used.
+    pub cpu: &'static str,
+    /// Images fitted.
+    pub train_images: usize,
+    /// Images measured.
+    pub test_images: usize,
+    /// Their classes.
+    pub classes: Vec<String>,
+    /// Every layer, the embeddings first.
+    pub layers: Vec<LayerReport>,
+    /// The most accurate, the first of equals.
+    pub best_layer: usize,
+    /// Present with `--output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+}
+
+/// Runs the verb and prints its report.
+///
+/// # Errors
+/// A model or data set that cannot be used (bad input), an output that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = probe(args)?;
+    print_report(args.json, &report, |out| print(out, &report))
+}
+
+/// The two parts of a data set.
+struct Data {
+    train: (LabelledSet, Vec<usize>),
+    test: (LabelledSet, Vec<usize>),
+}
+
+impl Data {
+    fn read(args: &Args) -> anyhow::Result<Self> {
+        let (train, has_test) = LabelledSet::read(&args.data, Part::Train)?;
+        let path = args.data.display();
+        anyhow::ensure!(
+            train.classes.len() >= 2,
+            "{path}: {} class, expected two at least",
+            train.classes.len()
+        );
+        let chosen = train.sample(args.limit, args.seed);
+        let other = match &args.test {
+            Some(path) => Some(path),
+            None => has_test.then_some(&args.data),
+        };
+        let data = if let Some(path) = other {
+            let (test, _) = LabelledSet::read(path, Part::Test)?;
+            let test = test.with_classes(&train.classes, path)?;
+            let measured = test.sample(args.limit, args.seed);
+            Self {
+                train: (train, chosen),
+                test: (test, measured),
+            }
+        } else {
+            let (fitted, measured) = train.split(&chosen, args.held_out, args.seed);
+            Self {
+                train: (train.clone(), fitted),
+                test: (train, measured),
+            }
+        };
+        anyhow::ensure!(
+            !data.train.1.is_empty() && !data.test.1.is_empty(),
+            "{path}: {} images to fit and {} to measure, expected some of each",
+            data.train.1.len(),
+            data.test.1.len()
+        );
+        Ok(data)
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// As [`run`].
+pub fn probe(args: &Args) -> Result<Report, Failure> {
+    let options = args.backend.options()?;
+    let data = Data::read(args).bad_input()?;
+    let source = ModelSource::open(&args.model, Some(Task::Features), ModelDtype::Int8)?;
+    let model = load_model(source.path(), &options)?;
+    let blocks = model.config().n_layer;
+    let asked = args.layer.map(usize::from);
+    if let Some(layer) = asked.filter(|layer| *layer > blocks) {
+        return Err(anyhow!("--layer {layer}: the model has {blocks}")).bad_input();
+    }
+    if model.processor().is_none() {
+        return Err(anyhow!(
+            "{}: no image processor in it, images cannot be read",
+            args.model.display()
+        ))
+        .bad_input();
+    }
+    // Before the images, not after minutes of them.
+    if args.output.is_some() && model.packing() != (Packing::AtLoad { file: None }) {
+        return Err(anyhow!(
+            "{}: its weights are in a CPU's order, -o needs the file it was packed from",
+            args.model.display()
+        ))
+        .bad_input();
+    }
+    // indicatif draws on standard error, and only if that is a terminal.
+    let bar = ProgressBar::new((data.train.1.len() + data.test.1.len()) as u64);
+    let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
+    bar.set_style(style);
+    bar.set_message("features");
+    let train = Features::of(&model, &data.train.0, &data.train.1, &bar)?;
+    let test = Features::of(&model, &data.test.0, &data.test.1, &bar)?;
+    if let Some(path) = &args.features {
+        save(path, &train, &test)
+            .with_context(|| path.display().to_string())
+            .failed()?;
+    }
+    let classes = data.train.0.classes.clone();
+    bar.reset();
+    bar.set_length(blocks as u64 + 1);
+    bar.set_message("fitting");
+    let mut fitted = Vec::new();
+    for layer in 0..=blocks {
+        let (head, iterations) = logistic::fit(&train.samples(layer), classes.len(), args.c)
+            .with_context(|| format!("layer {layer}"))
+            .failed()?;
+        let Quality { accuracy, nats } = logistic::quality(&head, &test.samples(layer));
+        let report = LayerReport {
+            layer,
+            train_accuracy: logistic::quality(&head, &train.samples(layer)).accuracy,
+            accuracy,
+            nats,
+            iterations,
+        };
+        fitted.push((head, report));
+        bar.inc(1);
+    }
+    let layers: Vec<LayerReport> = fitted.iter().map(|(_, report)| report.clone()).collect();
+    let best_layer = best(layers.iter());
+    let written = match &args.output {
+        None => None,
+        Some(output) => {
+            // The embeddings alone are no model: a file has one block at least.
+            let layer = asked.unwrap_or_else(|| best(layers.iter().skip(1)));
+            let (head, report) = fitted.swap_remove(layer.min(fitted.len() - 1));
+            bar.reset();
+            bar.set_length(test.labels.len() as u64);
+            bar.set_message("checking");
+            let cut = Cut {
+                source: source.path(),
+                config: model.config(),
+                dtype: model.dtype(),
+                layer,
+                head,
+                classes: &classes,
+            };
+            Some(Written {
+                bytes: cut.write(output, report.accuracy)?,
+                accuracy: write::accuracy(output, &options, &data.test.0, &data.test.1, &bar)?,
+                file: output.clone(),
+                layer,
+            })
+        }
+    };
+    bar.finish_and_clear();
+    let report = Report {
+        model: args.model.clone(),
+        cpu: model.isa().name(),
+        train_images: train.labels.len(),
+        test_images: test.labels.len(),
+        classes,
+        layers,
+        best_layer,
+        written,
+    };
+    if let Some(path) = &args.plot {
+        plot(path, &report).failed()?;
+    }
+    Ok(report)
+}
+
+/// Writes the features of both parts.
+fn save(path: &Path, train: &Features, test: &Features) -> anyhow::Result<()> {
+    let mut npz = NpzWriter::create(path)?;
+    for (name, part) in [("train", train), ("test", test)] {
+        let shape = [part.layers.len(), part.labels.len(), part.width];
+        npz.add(
+            &format!("{name}_features"),
+            &shape,
+            part.layers.iter().map(Vec::as_slice),
+        )?;
+        let labels: Vec<i64> = part.labels.iter().map(|label| *label as i64).collect();
+        npz.add(
+            &format!("{name}_labels"),
+            &[labels.len()],
+            [labels.as_slice()],
+        )?;
+    }
+    npz.finish()
+}
+
+fn plot(path: &Path, report: &Report) -> anyhow::Result<()> {
+    let curve = |name, of: fn(&LayerReport) -> f64| Curve {
+        name,
+        values: report.layers.iter().map(of).collect(),
+    };
+    let name = report
+        .model
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let title = format!("{name}: linear probes of {} classes", report.classes.len());
+    by_layer(
+        path,
+        &title,
+        &[
+            curve("measured", |l| l.accuracy),
+            curve("fitted", |l| l.train_accuracy),
+        ],
+    )
+}
+
+/// The most accurate layer, the first of equals: it is the smallest.
+fn best<'a>(layers: impl Iterator<Item = &'a LayerReport>) -> usize {
+    let mut best: Option<&LayerReport> = None;
+    for layer in layers {
+        if best.is_none_or(|best| layer.accuracy > best.accuracy) {
+            best = Some(layer);
+        }
+    }
+    best.map_or(0, |best| best.layer)
+}
+
+fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:>5} {:>9} {:>9} {:>8}  {} images fitted, {} measured, {} classes",
+        "layer",
+        "fitted",
+        "measured",
+        "nats",
+        report.train_images,
+        report.test_images,
+        report.classes.len()
+    )?;
+    for layer in &report.layers {
+        let mark = if layer.layer == report.best_layer {
+            "  best"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "{:>5} {:>8.2}% {:>8.2}% {:>8.4}{mark}",
+            layer.layer,
+            100.0 * layer.train_accuracy,
+            100.0 * layer.accuracy,
+            layer.nats
+        )?;
+    }
+    let Some(written) = &report.written else {
+        return Ok(());
+    };
+    let best_block = best(report.layers.iter().skip(1));
+    if report.best_layer == 0 && written.layer == best_block {
+        writeln!(
+            out,
+            "layer 0 is the embeddings, of which no model can be made: the best block instead"
+        )?;
+    }
+    writeln!(
+        out,
+        "{}: the first {} of {} blocks, {} bytes, {:.2}% of the measured images right when run",
+        written.file.display(),
+        written.layer,
+        report.layers.len().saturating_sub(1),
+        written.bytes,
+        100.0 * written.accuracy
+    )
+}
