@@ -19,7 +19,7 @@ def build_plugin(folder):
     return out
 
 
-def run(plugin, cpu, command, folder, functions=None):
+def run(plugin, cpu, command, folder, functions=None, qemu=QEMU, environment=None):
     """Executed instructions of `command` on `cpu`: {operator: {class: n}}, and runs of each block of instructions.
 
     With `functions` only what they do counts, by operator; without, everything, as the one operator "all".
@@ -34,8 +34,8 @@ def run(plugin, cpu, command, folder, functions=None):
             f"{f.start:x} {f.end:x} {'+' if f.operator == '+' else names.index(f.operator)}\n" for f in functions))
         options += f",ranges={ranges},text={program.code_address(command[0]):x}"
     # The environment's size moves the stack, and with it the path through some string functions.
-    done = subprocess.run([*QEMU, "-cpu", cpu, "-plugin", options, *command], capture_output=True, text=True,
-                          env={"PATH": os.environ["PATH"]}, check=False)
+    done = subprocess.run([*qemu, "-cpu", cpu, "-plugin", options, *command], capture_output=True, text=True,
+                          env={"PATH": os.environ["PATH"], **(environment or {})}, check=False)
     if done.returncode != 0:
         raise program.Unfit(f"{command[0]} on {cpu} ended with {done.returncode}: {done.stderr.strip()}")
     classes, blocks = {}, Counter()

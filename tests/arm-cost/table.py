@@ -128,15 +128,27 @@ def render(table):
             peak = KERNELS[name][2][core]
             out.append(f"| {name} | {loop['instructions']} | {loop['macs']} | {core} | {cycles:.2f} | "
                        f"{loop['macs'] / cycles / peak:.0%} |")
-    if table.get("peers"):
-        ours = {name: sum(map(total, entry["executed"].values())) for name, entry in table["kernels"].items()}
-        out += ["", "The same block by other runtimes, one thread, millions of executed instructions:", "",
-                "| runtime | " + " | ".join(f"{name}, ours {million(n)}" for name, n in ours.items()) + " |",
-                "|---|" + "--:|" * len(ours)]
-        for peer, counts in table["peers"].items():
-            cells = " | ".join(f"{million(counts[name])} ({counts[name] / ours[name]:.1f} x)" for name in ours)
-            out.append(f"| {peer} | {cells} |")
+    out += render_peers(table)
     return "\n".join(out)
+
+
+def render_peers(table):
+    """Lines: the same block by other runtimes, by `peers`, and what ours is of the best of each."""
+    peers = table.get("peers")
+    if not peers:
+        return []
+    ours = {name: sum(map(total, entry["executed"].values())) for name, entry in table["kernels"].items()}
+    out = ["", "The same block by other runtimes, one thread, millions of executed instructions; in brackets what ours is of that:",
+           "", "| runtime | " + " | ".join(f"{name} ({entry['cpu']})" for name, entry in table["kernels"].items()) + " |",
+           "|---|" + "--:|" * len(ours), "| igpt | " + " | ".join(map(million, ours.values())) + " |"]
+    for peer, counts in peers.items():
+        cells = (f"{million(total(counts[name]))} ({ours[name] / total(counts[name]):.0%})" for name in ours)
+        out.append(f"| {peer} | " + " | ".join(cells) + " |")
+    best = {name: min((total(counts[name]), peer) for peer, counts in peers.items()) for name in ours}
+    out += ["", "Of the whole block's instructions, dot products, loads and stores, other SIMD, scalar, by the best peer:", ""]
+    for name, (_, peer) in best.items():
+        out.append(f"- {name}: {', '.join(million(peers[peer][name][c]) for c in counting.CLASSES)} ({peer})")
+    return out
 
 
 def with_table(document, table):
@@ -146,6 +158,13 @@ def with_table(document, table):
     if not (found and closed):
         raise program.Unfit(f"{DOCUMENT}: the lines {BEGIN!r} and {END!r} are missing")
     return f"{before}{BEGIN}\n{render(table)}\n{END}{after}"
+
+
+def write(table):
+    """Writes the table and its copy for people."""
+    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text(), table))
+    print(f"wrote {TABLE} and {DOCUMENT}")
 
 
 def main():
@@ -162,9 +181,7 @@ def main():
         if not args.mca:
             raise program.Unfit("--update needs llvm-mca")
         table = {"compiler": args.compiler, "kernels": kernels, "peers": table.get("peers", {})}
-        TABLE.write_text(json.dumps(table, indent=1) + "\n")
-        DOCUMENT.write_text(with_table(DOCUMENT.read_text(), table))
-        print(f"wrote {TABLE} and {DOCUMENT}")
+        write(table)
         return 0
     if table["kernels"] and DOCUMENT.read_text() != with_table(DOCUMENT.read_text(), table):
         print(f"{DOCUMENT} does not show {TABLE}: tests/arm-cost/run --update")

@@ -22,10 +22,11 @@ def token_ids(count, colors=COLORS):
     return [i * 7919 % colors for i in range(count)]
 
 
-def make(folder: Path, say):
+def make(folder: Path, say, names=None):
+    """All of them, or those named, which come in the order of `MAKERS`: some are made from others."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, maker in MAKERS.items():
-        target = folder / name
+    for name in names or MAKERS:
+        maker, target = MAKERS[name], folder / name
         if not target.exists():
             say(f"making {name}")
             part = folder / f"part-{name}"
@@ -39,8 +40,8 @@ def checkpoint(kind):
         import transformers
 
         torch.manual_seed(0)
-        config = transformers.ImageGPTConfig(num_labels=LABELS)
-        assert (config.n_layer, config.n_embd, config.n_head) == (LAYERS, WIDTH, HEADS)
+        config = transformers.ImageGPTConfig(num_labels=LABELS, n_layer=LAYERS)
+        assert (config.n_embd, config.n_head) == (WIDTH, HEADS)
         model = getattr(transformers, kind)(config)
         with torch.no_grad():
             # A fresh model's gains are ones and its biases zeros: nobody would notice a runtime that leaves them out.

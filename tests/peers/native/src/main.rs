@@ -1,20 +1,26 @@
-//! A Rust runtime as a contender: loads an ONNX file as the runtime's own documentation says, then runs it once for each line
-//! of standard input and answers with the seconds that took. The protocol is tests/peers/contender.py's.
+//! A runtime as a contender: loads an ONNX file as the runtime's own documentation says, then runs it once for each line
+//! of standard input and answers with the seconds that took. The protocol is tests/peers/contender.py's. With PASSES it runs
+//! that often and says nothing: tests/arm-cost/peers counts instructions, and the digits of a time would make them waver.
 //!
-//!     igpt-peers rten|tract FILE.onnx THREADS TOKENS COLORS
+//!     igpt-peers onnxruntime|rten|tract FILE.onnx THREADS TOKENS COLORS [PASSES]
 
 use std::io::{self, BufRead as _, Write as _};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A loaded model: one forward pass, giving the logits.
-type Forward = Box<dyn FnMut() -> Result<Vec<f32>>>;
+/// A loaded model: so many forward passes, giving the last one's logits.
+type Forward = Box<dyn FnMut(usize) -> Result<Vec<f32>>>;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let passes = if arguments.len() == 6 {
+        arguments.pop()
+    } else {
+        None
+    };
     let [runtime, file, threads, tokens, colors] = arguments.as_slice() else {
-        bail!("usage: igpt-peers rten|tract FILE.onnx THREADS TOKENS COLORS");
+        bail!("usage: igpt-peers onnxruntime|rten|tract FILE.onnx THREADS TOKENS COLORS [PASSES]");
     };
     let (threads, tokens, colors): (usize, i64, i64) =
         (threads.parse()?, tokens.parse()?, colors.parse()?);
@@ -22,21 +28,50 @@ fn main() -> Result<()> {
     let tokens: Vec<i64> = (0..tokens).map(|i| (i * 7919) % colors).collect();
     let start = Instant::now();
     let mut forward = match runtime.as_str() {
+        #[cfg(feature = "onnxruntime")]
+        "onnxruntime" => onnxruntime(file, threads, &tokens)?,
         "rten" => rten(file, threads, &tokens)?,
+        #[cfg(feature = "tract")]
         "tract" => tract(file, threads, &tokens)?,
-        other => bail!("{other} is neither rten nor tract"),
+        other => bail!("{other} is none of the runtimes that this program was built with"),
     };
+    if let Some(passes) = passes {
+        std::hint::black_box(forward(passes.parse()?)?);
+        return Ok(());
+    }
     let load = start.elapsed().as_secs_f64();
-    let logits = forward()?;
+    let logits = forward(1)?;
     println!("{{\"load\": {load}, \"logits\": {logits:?}}}");
     for line in io::stdin().lock().lines() {
         line?;
         let start = Instant::now();
-        std::hint::black_box(forward()?);
+        std::hint::black_box(forward(1)?);
         println!("{}", start.elapsed().as_secs_f64());
         io::stdout().flush()?;
     }
     Ok(())
+}
+
+#[cfg(feature = "onnxruntime")]
+fn onnxruntime(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
+    let options = |error: ort::Error<_>| anyhow::anyhow!("{error}");
+    // Its own threads would be counted, and nobody asked for reports over the network.
+    let environment = ort::init().with_telemetry(false).build()?;
+    let mut session = ort::session::Session::builder(&environment)?
+        .with_intra_threads(threads)
+        .map_err(options)?
+        .with_inter_threads(1)
+        .map_err(options)?
+        .commit_from_file(file)?;
+    let input = ort::value::Tensor::from_array(([1, tokens.len()], tokens.to_vec()))?;
+    Ok(Box::new(move |passes| {
+        let mut logits = Vec::new();
+        for _ in 0..passes {
+            let outputs = session.run([ort::session::SessionInputValue::from(&input)])?;
+            logits = outputs[0].try_extract_tensor()?.1.to_vec();
+        }
+        Ok(logits)
+    }))
 }
 
 fn rten(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
@@ -56,15 +91,26 @@ fn rten(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
         .first()
         .context("a model without outputs")?;
     let pool = std::sync::Arc::new(rten::ThreadPool::with_num_threads(threads));
-    Ok(Box::new(move || {
-        let options = rten::RunOptions::default().with_thread_pool(Some(pool.clone()));
+    let run = move |pool| -> Result<Vec<f32>> {
+        let options = rten::RunOptions::default().with_thread_pool(Some(pool));
         let [logits] = model.run_n(vec![(id, input.view().into())], [output], Some(options))?;
         let logits: rten_tensor::Tensor<f32> = logits.try_into()?;
         debug_assert!(logits.ndim() == 2);
         Ok(logits.to_vec())
+    };
+    // All passes inside the pool: between two of them its thread would look for work, for a while that nobody can foresee.
+    Ok(Box::new(move |passes| {
+        let mut logits = Vec::new();
+        pool.run(|| {
+            for _ in 0..passes {
+                logits = run(pool.clone())?;
+            }
+            Ok(logits)
+        })
     }))
 }
 
+#[cfg(feature = "tract")]
 fn tract(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
     use tract_onnx::prelude::{
         DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor,
@@ -80,9 +126,13 @@ fn tract(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
         .with_input_fact(0, i64::fact([1, tokens.len()]).into())?
         .into_optimized()?
         .into_runnable()?;
-    Ok(Box::new(move || {
-        let run = || plan.run(tvec!(ids.clone().into()));
-        let output = multithread::multithread_tract_scope(executor.clone(), run)?;
-        Ok(output[0].try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+    Ok(Box::new(move |passes| {
+        let mut logits = Vec::new();
+        for _ in 0..passes {
+            let run = || plan.run(tvec!(ids.clone().into()));
+            let output = multithread::multithread_tract_scope(executor.clone(), run)?;
+            logits = output[0].try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
+        }
+        Ok(logits)
     }))
 }
