@@ -138,8 +138,8 @@ def render_peers(table):
     if not peers:
         return []
     ours = {name: sum(map(total, entry["executed"].values())) for name, entry in table["kernels"].items()}
-    out = ["", "The same block by other runtimes, one thread, millions of executed instructions; in brackets what ours is of that:",
-           "", "| runtime | " + " | ".join(f"{name} ({entry['cpu']})" for name, entry in table["kernels"].items()) + " |",
+    out = ["", "The same block by other runtimes, one thread, millions of executed instructions; what ours is of that:", "",
+           "| runtime | " + " | ".join(f"{name} ({entry['cpu']})" for name, entry in table["kernels"].items()) + " |",
            "|---|" + "--:|" * len(ours), "| igpt | " + " | ".join(map(million, ours.values())) + " |"]
     for peer, counts in peers.items():
         cells = (f"{million(total(counts[name]))} ({ours[name] / total(counts[name]):.0%})" for name in ours)
