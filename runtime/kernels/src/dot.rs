@@ -20,6 +20,7 @@ pub(crate) mod x86;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64;
 
+use crate::interleave::{self, GROUP, Interleave};
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
 #[cfg(target_arch = "x86_64")]
@@ -73,17 +74,24 @@ pub(crate) struct Dot {
     pub(crate) layout: Layout,
     pub(crate) tile: Tile,
     pub(crate) softmax: Softmax,
+    pub(crate) interleave: Interleave,
 }
 
 impl Dot {
-    pub(crate) const SCALAR: Self =
-        Self::new(Isa::Scalar, scalar::LAYOUT, scalar::tile, portable::softmax);
+    pub(crate) const SCALAR: Self = Self::new(
+        Isa::Scalar,
+        scalar::LAYOUT,
+        scalar::tile,
+        portable::softmax,
+        interleave::portable,
+    );
     #[cfg(target_arch = "x86_64")]
     pub(crate) const AVX2: Self = Self::new(
         Isa::Avx2,
         x86::avx2::LAYOUT,
         x86::avx2::tile,
         portable::softmax,
+        interleave::portable,
     );
     #[cfg(target_arch = "x86_64")]
     pub(crate) const AVX512VNNI: Self = Self::new(
@@ -91,6 +99,7 @@ impl Dot {
         x86::avx512vnni::LAYOUT,
         x86::avx512vnni::tile,
         avx512::softmax,
+        interleave::avx512::interleave,
     );
     #[cfg(target_arch = "aarch64")]
     pub(crate) const NEON: Self = Self::new(
@@ -98,6 +107,7 @@ impl Dot {
         aarch64::neon::LAYOUT,
         aarch64::neon::tile,
         neon::softmax,
+        interleave::neon::interleave,
     );
     #[cfg(target_arch = "aarch64")]
     pub(crate) const DOTPROD: Self = Self::new(
@@ -105,6 +115,7 @@ impl Dot {
         aarch64::dotprod::LAYOUT,
         aarch64::dotprod::tile,
         neon::softmax,
+        interleave::neon::interleave,
     );
     #[cfg(target_arch = "aarch64")]
     pub(crate) const I8MM: Self = Self::new(
@@ -112,6 +123,7 @@ impl Dot {
         aarch64::i8mm::LAYOUT,
         aarch64::i8mm::tile,
         neon::softmax,
+        interleave::neon::interleave,
     );
 
     /// The tile of `isa`, or `None` if this machine has no such instructions.
@@ -140,15 +152,23 @@ impl Dot {
         Some(dot)
     }
 
-    const fn new(isa: Isa, layout: Layout, tile: Tile, softmax: Softmax) -> Self {
+    const fn new(
+        isa: Isa,
+        layout: Layout,
+        tile: Tile,
+        softmax: Softmax,
+        interleave: Interleave,
+    ) -> Self {
         assert!(layout.mr * layout.nr <= MAX_TILE && layout.mr * KV_TILE <= MAX_TILE);
         assert!(layout.mr <= MAX_MR);
+        assert!(layout.mr.is_multiple_of(GROUP) && layout.nr.is_multiple_of(GROUP));
         assert!(KV_TILE.is_multiple_of(layout.nr) && KV_TILE.is_multiple_of(layout.kr));
         Self {
             isa,
             layout,
             tile,
             softmax,
+            interleave,
         }
     }
 

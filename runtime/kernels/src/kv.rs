@@ -4,7 +4,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::aligned::AlignedBytes;
-use crate::dot::Layout;
+use crate::dot::{Dot, Layout};
+use crate::interleave::GROUP;
 use crate::kernels::Heads;
 use crate::pack::scatter;
 use crate::softmax::{Keys, NEVER, split_scale};
@@ -68,38 +69,57 @@ impl KvInt8 {
         KV_TILE * heads.dim.next_multiple_of(layout.nr)
     }
 
-    /// Stores the quantised key of token `j` of the tile; `bytes` are int8, padded to a multiple of kr with zeros. `layout` and
+    /// Stores the scales of the key and the value of token `j` of the tile.
+    #[inline(always)]
+    pub(crate) fn set_scales(&mut self, head: usize, j: usize, k: f32, v: f32) {
+        let token = head * KV_TILE + j;
+        self.k_scale[token] = k;
+        (self.v_mantissa[token], self.v_shift[token]) = split_scale(v);
+    }
+
+    /// Stores quantised keys as tokens `first..` of the tile; each is int8, padded to a multiple of kr with zeros. The layout of `dot` and
     /// `heads` are the tile's own: handed in, the compiler may know them.
     #[inline(always)]
     pub(crate) fn store_k(
         &mut self,
-        layout: Layout,
+        dot: &Dot,
         heads: Heads,
         head: usize,
-        j: usize,
-        bytes: &[u8],
-        scale: f32,
+        first: usize,
+        keys: &[u8],
     ) {
-        let Layout { nr, offset, .. } = layout;
-        let len = Self::k_len(layout, heads);
+        let Layout { nr, kr, offset, .. } = dot.layout;
+        let len = Self::k_len(dot.layout, heads);
         let panel_len = len / (KV_TILE / nr);
-        let panel = &mut self.k.as_mut_slice()[head * len + j / nr * panel_len..][..panel_len];
-        scatter(bytes, panel, nr, j % nr, layout.kr);
-        if offset != 0 {
-            let mut sum = 0i32;
-            for byte in bytes {
-                sum += i32::from(*byte as i8);
+        let width = len / KV_TILE;
+        let tile = &mut self.k.as_mut_slice()[head * len..][..len];
+        let rows = keys.len() / width;
+        let mut row = 0;
+        while row < rows {
+            let token = first + row;
+            let panel = &mut tile[token / nr * panel_len..][..panel_len];
+            let four = keys[row * width..].get(..GROUP * width);
+            if let (Some(keys), 0) = (four, token % GROUP) {
+                // SAFETY: the caller runs code of this instruction set.
+                unsafe { (dot.interleave)(keys, panel, nr, token % nr, kr) };
+                row += GROUP;
+            } else {
+                scatter(&keys[row * width..][..width], panel, nr, token % nr, kr);
+                row += 1;
             }
-            self.k_comp[head * KV_TILE + j] = -sum * i32::from(offset);
         }
-        self.k_scale[head * KV_TILE + j] = scale;
-    }
-
-    /// Stores the scale of the value of token `j` of the tile.
-    #[inline(always)]
-    pub(crate) fn set_v_scale(&mut self, head: usize, j: usize, scale: f32) {
-        let token = head * KV_TILE + j;
-        (self.v_mantissa[token], self.v_shift[token]) = split_scale(scale);
+        if offset != 0 {
+            for (comp, key) in self.k_comp[head * KV_TILE + first..]
+                .iter_mut()
+                .zip(keys.chunks_exact(width))
+            {
+                let mut sum = 0i32;
+                for byte in key {
+                    sum += i32::from(*byte as i8);
+                }
+                *comp = -sum * i32::from(offset);
+            }
+        }
     }
 
     /// Stores quantised values, `[rows, dim]`, as tokens `first..` of the tile.

@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod aligned;
 mod dot;
+mod interleave;
 mod isa;
 mod kernels;
 mod kv;

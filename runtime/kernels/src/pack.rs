@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::aligned::{Aligned, AlignedBytes};
-use crate::dot::Layout;
+use crate::dot::{Dot, Layout};
+use crate::interleave::GROUP;
 use crate::panels::{Panels, PanelsError};
 
 /// An int8 weight matrix `[k, n]`, packed once: panels of `nr` columns, `[n/nr][k/kr][nr][kr]`, zero padded.
@@ -109,9 +110,10 @@ pub struct PackedRows {
     pub(crate) scales: Vec<f32>,
     /// How far a row's zero lies below the middle of its range, in steps: what is to be added for each unit of weight.
     pub(crate) shifts: Vec<i32>,
-    /// One row on its way: after norm or activation, then as bytes.
+    /// One row on its way, after norm or activation.
     pub(crate) values: Aligned<f32>,
-    pub(crate) bytes: AlignedBytes,
+    /// Rows as bytes until there are four of them; see [`PackedRows::store`].
+    bytes: AlignedBytes,
 }
 
 impl PackedRows {
@@ -125,8 +127,11 @@ impl PackedRows {
         self.shifts.resize(rows, 0);
         self.values.resize(k);
         // The bytes past k pad the last group; weights are zero there, so any value will do, and this one means 0.
-        self.bytes.resize(k.next_multiple_of(kr));
-        self.bytes[k..].fill(layout.offset);
+        let width = k.next_multiple_of(kr);
+        self.bytes.resize(GROUP * width);
+        for row in self.bytes.chunks_exact_mut(width.max(1)) {
+            row[k..].fill(layout.offset);
+        }
     }
 
     /// Number of rows.
@@ -149,23 +154,45 @@ impl PackedRows {
         &self.data.as_slice()[panel * self.panel_len..][..self.panel_len]
     }
 
-    /// Copies the finished `bytes` of `row` to its place.
+    /// Where the bytes of `row` go, and the values it may have come from.
     #[inline(always)]
-    pub(crate) fn store_bytes(&mut self, layout: Layout, row: usize) {
-        let panel =
-            &mut self.data.as_mut_slice()[row / layout.mr * self.panel_len..][..self.panel_len];
-        scatter(&self.bytes, panel, layout.mr, row % layout.mr, layout.kr);
+    pub(crate) fn row(&mut self, row: usize) -> (&mut [u8], &mut [f32]) {
+        let width = self.bytes.len() / GROUP;
+        let bytes = &mut self.bytes[row % GROUP * width..][..width];
+        (bytes, &mut self.values)
+    }
+
+    /// Says that the bytes of `row` are there; the rows are finished in order. Every fourth brings the others along.
+    #[inline(always)]
+    pub(crate) fn store(&mut self, dot: &Dot, row: usize) {
+        let Layout { mr, kr, .. } = dot.layout;
+        let panel = &mut self.data.as_mut_slice()[row / mr * self.panel_len..][..self.panel_len];
+        if row % GROUP == GROUP - 1 {
+            // SAFETY: the caller runs code of this instruction set.
+            unsafe { (dot.interleave)(&self.bytes, panel, mr, row % mr + 1 - GROUP, kr) };
+        } else if row + 1 == self.rows {
+            let width = self.bytes.len() / GROUP;
+            let first = row / GROUP * GROUP;
+            for (i, bytes) in self
+                .bytes
+                .chunks_exact(width.max(1))
+                .enumerate()
+                .take(row + 1 - first)
+            {
+                scatter(bytes, panel, mr, first % mr + i, kr);
+            }
+        }
     }
 
     #[cfg(test)]
-    pub(crate) fn from_int8(layout: Layout, a: &[i8], rows: usize, k: usize) -> Self {
+    pub(crate) fn from_int8(dot: &Dot, a: &[i8], rows: usize, k: usize) -> Self {
         let mut packed = Self::default();
-        packed.reshape(layout, rows, k);
+        packed.reshape(dot.layout, rows, k);
         for row in 0..rows {
-            for (byte, a) in packed.bytes.iter_mut().zip(&a[row * k..][..k]) {
-                *byte = *a as u8 ^ layout.offset;
+            for (byte, a) in packed.row(row).0.iter_mut().zip(&a[row * k..][..k]) {
+                *byte = *a as u8 ^ dot.layout.offset;
             }
-            packed.store_bytes(layout, row);
+            packed.store(dot, row);
         }
         packed
     }

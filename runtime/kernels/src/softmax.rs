@@ -50,9 +50,6 @@ pub(crate) const NEVER: i16 = 1024;
 /// What the largest w becomes with [`mul_high`] by `inverse`, before that is rounded down.
 pub(crate) const FULL: f32 = 255.0 * (1 << 15) as f32;
 
-/// Rows that share the narrow steps of a reduction; divides mr of every layout.
-pub(crate) const GROUP: usize = 4;
-
 /// `a * b / 2^15`, rounded half up: `vpmulhrsw`, `sqrdmulh`. Not both may be -2^15.
 #[inline(always)]
 pub(crate) fn mul_high(a: i16, b: i16) -> i16 {
@@ -112,7 +109,7 @@ impl Found {
 /// to the panel `p`. If `whole`, every row sees every key, whatever `rows` says of it.
 ///
 /// # Safety
-/// The instruction set must be available. `scores` must hold a row for each of `rows`, padded up to a multiple of [`GROUP`] unless
+/// The instruction set must be available. `scores` must hold a row for each of `rows`, padded up to a multiple of four unless
 /// there is one, and `p` `mr * KV_TILE` bytes.
 pub(crate) type Softmax = unsafe fn(
     layout: Layout,

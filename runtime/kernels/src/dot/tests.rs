@@ -62,7 +62,7 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
         bytes.weights(k * n, extremes),
     );
     let packed_w = pack(dot, &w, k, n);
-    let packed_a = PackedRows::from_int8(dot.layout, &a, rows, k);
+    let packed_a = PackedRows::from_int8(dot, &a, rows, k);
     let want = reference(&a, &w, rows, k, n);
     for row_panel in 0..rows.div_ceil(mr) {
         let here = mr.min(rows - row_panel * mr);
@@ -123,7 +123,7 @@ fn no_tile_saturates_on_the_largest_values() {
         for (x, y) in [(127i8, 127i8), (-128, 127), (127, -127), (-128, -127)] {
             let (k, n, rows) = (8192, dot.layout.nr, dot.layout.mr);
             let w = pack(&dot, &vec![y; k * n], k, n);
-            let a = PackedRows::from_int8(dot.layout, &vec![x; rows * k], rows, k);
+            let a = PackedRows::from_int8(&dot, &vec![x; rows * k], rows, k);
             let mut acc = vec![0; rows * n];
             // SAFETY: `for_isa` found the instruction set.
             unsafe {

@@ -48,7 +48,7 @@ macro_rules! compile {
             fn prepare(
                 x: &[f32], ldx: usize, rows: usize, k: usize, how: Prepare<'_>, out: &mut PackedRows,
             ) -> Result<(), NonFinite> {
-                rows::prepare(DOT.layout, x, ldx, rows, k, how, out)
+                rows::prepare(&DOT, x, ldx, rows, k, how, out)
             }
             $(#[target_feature(enable = $feature)])?
             fn linear(job: Linear<'_>) {
@@ -59,7 +59,7 @@ macro_rules! compile {
             fn split(
                 heads: Heads, qkv: &[f32], first: usize, q: &mut [PackedRows], tile: &mut KvInt8,
             ) -> Result<(), NonFinite> {
-                split::split(DOT.layout, heads, qkv, first, q, tile)
+                split::split(&DOT, heads, qkv, first, q, tile)
             }
             $(#[target_feature(enable = $feature)])?
             fn attend(job: Attention<'_>, scratch: &mut AttentionScratch) -> Result<(), NonFinite> {

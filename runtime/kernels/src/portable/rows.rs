@@ -3,7 +3,7 @@
 use super::activation::{Activation, activate, activate_range};
 use super::lanes::{Range, amax_bits, dot};
 use super::math::{ROUND, sqrt};
-use crate::dot::Layout;
+use crate::dot::Dot;
 use crate::kernels::{NonFinite, Prepare};
 use crate::pack::PackedRows;
 
@@ -69,7 +69,7 @@ pub(crate) fn quantize_skewed(
 /// Prepares and quantises `rows` rows of `x` (row stride `ldx`) into packed panels.
 #[inline(always)]
 pub(crate) fn prepare(
-    layout: Layout,
+    dot: &Dot,
     x: &[f32],
     ldx: usize,
     rows: usize,
@@ -77,29 +77,24 @@ pub(crate) fn prepare(
     how: Prepare<'_>,
     out: &mut PackedRows,
 ) -> Result<(), NonFinite> {
-    out.reshape(layout, rows, k);
+    let offset = dot.layout.offset;
+    out.reshape(dot.layout, rows, k);
     for row in 0..rows {
         let x = &x[row * ldx..][..k];
-        let from = match how {
-            Prepare::Plain => x,
+        let (bytes, values) = out.row(row);
+        let quantized = match how {
+            Prepare::Plain => quantize(x, bytes, offset).map(|scale| (scale, 0)),
             Prepare::Norm { gain, eps } => {
-                norm(x, gain, eps, &mut out.values);
-                &out.values
+                norm(x, gain, eps, values);
+                quantize(values, bytes, offset).map(|scale| (scale, 0))
             }
             Prepare::Activate(kind) => {
-                let (values, bytes) = (&mut out.values[..k], &mut out.bytes[..]);
                 let range = activate_range(kind, x, values);
-                let (scale, shift) = quantize_skewed(values, range, bytes, layout.offset)
-                    .map_err(|found| NonFinite { row, found })?;
-                (out.scales[row], out.shifts[row]) = (scale, shift);
-                out.store_bytes(layout, row);
-                continue;
+                quantize_skewed(values, range, bytes, offset)
             }
         };
-        out.scales[row] = quantize(from, &mut out.bytes, layout.offset)
-            .map_err(|found| NonFinite { row, found })?;
-        out.shifts[row] = 0;
-        out.store_bytes(layout, row);
+        (out.scales[row], out.shifts[row]) = quantized.map_err(|found| NonFinite { row, found })?;
+        out.store(dot, row);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! From the rows of c_attn to quantised queries, keys and values.
 
 use super::rows::quantize;
-use crate::dot::Layout;
+use crate::dot::Dot;
 use crate::kernels::{Heads, NonFinite};
 use crate::kv::KvInt8;
 use crate::pack::PackedRows;
@@ -13,7 +13,7 @@ const BLOCK: usize = 16;
 /// k and v into `tile` from its token `first` on.
 #[inline(always)]
 pub(crate) fn split(
-    layout: Layout,
+    dot: &Dot,
     heads: Heads,
     qkv: &[f32],
     first: usize,
@@ -26,48 +26,58 @@ pub(crate) fn split(
             count: heads.count,
             dim: 64,
         };
-        return split_heads(layout, heads, qkv, first, q, tile);
+        return split_heads(dot, heads, qkv, first, q, tile);
     }
-    split_heads(layout, heads, qkv, first, q, tile)
+    split_heads(dot, heads, qkv, first, q, tile)
 }
 
 #[inline(always)]
 fn split_heads(
-    layout: Layout,
+    dot: &Dot,
     heads: Heads,
     qkv: &[f32],
     first: usize,
     q: &mut [PackedRows],
     tile: &mut KvInt8,
 ) -> Result<(), NonFinite> {
+    let layout = dot.layout;
     let Heads { count, dim } = heads;
     let width = count * dim;
     let rows = qkv.len() / (3 * width);
+    let padded = dim.next_multiple_of(layout.kr);
     for (head, q) in q.iter_mut().enumerate().take(count) {
         q.reshape(layout, rows, dim);
-        q.values.resize(dim * BLOCK.div_ceil(size_of::<f32>()));
+        // Of a block of rows, the keys, padded with zeros, and then the values: as weights they are signed.
+        q.values
+            .resize((BLOCK * (padded + dim)).div_ceil(size_of::<f32>()));
+        let keys: &mut [u8] = bytemuck::cast_slice_mut(&mut q.values);
+        for key in keys[..BLOCK * padded].chunks_exact_mut(padded) {
+            key[dim..].fill(0);
+        }
         let mut row = 0;
         for block in qkv.chunks(BLOCK * 3 * width) {
             let start = row;
             for qkv in block.chunks_exact(3 * width) {
                 let part = |i: usize| &qkv[i * width + head * dim..][..dim];
                 let refuse = |found| NonFinite { row, found };
-                q.scales[row] = quantize(part(0), &mut q.bytes, layout.offset).map_err(refuse)?;
-                q.store_bytes(layout, row);
-                // Keys and values play the part of weights: signed, padded with zeros.
-                q.bytes[dim..].fill(0);
-                let scale = quantize(part(1), &mut q.bytes, 0).map_err(refuse)?;
-                tile.store_k(layout, heads, head, first + row, &q.bytes, scale);
-                q.bytes[dim..].fill(layout.offset);
-                let values: &mut [u8] = bytemuck::cast_slice_mut(&mut q.values);
-                let bytes = &mut values[(row - start) * dim..][..dim];
-                let scale = quantize(part(2), bytes, 0).map_err(refuse)?;
-                tile.set_v_scale(head, first + row, scale);
+                let (bytes, scratch) = q.row(row);
+                let scale = quantize(part(0), bytes, layout.offset).map_err(refuse)?;
+                let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
+                let (keys, values) = scratch.split_at_mut(BLOCK * padded);
+                let key = &mut keys[(row - start) * padded..][..dim];
+                let k_scale = quantize(part(1), key, 0).map_err(refuse)?;
+                let value = &mut values[(row - start) * dim..][..dim];
+                let v_scale = quantize(part(2), value, 0).map_err(refuse)?;
+                tile.set_scales(head, first + row, k_scale, v_scale);
+                q.scales[row] = scale;
+                q.store(dot, row);
                 row += 1;
             }
-            let values: &[u8] = bytemuck::cast_slice(&q.values);
-            let values = &values[..(row - start) * dim];
-            tile.store_v(layout, heads, head, first + start, values);
+            let scratch: &[u8] = bytemuck::cast_slice(&q.values);
+            let (keys, values) = scratch.split_at(BLOCK * padded);
+            let here = row - start;
+            tile.store_k(dot, heads, head, first + start, &keys[..here * padded]);
+            tile.store_v(layout, heads, head, first + start, &values[..here * dim]);
         }
     }
     Ok(())

@@ -15,19 +15,20 @@ use core::arch::x86_64::{
     _mm_setzero_si128, _mm_slli_epi32, _mm_storeu_si128, _mm512_add_epi16, _mm512_add_epi32,
     _mm512_adds_epu16, _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_castsi512_ps,
     _mm512_castsi512_si128, _mm512_cmplt_epi16_mask, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
-    _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mask_max_ps, _mm512_mask_mov_epi16, _mm512_maskz_mov_epi16, _mm512_max_epi16,
-    _mm512_max_ps, _mm512_min_epi16, _mm512_min_ps, _mm512_mul_ps, _mm512_mulhrs_epi16,
-    _mm512_packus_epi16, _mm512_packus_epi32, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64,
-    _mm512_rol_epi32, _mm512_set1_epi16, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_epi64,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_shuffle_i64x2,
-    _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
-    _mm512_sub_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64,
+    _mm512_dpwssd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_max_ps,
+    _mm512_mask_mov_epi16, _mm512_maskz_mov_epi16, _mm512_max_epi16, _mm512_max_ps,
+    _mm512_min_epi16, _mm512_min_ps, _mm512_mul_ps, _mm512_mulhrs_epi16, _mm512_packus_epi16,
+    _mm512_packus_epi32, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_rol_epi32,
+    _mm512_set1_epi16, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_epi64, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_shuffle_i64x2, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_ps,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::{C, FRACTION, FULL, Found, GROUP, Keys, Rows, Z_MAX};
+use super::{C, FRACTION, FULL, Found, Keys, Rows, Z_MAX};
 use crate::dot::{Layout, MAX_MR};
+use crate::interleave::GROUP;
+use crate::interleave::avx512::{quarters, transpose};
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
@@ -278,34 +279,14 @@ fn keep<T>(v: __m128i, to: &mut [T; MAX_MR], at: usize) {
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), v) };
 }
 
-/// Stores the bytes of four rows, from row `row` on, to a panel: for each group of four keys 16 bytes in a row.
+/// Stores the bytes of four rows, in the order of [`weigh`], as rows `row..row + 4` of a panel.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store(rows: [__m512i; GROUP], row: usize, p: &mut [u8]) {
     let Layout { mr, kr, .. } = LAYOUT;
-    let (ab, ab_high) = (
-        _mm512_unpacklo_epi32(rows[0], rows[1]),
-        _mm512_unpackhi_epi32(rows[0], rows[1]),
-    );
-    let (cd, cd_high) = (
-        _mm512_unpacklo_epi32(rows[2], rows[3]),
-        _mm512_unpackhi_epi32(rows[2], rows[3]),
-    );
-    let groups = [
-        _mm512_unpacklo_epi64(ab, cd),
-        _mm512_unpackhi_epi64(ab, cd),
-        _mm512_unpacklo_epi64(ab_high, cd_high),
-        _mm512_unpackhi_epi64(ab_high, cd_high),
-    ];
     assert!(row + GROUP <= mr && p.len() >= mr * KV_TILE);
-    for (s, group) in groups.into_iter().enumerate() {
-        let lanes = [
-            _mm512_castsi512_si128(group),
-            _mm512_extracti32x4_epi32::<1>(group),
-            _mm512_extracti32x4_epi32::<2>(group),
-            _mm512_extracti32x4_epi32::<3>(group),
-        ];
-        for (l, lane) in lanes.into_iter().enumerate() {
+    for (s, group) in transpose(rows).into_iter().enumerate() {
+        for (l, lane) in quarters(group).into_iter().enumerate() {
             // SAFETY: group 4 s + l < KV_TILE / kr of the panel has mr * kr bytes, and row + 4 <= mr.
             unsafe {
                 let to = p.as_mut_ptr().add(((4 * s + l) * mr + row) * kr);

@@ -9,14 +9,15 @@ use core::arch::aarch64::{
     vdupq_n_f32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, veorq_u8,
     vld1q_f32, vld1q_s16, vld1q_s32, vmaxq_f32, vmaxq_s16, vminq_s16, vmulq_f32, vnegq_s16,
     vpadalq_u16, vpaddq_u32, vpmaxq_f32, vpmaxq_s16, vpminq_s16, vqaddq_u16, vqmovn_u32,
-    vqrdmulhq_s16, vreinterpretq_s16_u16, vreinterpretq_u8_s16, vreinterpretq_u16_s16,
-    vreinterpretq_u32_u8, vreinterpretq_u64_u8, vreinterpretq_u64_u32, vshlq_n_u16, vshlq_u16,
-    vshrq_n_u16, vst1q_f32, vst1q_s16, vst1q_u8, vst1q_u32, vst1q_u64, vsubq_f32, vsubq_s16,
-    vuzp1q_u8, vzip1q_u32, vzip1q_u64, vzip2q_u32, vzip2q_u64,
+    vqrdmulhq_s16, vreinterpretq_s16_u16, vreinterpretq_u8_s16, vreinterpretq_u16_s16, vshlq_n_u16,
+    vshlq_u16, vshrq_n_u16, vst1q_f32, vst1q_s16, vst1q_u8, vst1q_u32, vsubq_f32, vsubq_s16,
+    vuzp1q_u8,
 };
 
-use super::{C, FRACTION, FULL, Found, GROUP, Keys, Rows};
+use super::{C, FRACTION, FULL, Found, Keys, Rows};
 use crate::dot::{Layout, MAX_MR};
+use crate::interleave::GROUP;
+use crate::interleave::neon::store;
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
 
@@ -65,7 +66,10 @@ pub(crate) unsafe fn softmax(
             true => weigh::<GROUP, false>(scores, keys, told, found, row),
             false => weigh::<GROUP, true>(scores, keys, told, found, row),
         };
-        store(layout, bytes, row, p);
+        let Layout { mr, kr, .. } = layout;
+        for i in 0..KV_TILE / 16 {
+            store(bytes.map(|row| row[i]), &mut p[i * 16 * mr..], mr, row, kr);
+        }
     }
 }
 
@@ -244,48 +248,5 @@ fn keep(v: int16x8_t, to: &mut [i32; MAX_MR], at: usize) {
     unsafe { vst1q_s16(lanes.as_mut_ptr(), v) };
     for (to, lane) in to[at..at + GROUP].iter_mut().zip(lanes) {
         *to = i32::from(lane);
-    }
-}
-
-/// Stores the bytes of four rows, from row `row` on, to a panel: groups of `kr` keys of the four rows are interleaved.
-#[inline]
-#[target_feature(enable = "neon")]
-fn store(layout: Layout, rows: [[uint8x16_t; 4]; GROUP], row: usize, p: &mut [u8]) {
-    let Layout { mr, kr, .. } = layout;
-    assert!(row + GROUP <= mr && p.len() >= mr * KV_TILE && matches!(kr, 4 | 8 | 16));
-    for i in 0..4 {
-        let [a, b, c, d] = [rows[0][i], rows[1][i], rows[2][i], rows[3][i]];
-        // Sixteen keys are 16 / kr groups; in each the four rows take 4 * kr bytes, that is kr / 4 vectors.
-        let vectors = match kr {
-            4 => {
-                let [a, b, c, d] = [a, b, c, d].map(|v| vreinterpretq_u32_u8(v));
-                let low = [vzip1q_u32(a, b), vzip1q_u32(c, d)].map(|v| vreinterpretq_u64_u32(v));
-                let high = [vzip2q_u32(a, b), vzip2q_u32(c, d)].map(|v| vreinterpretq_u64_u32(v));
-                [
-                    vzip1q_u64(low[0], low[1]),
-                    vzip2q_u64(low[0], low[1]),
-                    vzip1q_u64(high[0], high[1]),
-                    vzip2q_u64(high[0], high[1]),
-                ]
-            }
-            8 => {
-                let [a, b, c, d] = [a, b, c, d].map(|v| vreinterpretq_u64_u8(v));
-                [
-                    vzip1q_u64(a, b),
-                    vzip1q_u64(c, d),
-                    vzip2q_u64(a, b),
-                    vzip2q_u64(c, d),
-                ]
-            }
-            _ => [a, b, c, d].map(|v| vreinterpretq_u64_u8(v)),
-        };
-        for (n, vector) in vectors.into_iter().enumerate() {
-            let (group, part) = (i * 16 / kr + n / (kr / 4), n % (kr / 4));
-            // SAFETY: group < KV_TILE / kr of the panel has mr * kr bytes, of which the four rows have 4 * kr from row * kr on.
-            unsafe {
-                let to = p.as_mut_ptr().add((group * mr + row) * kr + part * 16);
-                vst1q_u64(to.cast(), vector);
-            }
-        }
     }
 }

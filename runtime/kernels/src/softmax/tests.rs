@@ -3,8 +3,9 @@
 use std::vec;
 use std::vec::Vec;
 
-use super::{Found, GROUP, Keys, NEVER, Rows, Z_MAX, mul_high, portable, split_scale};
+use super::{Found, Keys, NEVER, Rows, Z_MAX, mul_high, portable, split_scale};
 use crate::dot::{Dot, Layout, MAX_MR};
+use crate::interleave::GROUP;
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
 
