@@ -25,8 +25,8 @@ pub struct KvInt8 {
     k_comp: Vec<i32>,
     k_scale: Vec<f32>,
     v: AlignedBytes,
-    /// Sum of the 64 values of each channel, whatever slots hold by now. Kept where the tile multiplies signed bytes.
-    v_sum: Vec<i32>,
+    /// 128 times the sum of the 64 values of each channel, whatever slots hold by now. Kept where the tile multiplies signed bytes.
+    v_comp: Vec<i32>,
     /// The scale of each value, in the two parts that the softmax wants.
     v_mantissa: Vec<i16>,
     v_shift: Vec<i16>,
@@ -42,7 +42,7 @@ impl KvInt8 {
             k_comp: vec![0; tokens],
             k_scale: vec![0.0; tokens],
             v: AlignedBytes::zeroed(heads.count * Self::v_len(layout, heads)),
-            v_sum: vec![0; heads.count * heads.dim.next_multiple_of(layout.nr)],
+            v_comp: vec![0; heads.count * heads.dim.next_multiple_of(layout.nr)],
             v_mantissa: vec![0; tokens],
             v_shift: vec![NEVER; tokens],
         }
@@ -52,7 +52,7 @@ impl KvInt8 {
     pub fn size_in_bytes(&self) -> usize {
         self.k.len()
             + self.v.len()
-            + 4 * (self.v_sum.len() + self.k_comp.len() + self.k_scale.len())
+            + 4 * (self.v_comp.len() + self.k_comp.len() + self.k_scale.len())
             + 2 * (self.v_mantissa.len() + self.v_shift.len())
     }
 
@@ -154,7 +154,7 @@ impl KvInt8 {
         let rows = values.len() / dim;
         let len = Self::v_len(layout, heads);
         let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
-        let sums = self.v_sum[head * (len / KV_TILE)..].chunks_exact_mut(nr);
+        let sums = self.v_comp[head * (len / KV_TILE)..].chunks_exact_mut(nr);
         for (panel, (tile, sums)) in panels.zip(sums).enumerate() {
             let columns = panel * nr..dim.min((panel + 1) * nr);
             let (groups, _) = tile.as_chunks_mut::<KR>();
@@ -170,7 +170,7 @@ impl KvInt8 {
                     for (c, (slot, sum)) in group.iter_mut().zip(&mut *sums).enumerate() {
                         let new = core::array::from_fn(|r| values[r][c]);
                         if summed {
-                            *sum += total(new) - total(*slot);
+                            *sum += 128 * (total(new) - total(*slot));
                         }
                         *slot = new;
                     }
@@ -178,7 +178,8 @@ impl KvInt8 {
                     for r in 0..here {
                         for ((slot, sum), byte) in group.iter_mut().zip(&mut *sums).zip(values(r)) {
                             if summed {
-                                *sum += i32::from(*byte as i8) - i32::from(slot[lane + r] as i8);
+                                *sum += 128
+                                    * (i32::from(*byte as i8) - i32::from(slot[lane + r] as i8));
                             }
                             slot[lane + r] = *byte;
                         }
@@ -214,11 +215,12 @@ impl KvInt8 {
         &self.v.as_slice()[head * len + panel * KV_TILE * layout.nr..][..KV_TILE * layout.nr]
     }
 
-    /// Sum over the tile's tokens of each channel of the head's values, padded to a multiple of nr.
+    /// What each channel of the head's values lacks when their weights are taken as signed: 128 times the sum over the tile's tokens. Padded
+    /// to a multiple of nr.
     #[inline(always)]
-    pub(crate) fn v_sum(&self, layout: Layout, heads: Heads, head: usize) -> &[i32] {
+    pub(crate) fn v_comp(&self, layout: Layout, heads: Heads, head: usize) -> &[i32] {
         let width = heads.dim.next_multiple_of(layout.nr);
-        &self.v_sum[head * width..][..width]
+        &self.v_comp[head * width..][..width]
     }
 
     /// Scales of the head's keys and values.

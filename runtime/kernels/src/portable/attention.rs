@@ -189,8 +189,8 @@ unsafe fn attend_heads(
                 // SAFETY: the caller's.
                 unsafe { dot.run(rows, groups, p, v, zeros, &mut sums[panel * nr..], ldv, v) };
             }
-            let v_sum = signed.then(|| tile.v_sum(layout, heads, head));
-            accumulate(&online, from..rows, output, sums, v_sum, ldv);
+            let v_comp = signed.then(|| tile.v_comp(layout, heads, head));
+            accumulate(&online, from..rows, output, sums, v_comp, ldv);
         }
         for i in 0..rows {
             if !online.m[i].is_finite() {
@@ -216,15 +216,15 @@ fn accumulate(
     rows: core::ops::Range<usize>,
     output: &mut [f32],
     sums: &[i32],
-    v_sum: Option<&[i32]>,
+    v_comp: Option<&[i32]>,
     ldv: usize,
 ) {
     for i in rows {
         let (alpha, scale) = (online.alpha[i], online.scale[i]);
         let (output, sums) = (&mut output[i * ldv..][..ldv], &sums[i * ldv..][..ldv]);
-        if let Some(v_sum) = v_sum {
-            for ((o, sum), v) in output.iter_mut().zip(sums).zip(v_sum) {
-                *o = fma((*sum + 128 * v) as f32, scale, *o * alpha);
+        if let Some(v_comp) = v_comp {
+            for ((o, sum), v) in output.iter_mut().zip(sums).zip(v_comp) {
+                *o = fma((*sum + v) as f32, scale, *o * alpha);
             }
         } else {
             for (o, sum) in output.iter_mut().zip(sums) {

@@ -1,6 +1,6 @@
 //! Reductions over a row in one fixed shape: 16 lanes, then a tree.
 
-use super::math::{fma, max};
+use super::math::{fma, max, min};
 
 /// Lanes of every reduction; the widest vector there is holds 16 f32.
 pub(crate) const LANES: usize = 16;
@@ -94,7 +94,7 @@ impl RangeLanes {
     /// Takes `x` into lane `i`.
     #[inline(always)]
     pub(crate) fn take(&mut self, i: usize, x: f32) {
-        self.low[i] = if x < self.low[i] { x } else { self.low[i] };
+        self.low[i] = min(x, self.low[i]);
         self.high[i] = max(x, self.high[i]);
         self.amax_bits[i] = self.amax_bits[i].max(x.to_bits() & 0x7fff_ffff);
     }

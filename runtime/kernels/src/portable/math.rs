@@ -26,10 +26,30 @@ pub(crate) fn sqrt(x: f32) -> f32 {
     }
 }
 
-/// The larger of two, as `if a > b`: the select that every vector unit has, and defined for NaN (gives `b`).
+/// The larger of two, `b` if `a` is NaN; `b` is a number. Of two zeros either may be given, which no formula here tells apart.
+///
+/// x86 has the comparison as one instruction, ARM the function of the standard (`fmaxnm`), and each takes several for the other.
 #[inline(always)]
 pub(crate) fn max(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
+    if cfg!(target_arch = "aarch64") {
+        a.max(b)
+    } else if a > b {
+        a
+    } else {
+        b
+    }
+}
+
+/// The smaller of two, like [`max`].
+#[inline(always)]
+pub(crate) fn min(a: f32, b: f32) -> f32 {
+    if cfg!(target_arch = "aarch64") {
+        a.min(b)
+    } else if a < b {
+        a
+    } else {
+        b
+    }
 }
 
 /// Adding this rounds an f32 below 2^22 in magnitude to an integer, ties to even, and leaves that integer in the low bits.
@@ -50,8 +70,7 @@ const C5: f32 = 0.001_326_472_7;
 /// 2^t for t clamped to [-125, 127]; a NaN gives the lower end.
 #[inline(always)]
 pub(crate) fn exp2(t: f32) -> f32 {
-    let t = max(t, -125.0);
-    let t = if t < 127.0 { t } else { 127.0 };
+    let t = min(max(t, -125.0), 127.0);
     let z = t + ROUND;
     let f = t - (z - ROUND);
     let p = fma(f, C5, C4);

@@ -9,7 +9,7 @@ use crate::dot::Layout;
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
 use crate::portable::lanes::LANES;
-use crate::portable::math::{ROUND, max};
+use crate::portable::math::{ROUND, max, min};
 
 /// See [`Softmax`](super::Softmax).
 #[inline(always)]
@@ -61,8 +61,7 @@ fn weigh(
     let (mut y, mut shifts) = ([0i16; KV_TILE], [0i16; KV_TILE]);
     for j in 0..KV_TILE {
         let seen = j < valid;
-        let z = (top - a[j]) * c;
-        let z = if z < Z_MAX { z } else { Z_MAX };
+        let z = min((top - a[j]) * c, Z_MAX);
         let z = ((z + ROUND).to_bits() - ROUND.to_bits()) as u16;
         let n = z.saturating_add(1 << (FRACTION - 1)) >> FRACTION;
         let b = exp2(z);
