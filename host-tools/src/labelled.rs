@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use igpt_runtime::image_names::{is_hidden, is_image};
 use igpt_runtime::{ImageGptImageProcessor, image_io};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -11,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::idx::LabelledImages;
-use crate::source::{image_files, is_image};
+use crate::source::image_files;
 
 /// What an image is called: its file, or its place in an IDX file, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,10 +123,7 @@ impl LabelledSet {
         let mut folders = Vec::new();
         for entry in fs::read_dir(path).with_context(at)? {
             let folder = entry.with_context(at)?.path();
-            let hidden = folder
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if folder.is_dir() && !hidden {
+            if folder.is_dir() && !is_hidden(&folder) {
                 folders.push(folder);
             }
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use igpt_runtime::image_names::{EXTENSIONS, is_hidden, is_image, natural_order};
 use tempfile::TempDir;
 
 use crate::failure::{Blame, Failure};
@@ -51,7 +52,8 @@ impl ModelSource {
     }
 }
 
-/// Image files: each path as it is, or of a folder every file in it that looks like an image, in order of their names.
+/// Image files: each path as it is, or of a folder every file in it that looks like an image, in the order a
+/// person counts their names; hidden ones are left out.
 ///
 /// # Errors
 /// A folder that cannot be read or holds no image, however deep.
@@ -74,17 +76,6 @@ pub fn image_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What an image's name ends in.
-const EXTENSIONS: [&str; 11] = [
-    "png", "jpg", "jpeg", "bmp", "gif", "ppm", "pgm", "pnm", "tif", "tiff", "webp",
-];
-
-/// Whether a file looks like an image, by the end of its name.
-pub fn is_image(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
-}
-
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let at = || folder.display().to_string();
     let mut entries = fs::read_dir(folder)
@@ -92,8 +83,11 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
         .with_context(at)?;
-    entries.sort();
+    entries.sort_by(|a, b| natural_order(a, b));
     for path in entries {
+        if is_hidden(&path) {
+            continue;
+        }
         // A link to a folder could lead in circles.
         if path.is_dir() && !path.is_symlink() {
             walk(&path, files)?;
@@ -113,13 +107,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("b")).unwrap();
-        for name in ["b/2.PNG", "b/1.jpeg", "a.webp", "notes.txt"] {
+        for name in ["b/10.PNG", "b/9.tif", "a.webp", "notes.txt", ".c.png"] {
             fs::write(at(name), "").unwrap();
         }
         let found = image_files(&[at("notes.txt"), folder.path().to_owned()]).unwrap();
         assert_eq!(
             found,
-            ["notes.txt", "a.webp", "b/1.jpeg", "b/2.PNG"].map(at)
+            ["notes.txt", "a.webp", "b/9.tif", "b/10.PNG"].map(at)
         );
         let empty = tempfile::tempdir().unwrap();
         let error = image_files(&[empty.path().to_owned()]).unwrap_err();

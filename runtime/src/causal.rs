@@ -112,24 +112,36 @@ impl ImageGptForCausalImageModeling {
     ) -> Result<Vec<Vec<u16>>, Error> {
         let starts = contexts.iter().map(|context| self.start(context, how));
         let starts = starts.collect::<Result<Vec<_>, Error>>()?;
-        let chains: Vec<(u64, &Start<'_>)> = starts
+        // Alone, a sample has every thread for each token, and the context's keys and values to itself.
+        if samples == 1 && starts.len() == 1 {
+            let alone = starts.into_iter();
+            return alone
+                .map(|(start, state)| self.sample(&start, state, 0, how, progress))
+                .collect();
+        }
+        // A state may be sent to another thread, not shared with it.
+        let starts: Vec<(Start<'_>, Mutex<State>)> = starts
+            .into_iter()
+            .map(|(start, state)| (start, Mutex::new(state)))
+            .collect();
+        let chains: Vec<_> = starts
             .iter()
             .flat_map(|start| (0..samples as u64).map(move |sample| (sample, start)))
             .collect();
-        let one = |(sample, start): (u64, &Start<'_>)| self.sample(start, sample, how, progress);
-        match chains.as_slice() {
-            // Alone, a sample has every thread for each token.
-            [alone] => Ok(vec![one(*alone)?]),
-            _ => self
-                .model
-                .engine
-                .pool
-                .install(|| chains.into_par_iter().map(one).collect()),
-        }
+        let one = |(stream, (start, state)): (u64, &(Start<'_>, Mutex<State>))| {
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.sample(start, state, stream, how, progress)
+        };
+        let pool = &self.model.engine.pool;
+        pool.install(|| chains.into_par_iter().map(one).collect())
     }
 
     /// Checks a request and reads its context.
-    fn start<'a>(&self, context: &'a [u16], how: &GenerationConfig) -> Result<Start<'a>, Error> {
+    fn start<'a>(
+        &self,
+        context: &'a [u16],
+        how: &GenerationConfig,
+    ) -> Result<(Start<'a>, State), Error> {
         let limit = self.model.config.n_positions + 1;
         let length = how.max_length.unwrap_or(limit);
         if context.is_empty() || length > limit || context.len() > length {
@@ -159,29 +171,25 @@ impl ImageGptForCausalImageModeling {
         } else {
             Vec::new()
         };
-        Ok(Start {
+        let start = Start {
             context,
             length,
-            state: Mutex::new(state),
             logits,
-        })
+        };
+        Ok((start, state))
     }
 
-    /// Draws one sample; the start's state is copied, so that others can begin from it too.
+    /// Draws one sample from `state`, which holds the whole context.
     fn sample(
         &self,
         start: &Start<'_>,
+        mut state: State,
         stream: u64,
         how: &GenerationConfig,
         progress: &(dyn Fn(u16) + Sync),
     ) -> Result<Vec<u16>, Error> {
         let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
         rng.set_stream(stream);
-        let mut state = start
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         let mut tokens = start.context.to_vec();
         let colors = self.model.config.num_colors();
         let mut chosen = start
@@ -207,8 +215,6 @@ struct Start<'a> {
     context: &'a [u16],
     /// Tokens to have in the end.
     length: usize,
-    /// The past: the whole context.
-    state: Mutex<State>,
     /// What follows each token of the context; empty if nothing is to follow.
     logits: Vec<f32>,
 }

@@ -8,6 +8,7 @@ mod classification;
 pub mod config;
 mod error;
 pub mod image_io;
+pub mod image_names;
 mod model;
 pub mod onnx;
 mod ops;

@@ -3,7 +3,7 @@
 //! The int8 form is computed in f32 on rounded operands: the integers of a dot product are the same, only its sum rounds
 //! differently. The softmax's weights, which the kernels round to a 255th of the largest in a tile, are left exact.
 
-use igpt_kernels::{AttentionF32, Heads, Kernels, LinearF32, PackedF32};
+use igpt_kernels::{AttentionF32, Heads, Kernels, LinearF32, PackedF32, TINY};
 use igpt_runtime::{Activation, ImageGptConfig};
 use rayon::prelude::*;
 use thiserror::Error;
@@ -266,9 +266,6 @@ pub(super) fn dequantize(matrix: &QuantizedMatrix) -> Vec<f32> {
 fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
-
-/// Below it a row counts as zeros, as in the kernels.
-const TINY: f32 = 7.888_609e-31; // 2^-100
 
 /// Rounds each row of `width` to 127 steps of its largest magnitude.
 pub(super) fn round_rows(x: &mut [f32], width: usize) {

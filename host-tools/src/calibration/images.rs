@@ -8,6 +8,7 @@ use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, image_io};
 use super::Source;
 use crate::arrays::TokenBatch;
 use crate::idx::LabelledImages;
+use crate::source::image_files;
 
 /// Sequences of one length.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +58,7 @@ pub fn read(
             add(processor.tokens_from_rgb8(&rgb, set.width, set.height)?);
         }
     } else {
-        let mut files = Vec::new();
-        walk(path, &mut files).with_context(at)?;
-        files.sort();
-        ensure!(!files.is_empty(), "{}: no images in it", at());
+        let files = image_files(std::slice::from_ref(path))?;
         for file in spread(files.len(), source.count).filter_map(|index| files.get(index)) {
             let image = image_io::decode_file(file)?;
             add(processor
@@ -86,28 +84,6 @@ fn idx_file(path: &Path) -> Option<PathBuf> {
         .iter()
         .flat_map(|name| [path.join(name), path.join(format!("{name}.gz"))])
         .find(|file| file.exists())
-}
-
-/// Every file in `folder` and below whose name says that it is an image.
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    const KINDS: [&str; 9] = [
-        "png", "jpg", "jpeg", "bmp", "gif", "ppm", "pgm", "pnm", "webp",
-    ];
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let kind = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_ascii_lowercase();
-        // A link to a folder could lead in circles.
-        if path.is_dir() && !path.is_symlink() {
-            walk(&path, files)?;
-        } else if KINDS.contains(&kind.as_str()) {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn checked(tokens: Vec<u16>, length: usize, config: &ImageGptConfig) -> anyhow::Result<ImageSet> {

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
-use igpt_runtime::onnx::pb::ModelProto;
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ImageGptModel, LoadOptions};
-use prost::Message as _;
+use igpt_runtime::onnx::{Description, describe};
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,7 +19,8 @@ use crate::pictures::Grid;
 /// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
 ///
 /// A board's time is a bound from below: its cores' peak in int8 multiply-accumulates and its memory's peak,
-/// whichever is longer. Weights that a cache keeps cost less. For a frame the weights are read once; so they are for every token of a generated picture.
+/// whichever is longer. Weights that a cache keeps cost less. For a frame the weights are read once; so they are
+/// for every token of a generated picture.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   igpt inspect model.onnx
@@ -97,13 +96,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// # Errors
 /// As [`run`].
 pub fn inspect(args: &Args) -> Result<Report, Failure> {
-    // Loading checks every name, type and shape: what follows describes a sound file.
-    let model = ImageGptModel::load(&args.file, &LoadOptions::default()).bad_input()?;
-    let at = || args.file.display().to_string();
-    let bytes = std::fs::read(&args.file).with_context(at).bad_input()?;
-    let proto = ModelProto::decode(bytes.as_slice())
-        .with_context(at)
-        .bad_input()?;
+    // Every name, type and shape is checked: what follows describes a sound file.
+    let Description {
+        task,
+        dtype,
+        config,
+        processor,
+        proto,
+        weight_bytes,
+    } = describe(&args.file).bad_input()?;
     let metadata = |key: &str| {
         let entry = proto.metadata_props.iter().find(|entry| entry.key == key);
         entry.map_or(Value::Null, |entry| {
@@ -122,23 +123,24 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
             let entry = weights.entry(kind.to_ascii_lowercase()).or_default();
             entry.tensors += 1;
             entry.values += tensor.dims.iter().product::<i64>().unsigned_abs();
-            entry.bytes += tensor.raw_data.len() as u64;
+            let bytes = weight_bytes.get(&tensor.name).copied().unwrap_or_default() as u64;
+            entry.bytes += bytes;
             // Of an embedding a few rows are read.
             if !tensor.name.starts_with("transformer.w") {
-                bytes_per_frame += tensor.raw_data.len() as u64;
+                bytes_per_frame += bytes;
             }
         }
     }
-    let config = model.config();
-    let processor = model.processor();
-    let tokens = processor.map_or(config.n_positions, |p| p.size().0 * p.size().1);
-    let palette = processor.map(colors).unwrap_or_default();
+    let tokens = processor
+        .as_ref()
+        .map_or(config.n_positions, |p| p.size().0 * p.size().1);
+    let palette = processor.as_ref().map(colors).unwrap_or_default();
     if let Some(path) = &args.png {
         swatch(&palette).failed()?.save(path).failed()?;
     }
-    let task = model.task().name();
+    let task = task.name();
     let work = |tokens| {
-        let (linear, attention) = macs(config, task, tokens);
+        let (linear, attention) = macs(&config, task, tokens);
         linear + attention
     };
     let macs_per_frame = work(tokens);
@@ -154,8 +156,8 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     };
     Ok(Report {
         file: args.file.clone(),
-        task: model.task().name(),
-        dtype: model.dtype().name(),
+        task,
+        dtype: dtype.name(),
         config: metadata("igpt.config"),
         palette,
         operators,

@@ -35,3 +35,4 @@ pub use pack::{PackedF32, PackedInt8, PackedRows};
 pub use panels::{Panels, PanelsError, PanelsName};
 pub use peak::peak_benchmark;
 pub use portable::Activation;
+pub use portable::rows::TINY;

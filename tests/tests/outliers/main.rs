@@ -198,7 +198,7 @@ fn nonsense_to_calibrate_on_is_refused() {
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
     let missing = folder.path().join("missing");
-    for (path, culprit) in [(&empty, "no images"), (&missing, "missing")] {
+    for (path, culprit) in [(&empty, "no image"), (&missing, "missing")] {
         let output = folder.path().join("out.onnx");
         let failure = quantize(&Args {
             calibrate: Some(path.clone()),

@@ -1,28 +1,16 @@
 //! The pictures of a directory in the natural order of their names, or one picture file.
 //! A file that cannot be read or decoded is passed over and reported.
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use igpt_runtime::image_io::{ImageIoError, decode_file};
+use igpt_runtime::image_names::{is_hidden, is_image, natural_order};
 use image::ImageReader;
 
 use super::skip::Skips;
 use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
-
-/// The extensions taken for pictures, in lower case: those of the formats that the runtime decodes.
-const EXTENSIONS: [&str; 12] = [
-    "png", "jpg", "jpeg", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "tif", "tiff", "webp",
-];
-
-/// Whether a file's name says that it is a picture this app reads.
-pub(super) fn is_picture(path: &Path) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| EXTENSIONS.iter().any(|e| extension.eq_ignore_ascii_case(e)))
-}
 
 /// Frames from picture files.
 #[derive(Debug)]
@@ -52,8 +40,7 @@ impl DirectorySource {
         let mut files = Vec::new();
         for entry in fs::read_dir(path).map_err(open)? {
             let entry = entry.map_err(open)?.path();
-            let hidden = name_of(&entry).starts_with('.');
-            if !hidden && is_picture(&entry) && !entry.is_dir() {
+            if is_image(&entry) && !is_hidden(&entry) && !entry.is_dir() {
                 files.push(entry);
             }
         }
@@ -62,7 +49,7 @@ impl DirectorySource {
                 path: path.to_owned(),
             });
         }
-        files.sort_by(|a, b| natural(name_bytes(a), name_bytes(b)));
+        files.sort_by(|a, b| natural_order(a, b));
         Ok(Self::from_files(path, files, options))
     }
 
@@ -155,41 +142,6 @@ fn name_of(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
-}
-
-fn name_bytes(path: &Path) -> &[u8] {
-    path.file_name().unwrap_or_default().as_encoded_bytes()
-}
-
-/// The order a person expects: runs of digits by their value, so that `frame9` comes before `frame10`,
-/// everything else byte by byte. Names equal in that order (`a1`, `a01`) are told apart by their bytes.
-fn natural(a: &[u8], b: &[u8]) -> Ordering {
-    let (mut x, mut y) = (a, b);
-    loop {
-        let order = match (x, y) {
-            ([], _) | (_, []) => return x.len().cmp(&y.len()).then_with(|| a.cmp(b)),
-            ([p, ..], [q, ..]) if p.is_ascii_digit() && q.is_ascii_digit() => {
-                let (p, q) = (take_number(&mut x), take_number(&mut y));
-                p.len().cmp(&q.len()).then_with(|| p.cmp(q))
-            }
-            ([p, rest_x @ ..], [q, rest_y @ ..]) => {
-                (x, y) = (rest_x, rest_y);
-                p.cmp(q)
-            }
-        };
-        if order.is_ne() {
-            return order;
-        }
-    }
-}
-
-/// Takes the digits off the front of `bytes`; leading zeros are not part of the answer.
-fn take_number<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
-    let count = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (digits, rest) = bytes.split_at_checked(count).unwrap_or_default();
-    *bytes = rest;
-    let zeros = digits.iter().take_while(|&&b| b == b'0').count();
-    digits.get(zeros..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use super::directory::is_picture;
+use igpt_runtime::image_names::is_image;
+
 use super::{
     DirectorySource, FrameBuffer, FrameSource, MjpegSource, PatternSource, ReadOutcome,
     SourceError, SourceOptions, Y4mSource,
@@ -67,7 +68,7 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>,
         path: path.to_owned(),
         source,
     })?;
-    if is_picture(path) {
+    if is_image(path) {
         return Ok(Box::new(DirectorySource::single(path, options)));
     }
     sniff(

@@ -8,7 +8,7 @@ use crate::kernels::{NonFinite, Prepare};
 use crate::pack::PackedRows;
 
 /// Rows whose largest magnitude is below this are zeros: 127 / amax would overflow not far below.
-pub(crate) const TINY: f32 = 7.888_609e-31; // 2^-100
+pub const TINY: f32 = 7.888_609e-31; // 2^-100
 
 /// RMS norm of one row: `(x * (1 / sqrt(mean(x^2) + eps))) * gain`.
 #[inline(always)]
