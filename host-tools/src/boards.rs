@@ -2,14 +2,22 @@
 //!
 //! | board | cores | 8-bit products a cycle and core | memory, and the most there is | source |
 //! |---|---|---|---|---|
-//! | Pi Zero 2 W | 4 Cortex-A53 at 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2 at 900 MT/s, 32 bit; 512 MB | product brief; RP3A0 with BCM2710A1 |
-//! | Pi 3 B | 4 Cortex-A53 at 1.2 GHz | 8 | LPDDR2 at 900 MT/s, 32 bit; 1 GB | product brief; BCM2837 |
-//! | Pi 4 B | 4 Cortex-A72 at 1.8 GHz | 8 | LPDDR4 at 3200 MT/s, 32 bit; 8 GB | product brief; BCM2711 |
-//! | Pi 5 | 4 Cortex-A76 at 2.4 GHz | 32 (two `sdot`) | LPDDR4X at 4267 MT/s, 32 bit; 16 GB | product brief; BCM2712 |
-//! | Orin Nano 8 GB | 6 Cortex-A78AE at 1.5 GHz | 32 | LPDDR5, 68 GB/s; 8 GB | module data sheet; the GPU is not used |
+//! | Pi Zero 2 W | 4 Cortex-A53 at 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2 at 900 MT/s, 32 bit; 512 MB | [product brief][zero2]; RP3A0 with BCM2710A1 |
+//! | Pi 3 B | 4 Cortex-A53 at 1.2 GHz | 8 | LPDDR2 at 900 MT/s, 32 bit; 1 GB | [product page][pi3]; BCM2837 |
+//! | Pi 4 B | 4 Cortex-A72 at 1.8 GHz | 8 | LPDDR4 at 3200 MT/s, 32 bit; 8 GB | [product brief][pi4]; BCM2711 |
+//! | Pi 5 | 4 Cortex-A76 at 2.4 GHz | 32 (two `sdot`) | LPDDR4X at 4267 MT/s, 32 bit; 16 GB | [product brief][pi5]; BCM2712 |
+//! | Orin Nano 8 GB | 6 Cortex-A78AE at 1.5 GHz | 32 | LPDDR5, 68 GB/s; 8 GB | [module specifications][orin], without the Super mode; the GPU is not used |
 //!
 //! The products a cycle are our kernels' (Arm's optimisation guides of the cores give the pipes). All of it is what the
-//! hardware could do if nothing ever waited: the times are bounds from below and no forecast.
+//! hardware could do if nothing ever waited: the times are bounds from below and no forecast. The processors are
+//! described in [Raspberry Pi's documentation][soc].
+//!
+//! [zero2]: https://datasheets.raspberrypi.com/rpizero2/raspberry-pi-zero-2-w-product-brief.pdf
+//! [pi3]: https://www.raspberrypi.com/products/raspberry-pi-3-model-b/
+//! [pi4]: https://datasheets.raspberrypi.com/rpi4/raspberry-pi-4-product-brief.pdf
+//! [pi5]: https://datasheets.raspberrypi.com/rpi5/raspberry-pi-5-product-brief.pdf
+//! [orin]: https://www.nvidia.com/en-us/autonomous-machines/embedded-systems/jetson-orin/
+//! [soc]: https://www.raspberrypi.com/documentation/computers/processors.html
 
 use serde::Serialize;
 
