@@ -8,6 +8,7 @@
 
 mod forward;
 mod images;
+mod quadratic;
 mod rounding;
 mod smooth;
 
@@ -55,7 +56,7 @@ pub struct Smoothed {
     pub alpha: f32,
 }
 
-/// The residual streams of the calibration images, in front of the next block.
+/// The residual streams of the calibration images, in front of the next block: all that is held of them.
 #[derive(Debug)]
 pub struct Calibrator {
     forward: Forward,
@@ -87,12 +88,14 @@ impl Calibrator {
         mut block: BlockWeights,
     ) -> Result<(RoundedBlock, CalibrationReport), NotFinite> {
         let forward = &self.forward;
-        self.plain = forward.int8(layer, &round_plainly(&block), &self.plain)?;
+        let plain = round_plainly(block.clone());
+        for x in self.plain.chunks_mut(forward.chunk()) {
+            x.copy_from_slice(&forward.int8(layer, &plain, x)?);
+        }
+        drop(plain);
         let smoothed = smooth::smooth(forward, layer, &mut block, &self.rounded)?;
-        let trace = forward.trace(layer, &block, &self.exact)?;
-        let (rounded, output) = rounding::round(forward, layer, block, &trace, &self.rounded)?;
-        self.rounded = output;
-        self.exact = trace.output;
+        let (exact, x) = (&mut self.exact, &mut self.rounded);
+        let rounded = rounding::round(forward, layer, block, exact, x)?;
         let report = CalibrationReport {
             smoothed,
             error_before: distance(&self.exact, &self.plain),
@@ -103,7 +106,7 @@ impl Calibrator {
 }
 
 /// Rounds every matrix by itself, as a conversion without calibration does.
-pub(crate) fn round_plainly(block: &BlockWeights) -> RoundedBlock {
+pub(crate) fn round_plainly(block: BlockWeights) -> RoundedBlock {
     let matrix = |linear: &LinearWeights| quantize_matrix(&linear.weight, linear.outputs());
     RoundedBlock {
         matrices: [
@@ -112,7 +115,7 @@ pub(crate) fn round_plainly(block: &BlockWeights) -> RoundedBlock {
             matrix(&block.c_fc),
             matrix(&block.mlp_c_proj),
         ],
-        block: block.clone(),
+        block,
     }
 }
 

@@ -14,11 +14,10 @@ use serde_json::{Map, json};
 const MIB: u64 = 1 << 20;
 
 /// A checkpoint of zeros, in shards of one block each, and its bytes. On disk it is a hole: it costs nothing to write.
-fn sparse_checkpoint(folder: &Path, layers: usize) -> u64 {
+fn sparse_checkpoint(folder: &Path, config: ImageGptConfig) -> u64 {
     let config = ImageGptConfig {
-        n_layer: layers,
         architectures: vec!["ImageGPTModel".into()],
-        ..ImageGptConfig::small()
+        ..config
     };
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("config.json"), config.to_json()).unwrap();
@@ -61,7 +60,11 @@ fn a_larger_checkpoint_takes_no_more_memory() {
     let folder = tempfile::tempdir().unwrap();
     let convert = |layers: usize| {
         let checkpoint = folder.path().join(layers.to_string());
-        let bytes = sparse_checkpoint(&checkpoint, layers);
+        let config = ImageGptConfig {
+            n_layer: layers,
+            ..ImageGptConfig::small()
+        };
+        let bytes = sparse_checkpoint(&checkpoint, config);
         let output = folder.path().join("out.onnx");
         quantize(&Args::new(&checkpoint, &output)).unwrap();
         (bytes, peak())
@@ -72,4 +75,45 @@ fn a_larger_checkpoint_takes_no_more_memory() {
     assert!(after_small < 96 * MIB, "{} MiB", after_small / MIB);
     let grown = (after_large - after_small) / MIB;
     assert!(grown < 16, "22 blocks more took {grown} MiB more");
+
+    // Of calibration images only three residual streams are held, 12 bytes a token and channel, beside one chunk's activations.
+    let config = ImageGptConfig {
+        n_layer: 1,
+        n_embd: 64,
+        n_head: 1,
+        ..ImageGptConfig::small()
+    };
+    let checkpoint = folder.path().join("narrow");
+    let images = 32;
+    let tokens = vec![0i64; images * config.n_positions];
+    let streams = 12 * (tokens.len() * config.n_embd) as u64;
+    let npy = folder.path().join("tokens.npy");
+    write_npy(&npy, &tokens, &[images as u64, config.n_positions as u64]);
+    sparse_checkpoint(&checkpoint, config);
+    quantize(&Args {
+        calibrate: Some(npy),
+        calibrate_images: images,
+        ..Args::new(&checkpoint, folder.path().join("out.onnx"))
+    })
+    .unwrap();
+    let calibrated = peak();
+    // Every activation of these images at once would be 240 MiB.
+    assert!(
+        calibrated < after_large + streams + 48 * MIB,
+        "calibration took {} MiB",
+        calibrated / MIB
+    );
+}
+
+fn write_npy(path: &Path, tokens: &[i64], shape: &[u64]) {
+    use npyz::WriterBuilder as _;
+    let mut file = File::create(path).unwrap();
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(shape)
+        .writer(&mut file)
+        .begin_nd()
+        .unwrap();
+    writer.extend(tokens.iter().copied()).unwrap();
+    writer.finish().unwrap();
 }

@@ -52,6 +52,9 @@ pub struct Trace {
 /// Rows of a task.
 const ROWS: usize = 48;
 
+/// Tokens of a chunk, if a sequence has no more: 1024 of ImageGPT-large are 6 MB a layer's width.
+const CHUNK: usize = 1024;
+
 impl Forward {
     /// For sequences of `length` tokens.
     pub fn new(config: &ImageGptConfig, length: usize) -> Self {
@@ -108,15 +111,18 @@ impl Forward {
         x
     }
 
+    /// Values of a stream that pass through a block together: what lies between its layers is never held for more.
+    pub fn chunk(&self) -> usize {
+        (CHUNK / self.length).max(1) * self.length * self.width()
+    }
+
     /// A block in f32.
     pub fn trace(&self, layer: usize, block: &BlockWeights, x: &[f32]) -> Result<Trace, NotFinite> {
-        let normed = self.norm(x, &block.ln_1);
-        let qkv = self.linear(&normed, &block.c_attn.weight, &block.c_attn.bias);
+        let qkv = self.queries_keys_values(block, x);
         let heads = self.attend(layer, &qkv)?;
         let mut middle = self.linear(&heads, &block.attn_c_proj.weight, &block.attn_c_proj.bias);
         add(&mut middle, x);
-        let normed = self.norm(&middle, &block.ln_2);
-        let inner = self.linear(&normed, &block.c_fc.weight, &block.c_fc.bias);
+        let inner = self.inner_rows(block, &middle);
         let mut active = inner.clone();
         self.activate(&mut active);
         let mut output = self.linear(&active, &block.mlp_c_proj.weight, &block.mlp_c_proj.bias);
@@ -128,6 +134,40 @@ impl Forward {
             output,
             heads,
         })
+    }
+
+    /// `[rows, 3C]` of the stream, in f32.
+    pub(super) fn queries_keys_values(&self, block: &BlockWeights, x: &[f32]) -> Vec<f32> {
+        let normed = self.norm(x, &block.ln_1);
+        self.linear(&normed, &block.c_attn.weight, &block.c_attn.bias)
+    }
+
+    /// The stream after the attention, in f32.
+    pub(super) fn middle(
+        &self,
+        layer: usize,
+        block: &BlockWeights,
+        x: &[f32],
+    ) -> Result<Vec<f32>, NotFinite> {
+        let heads = self.attend(layer, &self.queries_keys_values(block, x))?;
+        let mut middle = self.linear(&heads, &block.attn_c_proj.weight, &block.attn_c_proj.bias);
+        add(&mut middle, x);
+        Ok(middle)
+    }
+
+    /// `[rows, I]` of the stream after the attention, before the activation, in f32.
+    pub(super) fn inner_rows(&self, block: &BlockWeights, middle: &[f32]) -> Vec<f32> {
+        let normed = self.norm(middle, &block.ln_2);
+        self.linear(&normed, &block.c_fc.weight, &block.c_fc.bias)
+    }
+
+    /// The stream after the block, from that after the attention, in f32.
+    pub(super) fn output(&self, block: &BlockWeights, middle: &[f32]) -> Vec<f32> {
+        let mut active = self.inner_rows(block, middle);
+        self.activate(&mut active);
+        let mut output = self.linear(&active, &block.mlp_c_proj.weight, &block.mlp_c_proj.bias);
+        add(&mut output, middle);
+        output
     }
 
     /// A block as a board computes it.
@@ -227,23 +267,23 @@ impl Forward {
         let (width, dim) = (self.width(), self.heads.dim);
         let scale = self.scales.get(layer).copied().unwrap_or(1.0);
         let mut out = vec![0.0; qkv.len() / 3];
-        let sequences = out.par_chunks_mut(self.length * width);
-        let qkv = qkv.par_chunks(self.length * 3 * width);
-        let attended = sequences.zip(qkv).try_for_each(|(out, qkv)| {
-            let rows = out.chunks_exact_mut(width).zip(qkv.chunks_exact(3 * width));
-            for (row, (out, queries)) in rows.enumerate() {
-                let heads = out.chunks_exact_mut(dim).zip(queries.chunks_exact(dim));
-                for (head, (out, q)) in heads.enumerate() {
-                    self.kernels.attend_f32(AttentionF32 {
-                        q,
-                        keys: qkv.get(width + head * dim..).unwrap_or_default(),
-                        values: qkv.get(2 * width + head * dim..).unwrap_or_default(),
-                        stride: 3 * width,
-                        tokens: row + 1,
-                        scale,
-                        out,
-                    })?;
-                }
+        let rows = out.par_chunks_mut(width).with_min_len(4).enumerate();
+        let attended = rows.try_for_each(|(row, out)| {
+            let (sequence, token) = (row / self.length, row % self.length);
+            let qkv = qkv.get(sequence * self.length * 3 * width..);
+            let qkv = qkv.unwrap_or_default();
+            let queries = qkv.get(token * 3 * width..).unwrap_or_default();
+            let heads = out.chunks_exact_mut(dim).zip(queries.chunks_exact(dim));
+            for (head, (out, q)) in heads.enumerate() {
+                self.kernels.attend_f32(AttentionF32 {
+                    q,
+                    keys: qkv.get(width + head * dim..).unwrap_or_default(),
+                    values: qkv.get(2 * width + head * dim..).unwrap_or_default(),
+                    stride: 3 * width,
+                    tokens: token + 1,
+                    scale,
+                    out,
+                })?;
             }
             Ok::<(), igpt_kernels::NonFinite>(())
         });
@@ -263,7 +303,7 @@ pub(super) fn dequantize(matrix: &QuantizedMatrix) -> Vec<f32> {
         .collect()
 }
 
-fn add(x: &mut [f32], y: &[f32]) {
+pub(super) fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 

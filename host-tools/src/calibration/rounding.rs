@@ -7,11 +7,11 @@
 //! other moves to the step where the error is least, which never makes it larger. Since Y is the f32 model's and X the
 //! int8 model's, what earlier layers lost is made good too. The bias takes the mean of what is left.
 
-use igpt_kernels::PackedF32;
 use rayon::prelude::*;
 
 use super::RoundedBlock;
-use super::forward::{Forward, NotFinite, Trace, dequantize};
+use super::forward::{Forward, NotFinite, add, dequantize};
+use super::quadratic::Quadratic;
 use crate::quantization::block::{BlockWeights, LinearWeights};
 use crate::quantization::{QuantizationError, QuantizedMatrix, quantize_matrix, transpose};
 
@@ -25,91 +25,110 @@ const DAMPING: f32 = 0.01;
 /// Columns that share a row of the quadratic form while it is in the nearest cache.
 const COLUMNS: usize = 8;
 
-/// Rows of a partial product.
-const ROWS: usize = 2048;
-
-/// Rounds `block` for the int8 model's stream `x`, and gives what that stream becomes behind it.
+/// Rounds `block` for the int8 model's stream `x`, beside the f32 model's `exact`, and takes both past it, a chunk after the
+/// other: what lies between two layers is computed anew for each of them rather than held for all sequences.
 pub(super) fn round(
     forward: &Forward,
     layer: usize,
     mut block: BlockWeights,
-    trace: &Trace,
-    x: &[f32],
-) -> Result<(RoundedBlock, Vec<f32>), NotFinite> {
-    let rows = forward.normed_rows(x, &block.ln_1);
-    let (c_attn, qkv) = fit(forward, &mut block.c_attn, &rows, &trace.qkv);
-    let rows = forward.attended_rows(layer, qkv)?;
-    let wanted = minus(&trace.middle, x);
-    let (attn_c_proj, attended) = fit(forward, &mut block.attn_c_proj, &rows, &wanted);
-    let middle = plus(attended, x);
-    let rows = forward.normed_rows(&middle, &block.ln_2);
-    let (c_fc, inner) = fit(forward, &mut block.c_fc, &rows, &trace.inner);
-    let rows = forward.active_rows(inner);
-    let wanted = minus(&trace.output, &middle);
-    let (mlp_c_proj, output) = fit(forward, &mut block.mlp_c_proj, &rows, &wanted);
-    let output = plus(output, &middle);
-    let matrices = [c_attn, attn_c_proj, c_fc, mlp_c_proj];
-    Ok((RoundedBlock { block, matrices }, output))
+    exact: &mut [f32],
+    x: &mut [f32],
+) -> Result<RoundedBlock, NotFinite> {
+    let c_attn = fit(forward, &block.c_attn, exact, x, |exact, x| {
+        let rows = forward.normed_rows(x, &block.ln_1);
+        Ok((rows, forward.queries_keys_values(&block, exact)))
+    })?;
+    let attended = |x: &[f32]| {
+        let rows = forward.normed_rows(x, &block.ln_1);
+        forward.attended_rows(layer, c_attn.apply(forward, &rows))
+    };
+    let attn_c_proj = fit(forward, &block.attn_c_proj, exact, x, |exact, x| {
+        let middle = forward.middle(layer, &block, exact)?;
+        exact.copy_from_slice(&middle);
+        Ok((attended(x)?, minus(&middle, x)))
+    })?;
+    for x in x.chunks_mut(forward.chunk()) {
+        let added = attn_c_proj.apply(forward, &attended(x)?);
+        add(x, &added);
+    }
+    let c_fc = fit(forward, &block.c_fc, exact, x, |exact, x| {
+        let rows = forward.normed_rows(x, &block.ln_2);
+        Ok((rows, forward.inner_rows(&block, exact)))
+    })?;
+    let active = |x: &[f32]| {
+        let rows = forward.normed_rows(x, &block.ln_2);
+        forward.active_rows(c_fc.apply(forward, &rows))
+    };
+    let mlp_c_proj = fit(forward, &block.mlp_c_proj, exact, x, |exact, x| {
+        let output = forward.output(&block, exact);
+        exact.copy_from_slice(&output);
+        Ok((active(x), minus(&output, x)))
+    })?;
+    for x in x.chunks_mut(forward.chunk()) {
+        let added = mlp_c_proj.apply(forward, &active(x));
+        add(x, &added);
+    }
+    block.c_attn.bias = c_attn.bias;
+    block.attn_c_proj.bias = attn_c_proj.bias;
+    block.c_fc.bias = c_fc.bias;
+    block.mlp_c_proj.bias = mlp_c_proj.bias;
+    let matrices = [
+        c_attn.matrix,
+        attn_c_proj.matrix,
+        c_fc.matrix,
+        mlp_c_proj.matrix,
+    ];
+    Ok(RoundedBlock { block, matrices })
 }
 
-/// Rounds `linear` for inputs `x` `[rows, in]` and outputs `wanted` `[rows, out]`, corrects its bias, and gives what it then
-/// computes from `x`.
+/// A rounded layer.
+struct Fitted {
+    matrix: QuantizedMatrix,
+    bias: Vec<f32>,
+}
+
+impl Fitted {
+    fn apply(&self, forward: &Forward, rows: &[f32]) -> Vec<f32> {
+        forward.linear(rows, &dequantize(&self.matrix), &self.bias)
+    }
+}
+
+/// Rounds `linear` and corrects its bias. Of each chunk of the two streams `of` gives what the layer reads, `[rows, in]`, and what
+/// it should then write, `[rows, out]`.
 fn fit(
     forward: &Forward,
-    linear: &mut LinearWeights,
-    x: &[f32],
-    wanted: &[f32],
-) -> (QuantizedMatrix, Vec<f32>) {
+    linear: &LinearWeights,
+    exact: &mut [f32],
+    x: &mut [f32],
+    mut of: impl FnMut(&mut [f32], &[f32]) -> Result<(Vec<f32>, Vec<f32>), NotFinite>,
+) -> Result<Fitted, NotFinite> {
     let outputs = linear.outputs().max(1);
-    let inputs = linear.weight.len() / outputs;
     let mut matrix = quantize_matrix(&linear.weight, outputs);
+    let nearest = dequantize(&matrix);
     let zeros = vec![0.0; outputs];
-    let products = forward.linear(x, &dequantize(&matrix), &zeros);
-    let (form, gradient) = quadratic(forward, x, inputs, &minus(wanted, &products), outputs);
-    descend(&mut matrix, &linear.weight, &form, &gradient);
-    let mut products = forward.linear(x, &dequantize(&matrix), &zeros);
-    let off = means(&minus(wanted, &products), outputs);
-    for row in products.chunks_exact_mut(outputs) {
-        row.iter_mut().zip(&off).for_each(|(y, b)| *y += b);
+    let mut form = Quadratic::new(linear.weight.len() / outputs, outputs);
+    let chunk = forward.chunk();
+    for (exact, x) in exact.chunks_mut(chunk).zip(x.chunks(chunk)) {
+        let (rows, wanted) = of(exact, x)?;
+        let products = forward.linear(&rows, &nearest, &zeros);
+        form.add(forward, &rows, &minus(&wanted, &products));
     }
-    linear.bias = off;
+    form.centre();
+    descend(&mut matrix, &linear.weight, &form.form, &form.gradient);
     let stored = dequantize(&matrix);
-    matrix.error = QuantizationError::measure(&linear.weight, stored.into_iter());
-    (matrix, products)
-}
-
-/// `Xc^T Xc` `[in, in]` and `Xc^T R` `[in, out]`, where Xc is `x` less its columns' means: a bias makes the rest good.
-fn quadratic(
-    forward: &Forward,
-    x: &[f32],
-    inputs: usize,
-    residual: &[f32],
-    outputs: usize,
-) -> (Vec<f32>, Vec<f32>) {
-    let means = means(x, inputs);
-    let mut form = vec![0.0; inputs * inputs];
-    let mut gradient = vec![0.0; inputs * outputs];
-    let (no_form_bias, no_gradient_bias) = (vec![0.0; inputs], vec![0.0; outputs]);
-    for (x, residual) in x.chunks(ROWS * inputs).zip(residual.chunks(ROWS * outputs)) {
-        let mut centred = x.to_vec();
-        for row in centred.chunks_exact_mut(inputs) {
-            row.iter_mut().zip(&means).for_each(|(x, mean)| *x -= mean);
+    // The mean of what is wanted less that of the products, which are linear in the mean of the rows.
+    let mut bias = form.residual_means();
+    let rows = nearest
+        .chunks_exact(outputs)
+        .zip(stored.chunks_exact(outputs));
+    for (mean, (nearest, stored)) in form.x_means().into_iter().zip(rows) {
+        for (bias, (nearest, stored)) in bias.iter_mut().zip(nearest.iter().zip(stored)) {
+            *bias += mean * f64::from(nearest - stored);
         }
-        let rows = centred.len() / inputs;
-        let columns = transpose(&centred, inputs);
-        let packed = PackedF32::new(&centred, rows, inputs);
-        forward.multiply(&columns, rows, &packed, &no_form_bias, &mut form, true);
-        let packed = PackedF32::new(residual, rows, outputs);
-        forward.multiply(
-            &columns,
-            rows,
-            &packed,
-            &no_gradient_bias,
-            &mut gradient,
-            true,
-        );
     }
-    (form, gradient)
+    let bias = bias.into_iter().map(|b| b as f32).collect();
+    matrix.error = QuantizationError::measure(&linear.weight, stored.into_iter());
+    Ok(Fitted { matrix, bias })
 }
 
 /// Coordinate descent over the weights of each column, which are independent of the other columns'.
@@ -193,25 +212,6 @@ impl Column<'_> {
     }
 }
 
-fn means(values: &[f32], columns: usize) -> Vec<f32> {
-    let mut sums = vec![0f64; columns];
-    let mut rows = 0usize;
-    for row in values.chunks_exact(columns.max(1)) {
-        sums.iter_mut()
-            .zip(row)
-            .for_each(|(sum, x)| *sum += f64::from(*x));
-        rows += 1;
-    }
-    sums.iter()
-        .map(|sum| (sum / rows.max(1) as f64) as f32)
-        .collect()
-}
-
 fn minus(a: &[f32], b: &[f32]) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-fn plus(mut a: Vec<f32>, b: &[f32]) -> Vec<f32> {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-    a
 }

@@ -8,8 +8,11 @@ use crate::quantization::block::{BlockWeights, LinearWeights, Pair};
 /// channels of activations that are all alike.
 const ALPHAS: [f32; 4] = [0.25, 0.5, 0.75, 1.0];
 
-/// Sequences the candidates are measured on.
+/// Sequences the candidates are measured on, if they have no more tokens than [`TOKENS`] together.
 const SEQUENCES: usize = 4;
+
+/// Every value between the block's layers is held for so many tokens.
+const TOKENS: usize = 2048;
 
 /// A candidate must be better by so much than the form that is there: less is noise.
 const WORTHWHILE: f64 = 0.98;
@@ -21,33 +24,35 @@ pub(super) fn smooth(
     block: &mut BlockWeights,
     x: &[f32],
 ) -> Result<Vec<Smoothed>, NotFinite> {
+    let sequences = SEQUENCES.min((TOKENS / forward.length()).max(1));
     let x = x
-        .get(..SEQUENCES * forward.length() * forward.width())
+        .get(..sequences * forward.length() * forward.width())
         .unwrap_or(x);
     let trace = forward.trace(layer, block, x)?;
     // The error of what the block adds: the stream that passes through it is exact.
     let added: Vec<f32> = trace.output.iter().zip(x).map(|(y, x)| y - x).collect();
-    let error = |block: &BlockWeights| {
+    let error = |block: BlockWeights| {
         let output = forward.int8(layer, &round_plainly(block), x)?;
         let output: Vec<f32> = output.iter().zip(x).map(|(y, x)| y - x).collect();
         Ok::<f64, NotFinite>(distance(&added, &output))
     };
-    let mut best = error(block)?;
+    let mut best = error(block.clone())?;
     let mut smoothed = Vec::new();
     for pair in Pair::all(forward.activation()) {
         let mut chosen = None;
         for alpha in ALPHAS {
+            let factors = factors(forward, pair, block, &trace, x, alpha);
             let mut candidate = block.clone();
-            candidate.rescale(pair, &factors(forward, pair, block, &trace, x, alpha));
-            let found = error(&candidate)?;
+            candidate.rescale(pair, &factors);
+            let found = error(candidate)?;
             if found < best * WORTHWHILE {
                 best = found;
-                chosen = Some((Smoothed { pair, alpha }, candidate));
+                chosen = Some((Smoothed { pair, alpha }, factors));
             }
         }
-        if let Some((what, candidate)) = chosen {
+        if let Some((what, factors)) = chosen {
             smoothed.push(what);
-            *block = candidate;
+            block.rescale(pair, &factors);
         }
     }
     Ok(smoothed)

@@ -38,7 +38,8 @@ pub struct Args {
     /// of an IDX data set (its training images), or tokens in an .npy.
     #[arg(long, value_name = "IMAGES")]
     pub calibrate: Option<PathBuf>,
-    /// How many of them, evenly spaced; more is better and slower.
+    /// How many of them, evenly spaced; more is better and slower. Each takes 12 bytes of memory for every token and channel: 19 MB
+    /// for 1024 tokens of ImageGPT-large, beside 0.6 GB for its blocks.
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate")]
     pub calibrate_images: usize,
     /// Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an instruction set
