@@ -21,12 +21,12 @@ pub use forward::{Forward, NotFinite};
 pub use images::{ImageSet, read as read_images};
 
 use crate::quantization::block::{BlockWeights, LinearWeights, Pair};
-use crate::quantization::{QuantizedMatrix, quantize_matrix};
+use crate::quantization::{Grid, QuantizedMatrix};
 
 /// The four linear layers of a block, in the order of the forward pass.
 pub const LINEARS: [&str; 4] = ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"];
 
-/// A block on its int8 grid.
+/// A block on its grid.
 #[derive(Clone, Debug)]
 pub struct RoundedBlock {
     /// Gains and corrected biases; the matrices are those that were rounded.
@@ -67,8 +67,14 @@ pub struct Calibrator {
 
 impl Calibrator {
     /// Embeds `set` with `wte` and `wpe`, both row-major with n_embd columns.
-    pub fn new(config: &ImageGptConfig, set: &ImageSet, wte: &[f32], wpe: &[f32]) -> Self {
-        let forward = Forward::new(config, set.length);
+    pub fn new(
+        config: &ImageGptConfig,
+        grid: Grid,
+        set: &ImageSet,
+        wte: &[f32],
+        wpe: &[f32],
+    ) -> Self {
+        let forward = Forward::new(config, grid, set.length);
         let exact = forward.embed(&set.tokens, wte, wpe);
         Self {
             forward,
@@ -88,7 +94,7 @@ impl Calibrator {
         mut block: BlockWeights,
     ) -> Result<(RoundedBlock, CalibrationReport), NotFinite> {
         let forward = &self.forward;
-        let plain = round_plainly(block.clone());
+        let plain = round_plainly(block.clone(), forward.grid());
         for x in self.plain.chunks_mut(forward.chunk()) {
             x.copy_from_slice(&forward.int8(layer, &plain, x)?);
         }
@@ -106,8 +112,8 @@ impl Calibrator {
 }
 
 /// Rounds every matrix by itself, as a conversion without calibration does.
-pub(crate) fn round_plainly(block: BlockWeights) -> RoundedBlock {
-    let matrix = |linear: &LinearWeights| quantize_matrix(&linear.weight, linear.outputs());
+pub(crate) fn round_plainly(block: BlockWeights, grid: Grid) -> RoundedBlock {
+    let matrix = |linear: &LinearWeights| grid.quantize(&linear.weight, linear.outputs());
     RoundedBlock {
         matrices: [
             matrix(&block.c_attn),

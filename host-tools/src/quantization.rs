@@ -1,23 +1,36 @@
-//! Symmetric int8 per output channel, and what it costs.
+//! Symmetric int8 per output channel, or int4 in groups within one, and what it costs.
 
 pub mod block;
+mod int4;
 pub mod outliers;
 mod prepared;
 
 pub use outliers::Rescaled;
 pub use prepared::{LayerReport, PreparedWeights};
 
+pub use igpt_runtime::INT4_GROUP;
 use rayon::prelude::{ParallelIterator, ParallelSlice};
 
 /// The largest magnitude of a quantised weight. -128 is never used: 127 * -128 sums twice would overflow
 /// the 16-bit accumulators of the kernels for the Cortex-A72.
 const LIMIT: f32 = 127.0;
 
+/// The integers that weights are rounded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// [-127, 127].
+    Int8,
+    /// [-7, 7] times a multiplier in 1..=16 for every [`INT4_GROUP`] rows of a column.
+    Int4,
+}
+
 /// A weight matrix `[in, out]` as int8 with one scale per output channel (column).
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedMatrix {
     /// Row-major `[in, out]`, each in [-127, 127].
     pub values: Vec<i8>,
+    /// int4 only: `[in / INT4_GROUP, out]`, rounded up, row-major. Each value is at most 7 times its group's, and a multiple of it.
+    pub multipliers: Option<Vec<u8>>,
     /// One per column; `values * scale` approximates the weight. Zero for a column of zeros.
     pub scales: Vec<f32>,
     /// What was lost.
@@ -56,7 +69,17 @@ impl QuantizationError {
     }
 }
 
-/// Quantises `weights`, row-major `[in, out]` with `out` columns, all of them finite.
+impl Grid {
+    /// Quantises `weights`, row-major `[in, out]` with `out` columns, all of them finite, each to the nearest.
+    pub fn quantize(self, weights: &[f32], out: usize) -> QuantizedMatrix {
+        match self {
+            Self::Int8 => quantize_matrix(weights, out),
+            Self::Int4 => quantize_int4(weights, out),
+        }
+    }
+}
+
+/// Quantises `weights` to int8, row-major `[in, out]` with `out` columns, all of them finite.
 ///
 /// Each column's scale is the one of [`SHRINKS`] times its largest magnitude over 127 whose squared error is
 /// least: clipping a few outliers buys all others a finer step.
@@ -64,11 +87,40 @@ pub fn quantize_matrix(weights: &[f32], out: usize) -> QuantizedMatrix {
     let columns = transpose(weights, out);
     let length = (weights.len() / out.max(1)).max(1);
     let quantized: Vec<(f32, Vec<i8>)> = columns.par_chunks(length).map(quantize_column).collect();
-    let mut values = Vec::with_capacity(weights.len());
-    for row in 0..length.min(weights.len()) {
-        values.extend(quantized.iter().filter_map(|(_, column)| column.get(row)));
-    }
-    let scales: Vec<f32> = quantized.iter().map(|(scale, _)| *scale).collect();
+    let values = rows(quantized.iter().map(|(_, column)| column.as_slice()));
+    let scales = quantized.iter().map(|(scale, _)| *scale).collect();
+    finish(weights, values, None, scales)
+}
+
+/// Quantises `weights` to int4, as [`int4::quantize_column`] does a column.
+fn quantize_int4(weights: &[f32], out: usize) -> QuantizedMatrix {
+    let columns = transpose(weights, out);
+    let length = (weights.len() / out.max(1)).max(1);
+    let columns = columns.par_chunks(length).map(int4::quantize_column);
+    let quantized: Vec<int4::Column> = columns.collect();
+    let values = rows(quantized.iter().map(|column| column.values.as_slice()));
+    let multipliers = rows(quantized.iter().map(|column| column.multipliers.as_slice()));
+    let scales = quantized.iter().map(|column| column.scale).collect();
+    finish(weights, values, Some(multipliers), scales)
+}
+
+/// Columns of one length to a row-major matrix.
+fn rows<'a, T: Copy + 'a>(columns: impl Iterator<Item = &'a [T]> + Clone) -> Vec<T> {
+    let length = columns.clone().map(<[T]>::len).next().unwrap_or_default();
+    let row = |row| {
+        columns
+            .clone()
+            .filter_map(move |column| column.get(row).copied())
+    };
+    (0..length).flat_map(row).collect()
+}
+
+fn finish(
+    weights: &[f32],
+    values: Vec<i8>,
+    multipliers: Option<Vec<u8>>,
+    scales: Vec<f32>,
+) -> QuantizedMatrix {
     let stored = values
         .iter()
         .zip(scales.iter().cycle())
@@ -76,6 +128,7 @@ pub fn quantize_matrix(weights: &[f32], out: usize) -> QuantizedMatrix {
     let error = QuantizationError::measure(weights, stored);
     QuantizedMatrix {
         values,
+        multipliers,
         scales,
         error,
     }

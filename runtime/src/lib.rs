@@ -21,7 +21,8 @@ pub use classification::{Classification, ImageGptForImageClassification, Predict
 pub use config::{Activation, ConfigError, ImageGptConfig};
 pub use error::Error;
 pub use igpt_kernels::{
-    Isa, IsaError, Kernels, Layout, Panels, PanelsName, peak_benchmark, tile_benchmark,
+    INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Isa, IsaError, Kernels, Layout, Panels, PanelsName,
+    pack_nibbles, peak_benchmark, tile_benchmark,
 };
 pub use image_io::{DecodedImage, ImageIoError};
 pub use model::{ImageGptModel, LoadOptions, ModelOutput, Packing};

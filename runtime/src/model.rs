@@ -131,7 +131,7 @@ impl ImageGptModel {
         let packing = match (dtype, weights.panels) {
             (Dtype::Int8, Some(file)) if file == engine.kernels.panels() => Packing::InPlace,
             (Dtype::Int8, file) => Packing::AtLoad { file },
-            (Dtype::F32, _) => Packing::AtLoad { file: None },
+            (Dtype::Int4 | Dtype::F32, _) => Packing::AtLoad { file: None },
         };
         let format = |e: tract_onnx::prelude::TractError| Error::Format {
             name: name.clone(),

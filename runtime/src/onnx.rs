@@ -49,6 +49,8 @@ impl Task {
 pub enum Dtype {
     /// int8 weights, int8 or uint8 activations, float16 embeddings.
     Int8,
+    /// As int8, but the blocks' weights are int4 with a multiplier for each group of rows.
+    Int4,
     /// f32 throughout.
     F32,
 }
@@ -59,6 +61,7 @@ impl Dtype {
     pub fn name(self) -> &'static str {
         match self {
             Self::Int8 => "int8",
+            Self::Int4 => "int4",
             Self::F32 => "f32",
         }
     }
@@ -164,10 +167,10 @@ impl ModelFile {
                 ))
             })?;
         let dtype = need("igpt.dtype")?;
-        let dtype = [Dtype::Int8, Dtype::F32]
+        let dtype = [Dtype::Int8, Dtype::Int4, Dtype::F32]
             .into_iter()
             .find(|d| d.name() == dtype)
-            .ok_or_else(|| format(format!("igpt.dtype is {dtype}, expected int8 or f32")))?;
+            .ok_or_else(|| format(format!("igpt.dtype is {dtype}, expected int8, int4 or f32")))?;
         let config =
             ImageGptConfig::from_json(need("igpt.config")?).map_err(|source| Error::Config {
                 name: name.into(),

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::RoundedBlock;
-use crate::quantization::QuantizedMatrix;
 use crate::quantization::block::BlockWeights;
+use crate::quantization::{Grid, QuantizedMatrix};
 
 /// An activation beyond f32's range.
 #[derive(Clone, Copy, Debug, Error)]
@@ -24,6 +24,7 @@ pub struct NotFinite {
 #[derive(Debug)]
 pub struct Forward {
     kernels: Kernels,
+    grid: Grid,
     heads: Heads,
     eps: f32,
     scales: Vec<f32>,
@@ -56,10 +57,11 @@ const ROWS: usize = 48;
 const CHUNK: usize = 1024;
 
 impl Forward {
-    /// For sequences of `length` tokens.
-    pub fn new(config: &ImageGptConfig, length: usize) -> Self {
+    /// For sequences of `length` tokens and weights on `grid`.
+    pub fn new(config: &ImageGptConfig, grid: Grid, length: usize) -> Self {
         Self {
             kernels: Kernels::best(),
+            grid,
             heads: Heads {
                 count: config.n_head,
                 dim: config.head_dim(),
@@ -77,6 +79,11 @@ impl Forward {
     /// Width of the residual stream.
     pub fn width(&self) -> usize {
         self.heads.count * self.heads.dim
+    }
+
+    /// What weights are rounded to.
+    pub fn grid(&self) -> Grid {
+        self.grid
     }
 
     /// Tokens of a sequence.

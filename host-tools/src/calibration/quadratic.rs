@@ -134,11 +134,12 @@ mod tests {
     use igpt_runtime::ImageGptConfig;
 
     use super::*;
+    use crate::quantization::Grid;
 
     /// Of columns whose means are a hundred times their deviation, in chunks whose means differ.
     #[test]
     fn chunks_give_the_centred_form() {
-        let forward = Forward::new(&ImageGptConfig::small(), 8);
+        let forward = Forward::new(&ImageGptConfig::small(), Grid::Int8, 8);
         let (inputs, outputs, count) = (3, 2, 600);
         let noise = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
         let drift = |row: usize| row as f32 / 300.0;

@@ -7,13 +7,14 @@
 //! other moves to the step where the error is least, which never makes it larger. Since Y is the f32 model's and X the
 //! int8 model's, what earlier layers lost is made good too. The bias takes the mean of what is left.
 
+use igpt_kernels::INT4_LIMIT;
 use rayon::prelude::*;
 
 use super::RoundedBlock;
 use super::forward::{Forward, NotFinite, add, dequantize};
 use super::quadratic::Quadratic;
 use crate::quantization::block::{BlockWeights, LinearWeights};
-use crate::quantization::{QuantizationError, QuantizedMatrix, quantize_matrix, transpose};
+use crate::quantization::{INT4_GROUP, QuantizationError, QuantizedMatrix, transpose};
 
 /// Passes over all weights. The fourth moves a weight in a thousand.
 const SWEEPS: usize = 3;
@@ -103,7 +104,7 @@ fn fit(
     mut of: impl FnMut(&mut [f32], &[f32]) -> Result<(Vec<f32>, Vec<f32>), NotFinite>,
 ) -> Result<Fitted, NotFinite> {
     let outputs = linear.outputs().max(1);
-    let mut matrix = quantize_matrix(&linear.weight, outputs);
+    let mut matrix = forward.grid().quantize(&linear.weight, outputs);
     let nearest = dequantize(&matrix);
     let zeros = vec![0.0; outputs];
     let mut form = Quadratic::new(linear.weight.len() / outputs, outputs);
@@ -141,20 +142,24 @@ fn descend(matrix: &mut QuantizedMatrix, weights: &[f32], form: &[f32], gradient
     let (weights, gradient) = (per_column(weights), per_column(gradient));
     let values: Vec<f32> = matrix.values.iter().map(|q| f32::from(*q)).collect();
     let mut values = per_column(&values);
+    let units = units(matrix, inputs, outputs);
     let blocks = values.par_chunks_mut(COLUMNS * inputs);
     let blocks = blocks.zip(gradient.par_chunks(COLUMNS * inputs));
     let blocks = blocks.zip(weights.par_chunks(COLUMNS * inputs));
-    blocks
-        .zip(matrix.scales.par_chunks(COLUMNS))
-        .for_each(|(((q, gradient), weights), scales)| {
+    let groups = inputs.div_ceil(INT4_GROUP);
+    let blocks = blocks.zip(units.par_chunks(COLUMNS * groups));
+    blocks.zip(matrix.scales.par_chunks(COLUMNS)).for_each(
+        |((((q, gradient), weights), units), scales)| {
             let mut columns: Vec<Column<'_>> = q
                 .chunks_exact_mut(inputs)
                 .zip(gradient.chunks_exact(inputs))
                 .zip(weights.chunks_exact(inputs))
+                .zip(units.chunks_exact(groups))
                 .zip(scales)
-                .map(|(((q, gradient), weights), scale)| Column {
+                .map(|((((q, gradient), weights), units), scale)| Column {
                     q,
                     weights,
+                    units,
                     gradient: gradient.to_vec(),
                     scale: *scale,
                 })
@@ -166,10 +171,23 @@ fn descend(matrix: &mut QuantizedMatrix, weights: &[f32], form: &[f32], gradient
                     }
                 }
             }
-        });
+        },
+    );
     let rows = transpose(&values, inputs);
     for (stored, q) in matrix.values.iter_mut().zip(rows) {
         *stored = q as i8;
+    }
+}
+
+/// Of each column and group of rows, the distance between neighbours on the grid, in integers, and the most that a weight may be.
+fn units(matrix: &QuantizedMatrix, inputs: usize, outputs: usize) -> Vec<(f32, f32)> {
+    match &matrix.multipliers {
+        None => vec![(1.0, 127.0); inputs.div_ceil(INT4_GROUP) * outputs],
+        Some(multipliers) => {
+            let m: Vec<f32> = multipliers.iter().map(|m| f32::from(*m)).collect();
+            let of = |m: f32| (m, m * f32::from(INT4_LIMIT));
+            transpose(&m, outputs).into_iter().map(of).collect()
+        }
     }
 }
 
@@ -179,6 +197,8 @@ struct Column<'a> {
     q: &'a mut [f32],
     /// The f32 weights.
     weights: &'a [f32],
+    /// See [`units`].
+    units: &'a [(f32, f32)],
     /// Half the derivative of the error by each weight, negated, without the damping's part.
     gradient: Vec<f32>,
     scale: f32,
@@ -198,9 +218,11 @@ impl Column<'_> {
         if curvature <= 0.0 || self.scale <= 0.0 {
             return;
         }
-        let best = (*q + slope / (curvature * self.scale))
-            .round_ties_even()
-            .clamp(-127.0, 127.0);
+        let Some((unit, limit)) = self.units.get(i / INT4_GROUP).copied() else {
+            return;
+        };
+        let wanted = *q + slope / (curvature * self.scale);
+        let best = ((wanted / unit).round_ties_even() * unit).clamp(-limit, limit);
         if best == *q || !best.is_finite() {
             return;
         }

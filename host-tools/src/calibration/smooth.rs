@@ -32,7 +32,7 @@ pub(super) fn smooth(
     // The error of what the block adds: the stream that passes through it is exact.
     let added: Vec<f32> = trace.output.iter().zip(x).map(|(y, x)| y - x).collect();
     let error = |block: BlockWeights| {
-        let output = forward.int8(layer, &round_plainly(block), x)?;
+        let output = forward.int8(layer, &round_plainly(block, forward.grid()), x)?;
         let output: Vec<f32> = output.iter().zip(x).map(|(y, x)| y - x).collect();
         Ok::<f64, NotFinite>(distance(&added, &output))
     };

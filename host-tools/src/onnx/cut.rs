@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use half::f16;
+use igpt_kernels::Int4Matrix;
 use prost::Message as _;
 
 use super::pb::tensor_proto::DataType;
@@ -77,6 +78,22 @@ impl CutModel {
         self.tensors.get(name).ok_or_else(no_tensor)
     }
 
+    /// The int8 matrix that an int4 one is.
+    fn int4(&self, name: &str, tensor: &TensorProto) -> Result<Vec<i8>, CheckpointError> {
+        let multipliers = self.tensor(&format!("{name}_multiplier"))?;
+        let [k, n] = [0, 1].map(|i| {
+            let dim = tensor.dims.get(i).copied().unwrap_or_default();
+            usize::try_from(dim).unwrap_or_default()
+        });
+        Int4Matrix::new(&tensor.raw_data, &multipliers.raw_data, k, n)
+            .map(|matrix| matrix.to_int8())
+            .map_err(|error| CheckpointError::Tensor {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                message: error.to_string(),
+            })
+    }
+
     /// A tensor of the file as f32.
     fn floats(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let tensor = self.tensor(name)?;
@@ -120,11 +137,16 @@ impl Weights for CutModel {
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
         let name = format!("transformer.{name}");
         let tensor = self.tensor(&name)?;
-        if tensor.data_type != DataType::Int8 as i32 {
+        let values = if tensor.data_type == DataType::Int8 as i32 {
+            bytemuck::cast_slice(&tensor.raw_data).to_vec()
+        } else if tensor.data_type == DataType::Int4 as i32 {
+            self.int4(&name, tensor)?
+        } else {
             return Ok(None);
-        }
+        };
         Ok(Some(QuantizedMatrix {
-            values: bytemuck::cast_slice(&tensor.raw_data).to_vec(),
+            values,
+            multipliers: None,
             scales: self.floats(&format!("{name}_scale"))?,
             // Against the file, which is what is copied.
             error: QuantizationError::default(),

@@ -5,7 +5,7 @@
 
 use igpt_runtime::Activation;
 
-use super::linears::{linear_f32, linear_int8, linear_uint8};
+use super::linears::{int4_weight, linear_f32, linear_int8, linear_uint8};
 use super::nodes::{call, cast, constant_f32, constant_ints, float, int, node, opsets, reference};
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
@@ -25,6 +25,7 @@ pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> 
     let mut list = vec![embedding()];
     match dtype {
         ModelDtype::Int8 => list.extend([linear_int8(panels), linear_uint8(panels)]),
+        ModelDtype::Int4 => list.extend([linear_int8(None), linear_uint8(None)]),
         ModelDtype::F32 => list.push(linear_f32()),
     }
     list.push(block(dtype, activation));
@@ -38,6 +39,7 @@ pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> 
 pub(super) fn op_names(dtype: ModelDtype) -> (&'static str, &'static str) {
     match dtype {
         ModelDtype::Int8 => ("ImageGptLinearInt8", "ImageGptBlockInt8"),
+        ModelDtype::Int4 => ("ImageGptLinearInt8", "ImageGptBlockInt4"),
         ModelDtype::F32 => ("ImageGptLinearF32", "ImageGptBlockF32"),
     }
 }
@@ -90,15 +92,22 @@ fn embedding() -> FunctionProto {
 fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
     let (linear, name) = op_names(dtype);
     let mut inputs = vec!["x".to_owned(), "ln_1".to_owned()];
-    for layer in ["c_attn", "c_proj", "c_fc", "mlp_proj"] {
+    for layer in LINEARS {
         if layer == "c_fc" {
             inputs.push("ln_2".into());
         }
-        inputs.extend(linear_inputs(layer, dtype));
+        let mut operands = linear_inputs(layer, dtype);
+        if dtype == ModelDtype::Int4 {
+            operands.insert(1, multipliers(layer));
+        }
+        inputs.extend(operands);
     }
     let apply = |linear: &str, layer: &str, from: &str, to: &str| {
         let mut operands = vec![from.to_owned()];
         operands.extend(linear_inputs(layer, dtype));
+        if dtype == ModelDtype::Int4 {
+            operands[1] = int8_weight(layer);
+        }
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
         call(linear, &operands, to, vec![])
     };
@@ -117,7 +126,15 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
         reference("kv_num_heads", AttributeType::Int, "num_heads"),
         reference("scale", AttributeType::Float, "scale"),
     ];
-    let mut body = vec![
+    let mut body = match dtype {
+        ModelDtype::Int4 => {
+            let matrix =
+                |layer| int4_weight(&weight(layer), &multipliers(layer), &int8_weight(layer));
+            LINEARS.into_iter().flat_map(matrix).collect()
+        }
+        ModelDtype::Int8 | ModelDtype::F32 => vec![],
+    };
+    body.extend([
         norm("x", "ln_1", "normed_1"),
         apply(linear, "c_attn", "normed_1", "qkv"),
         node(
@@ -131,10 +148,10 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
         node("Add", &["x", "attended"], &["middle"], vec![]),
         norm("middle", "ln_2", "normed_2"),
         apply(linear, "c_fc", "normed_2", "u"),
-    ];
+    ]);
     body.extend(activation_nodes(activation));
     let one_sided = match dtype {
-        ModelDtype::Int8 => "ImageGptLinearUint8",
+        ModelDtype::Int8 | ModelDtype::Int4 => "ImageGptLinearUint8",
         ModelDtype::F32 => linear,
     };
     body.push(apply(one_sided, "mlp_proj", "activated", "mlp"));
@@ -147,10 +164,25 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
     }
 }
 
-/// A linear layer's operands after its input: weight, scales (int8 only), bias.
+/// The linear layers of a block, as its function calls them.
+const LINEARS: [&str; 4] = ["c_attn", "c_proj", "c_fc", "mlp_proj"];
+
+fn weight(layer: &str) -> String {
+    format!("{layer}_weight")
+}
+
+fn multipliers(layer: &str) -> String {
+    format!("{layer}_weight_multiplier")
+}
+
+fn int8_weight(layer: &str) -> String {
+    format!("{layer}_weight_int8")
+}
+
+/// A linear layer's operands after its input: weight, scales (not f32), bias.
 fn linear_inputs(layer: &str, dtype: ModelDtype) -> Vec<String> {
-    let mut names = vec![format!("{layer}_weight")];
-    if dtype == ModelDtype::Int8 {
+    let mut names = vec![weight(layer)];
+    if dtype != ModelDtype::F32 {
         names.push(format!("{layer}_weight_scale"));
     }
     names.push(format!("{layer}_bias"));

@@ -74,7 +74,7 @@ pub(super) fn graph(
         Task::Causal => {
             let last = hidden(layers);
             let mut inputs = vec![last.as_str(), "lm_head.weight"];
-            if dtype == ModelDtype::Int8 {
+            if dtype != ModelDtype::F32 {
                 inputs.push("lm_head.weight_scale");
             }
             inputs.push("lm_head.bias");
@@ -120,7 +120,10 @@ fn block(
             operands.push("ln_2.weight".into());
         }
         operands.push(format!("{linear}.weight"));
-        if dtype == ModelDtype::Int8 {
+        if dtype == ModelDtype::Int4 {
+            operands.push(format!("{linear}.weight_multiplier"));
+        }
+        if dtype != ModelDtype::F32 {
             operands.push(format!("{linear}.weight_scale"));
         }
         operands.push(format!("{linear}.bias"));

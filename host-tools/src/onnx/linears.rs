@@ -1,6 +1,6 @@
 //! The linear layers as functions: f32, and int8 with its integer arithmetic spelled out.
 
-use igpt_runtime::Panels;
+use igpt_runtime::{INT4_GROUP, Panels};
 
 use super::functions::function;
 use super::nodes::{cast, constant_f32, constant_i32, constant_ints, constant_u8, int, ints, node};
@@ -130,6 +130,27 @@ fn scaled() -> Vec<NodeProto> {
         node("MatMul", &["row_scale", "w_scale_row"], &["scale"], vec![]),
         node("Mul", &["acc_f32", "scale"], &["product"], vec![]),
         node("Add", &["product", "bias"], &["y"], vec![]),
+    ]
+}
+
+/// `int4` values and their `multipliers`, less one each, to `int8`, the matrix that they are. Not a function of its own:
+/// onnxruntime 1.32 lets a function hand int4 on to operators, but not to another function.
+pub(super) fn int4_weight(int4: &str, multipliers: &str, int8: &str) -> [NodeProto; 5] {
+    let name = |part: &str| format!("{int8}_{part}");
+    let (less_one, one, multiplier) = (name("less_one"), name("one"), name("multiplier"));
+    let product = name("product");
+    let blocks = vec![int("axis", 0), int("block_size", INT4_GROUP as i64)];
+    [
+        cast(multipliers, &less_one, DataType::Float),
+        constant_f32(&one, 1.0),
+        node("Add", &[&less_one, &one], &[&multiplier], vec![]),
+        node(
+            "DequantizeLinear",
+            &[int4, &multiplier],
+            &[&product],
+            blocks,
+        ),
+        cast(&product, int8, DataType::Int8),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Which initializers a file holds, in file order, and from which tensor each is made.
 
 use clap::ValueEnum;
-use igpt_runtime::{ImageGptConfig, Panels};
+use igpt_runtime::{INT4_GROUP, ImageGptConfig, Panels};
 use serde::Serialize;
 
 use super::pb::tensor_proto::DataType;
@@ -55,6 +55,8 @@ impl Task {
 pub enum ModelDtype {
     /// int8 weights with a scale per output channel, float16 embeddings.
     Int8,
+    /// As int8, but the blocks' weights are int4: 4.1 bits each, for generation on boards that wait for their memory.
+    Int4,
     /// f32 throughout.
     F32,
 }
@@ -64,6 +66,7 @@ impl ModelDtype {
     pub fn name(self) -> &'static str {
         match self {
             ModelDtype::Int8 => "int8",
+            ModelDtype::Int4 => "int4",
             ModelDtype::F32 => "f32",
         }
     }
@@ -91,7 +94,11 @@ pub(super) enum Role {
     TransposedF32,
     /// The int8 values of the matrix; `transposed` if the tensor is `[out, in]`.
     Int8 { transposed: bool },
-    /// The scales that belong to the [`Role::Int8`] before it.
+    /// The int4 values of the matrix, two to a byte.
+    Int4,
+    /// The multipliers that belong to the [`Role::Int4`] before it, each less one, two to a byte.
+    Multipliers,
+    /// The scales that belong to the [`Role::Int8`] or [`Role::Int4`] before it.
     Scales,
     /// No tensor: zeros.
     Zeros,
@@ -125,17 +132,20 @@ impl Initializer {
             Role::F32 | Role::TransposedF32 | Role::Scales | Role::Zeros => DataType::Float,
             Role::F16 => DataType::Float16,
             Role::Int8 { .. } => DataType::Int8,
+            Role::Int4 => DataType::Int4,
+            Role::Multipliers => DataType::Uint4,
         }
     }
 
     /// Bytes of the values.
     pub(super) fn byte_len(&self) -> usize {
-        let width = match self.data_type() {
-            DataType::Float => 4,
-            DataType::Float16 => 2,
-            _ => 1,
-        };
-        self.stored_dims().iter().product::<usize>() * width
+        let count = self.stored_dims().iter().product::<usize>();
+        match self.data_type() {
+            DataType::Float => 4 * count,
+            DataType::Float16 => 2 * count,
+            DataType::Int4 | DataType::Uint4 => count.div_ceil(2),
+            _ => count,
+        }
     }
 }
 
@@ -161,7 +171,7 @@ pub(super) fn initializers(
             push_linear(&mut list, name, tensor, dims, form, false);
             continue;
         }
-        let role = if embedding && dtype == ModelDtype::Int8 {
+        let role = if embedding && dtype != ModelDtype::F32 {
             Role::F16
         } else {
             Role::F32
@@ -207,7 +217,7 @@ pub(super) fn initializers(
     list
 }
 
-/// A linear layer's weight, and after an int8 weight its scales.
+/// A linear layer's weight, after an int4 weight its multipliers, and after both kinds of integers their scales.
 fn push_linear(
     list: &mut Vec<Initializer>,
     name: String,
@@ -219,11 +229,17 @@ fn push_linear(
     let Form { dtype, panels, .. } = form;
     let outputs = dims.last().copied().into_iter().collect();
     let role = match (dtype, transposed) {
-        (ModelDtype::Int8, transposed) => Role::Int8 { transposed },
+        // The head stays int8: it is small, and what it loses is not made good by any layer after it.
+        (ModelDtype::Int8, _) | (ModelDtype::Int4, true) => Role::Int8 { transposed },
+        (ModelDtype::Int4, false) => Role::Int4,
         (ModelDtype::F32, true) => Role::TransposedF32,
         (ModelDtype::F32, false) => Role::F32,
     };
-    let scales = format!("{name}_scale");
+    let (multipliers, scales) = (format!("{name}_multiplier"), format!("{name}_scale"));
+    let groups = match dims.as_slice() {
+        [k, n] => vec![k.div_ceil(INT4_GROUP), *n],
+        _ => dims.clone(),
+    };
     list.push(Initializer {
         name,
         dims,
@@ -231,7 +247,16 @@ fn push_linear(
         role,
         panels: panels.filter(|_| dtype == ModelDtype::Int8),
     });
-    if dtype == ModelDtype::Int8 {
+    if role == Role::Int4 {
+        list.push(Initializer {
+            name: multipliers,
+            dims: groups,
+            tensor: tensor.clone(),
+            role: Role::Multipliers,
+            panels: None,
+        });
+    }
+    if dtype != ModelDtype::F32 {
         list.push(Initializer {
             name: scales,
             dims: outputs,

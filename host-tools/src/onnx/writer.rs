@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use igpt_runtime::ImageGptConfig;
+use igpt_runtime::{INT4_GROUP, ImageGptConfig, pack_nibbles};
 use prost::Message;
 use serde::Serialize;
 use thiserror::Error;
@@ -14,7 +14,7 @@ use super::plan::{Form, Initializer, Role, initializers};
 use super::wire::WireWriter;
 use super::{alignment, functions, graph, nodes};
 use crate::checkpoint::{CheckpointError, Weights, beyond_f16};
-use crate::quantization::{QuantizationError, quantize_matrix, transpose};
+use crate::quantization::{Grid, QuantizationError, QuantizedMatrix, transpose};
 
 /// Field numbers of onnx.proto that are written by hand.
 mod field {
@@ -54,7 +54,7 @@ pub struct TensorReport {
     pub name: String,
     /// Shape in the graph.
     pub shape: Vec<usize>,
-    /// `int8`, `f16` or `f32`.
+    /// `int8`, `int4`, `f16` or `f32`.
     pub stored_as: &'static str,
     /// The loss against the checkpoint.
     #[serde(flatten)]
@@ -169,10 +169,10 @@ fn write_graph<W: Write>(
     out.begin(field::MODEL_GRAPH, length)?;
     out.raw(&rest)?;
     let mut reports = Vec::new();
-    let mut scales = Vec::new();
+    let mut carried = Carried::default();
     for (initializer, head) in plan.iter().zip(&heads) {
         out.raw(head)?;
-        if let Some(report) = write_values(out, initializer, weights, &mut scales)? {
+        if let Some(report) = write_values(out, initializer, weights, &mut carried)? {
             reports.push(report);
         }
         progress(initializer.byte_len() as u64);
@@ -180,12 +180,19 @@ fn write_graph<W: Write>(
     Ok(reports)
 }
 
-/// Writes one initializer's values. `scales` carries a matrix's scales to the initializer after it.
+/// What the initializers after a matrix hold.
+#[derive(Default)]
+struct Carried {
+    multipliers: Vec<u8>,
+    scales: Vec<f32>,
+}
+
+/// Writes one initializer's values, and leaves to the initializers after it what belongs there.
 fn write_values<W: Write>(
     out: &mut WireWriter<W>,
     initializer: &Initializer,
     weights: &impl Weights,
-    scales: &mut Vec<f32>,
+    carried: &mut Carried,
 ) -> Result<Option<TensorReport>, WriteError> {
     let read = || weights.to_f32(&initializer.tensor);
     let (stored_as, error) = match initializer.role {
@@ -225,28 +232,36 @@ fn write_values<W: Write>(
             )
         }
         Role::Int8 { transposed } => {
-            let quantized = if let Some(quantized) = weights.quantized(&initializer.tensor)? {
-                quantized
-            } else {
-                let values = read()?;
-                let outputs = initializer.dims.last().copied().unwrap_or_default();
-                let inputs = initializer.dims.first().copied().unwrap_or_default();
-                let values = if transposed {
-                    transpose(&values, inputs)
-                } else {
-                    values
-                };
-                quantize_matrix(&values, outputs)
-            };
+            let quantized = quantized(initializer, weights, Grid::Int8, transposed)?;
             match (initializer.panels, initializer.dims.as_slice()) {
                 (Some(panels), [k, n]) => out.raw(&panels.pack(&quantized.values, *k, *n))?,
                 _ => out.raw(bytemuck::cast_slice(&quantized.values))?,
             }
-            *scales = quantized.scales;
+            carried.scales = quantized.scales;
             ("int8", quantized.error)
         }
+        Role::Int4 => {
+            let quantized = quantized(initializer, weights, Grid::Int4, false)?;
+            carried.multipliers = quantized.multipliers.unwrap_or_default();
+            let outputs = quantized.scales.len().max(1);
+            let rows = quantized.values.chunks(outputs).enumerate();
+            let int4: Vec<i8> = rows
+                .flat_map(|(row, values)| {
+                    let group = carried.multipliers.iter().skip(row / INT4_GROUP * outputs);
+                    values.iter().zip(group).map(|(value, m)| value / *m as i8)
+                })
+                .collect();
+            out.raw(&pack_nibbles(&int4))?;
+            carried.scales = quantized.scales;
+            ("int4", quantized.error)
+        }
+        Role::Multipliers => {
+            let less_one: Vec<i8> = carried.multipliers.iter().map(|m| *m as i8 - 1).collect();
+            out.raw(&pack_nibbles(&less_one))?;
+            return Ok(None);
+        }
         Role::Scales => {
-            write_f32(out, scales)?;
+            write_f32(out, &carried.scales)?;
             return Ok(None);
         }
         Role::Zeros => {
@@ -261,6 +276,27 @@ fn write_values<W: Write>(
         stored_as,
         error,
     }))
+}
+
+/// A matrix on its grid: as it was prepared, or else each weight to the nearest. `transposed` if the tensor is `[out, in]`.
+fn quantized(
+    initializer: &Initializer,
+    weights: &impl Weights,
+    grid: Grid,
+    transposed: bool,
+) -> Result<QuantizedMatrix, CheckpointError> {
+    if let Some(quantized) = weights.quantized(&initializer.tensor)? {
+        return Ok(quantized);
+    }
+    let values = weights.to_f32(&initializer.tensor)?;
+    let outputs = initializer.dims.last().copied().unwrap_or_default();
+    let inputs = initializer.dims.first().copied().unwrap_or_default();
+    let values = if transposed {
+        transpose(&values, inputs)
+    } else {
+        values
+    };
+    Ok(grid.quantize(&values, outputs))
 }
 
 /// Little-endian, whatever the machine's order.

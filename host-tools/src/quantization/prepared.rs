@@ -1,4 +1,4 @@
-//! f32 weights in the form that suits int8, one block in memory at a time.
+//! f32 weights in the form that suits integers, one block in memory at a time.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::block::{BlockWeights, block_tensor};
 use super::outliers::{self, Rescaled};
-use super::{QuantizedMatrix, transpose};
+use super::{Grid, QuantizedMatrix, transpose};
 use crate::calibration::{CalibrationReport, Calibrator, ImageSet, LINEARS, RoundedBlock};
 use crate::checkpoint::{CheckpointError, Weights};
 
@@ -22,7 +22,7 @@ pub struct LayerReport {
     pub calibration: Option<CalibrationReport>,
 }
 
-/// The weights of an int8 file: blocks pass through [`outliers::normalize`] and, with images, through a [`Calibrator`];
+/// The weights of an int8 or int4 file: blocks pass through [`outliers::normalize`] and, with images, through a [`Calibrator`];
 /// everything else is as it was.
 #[derive(Debug)]
 pub struct PreparedWeights<'a, W> {
@@ -58,7 +58,7 @@ impl Prepared {
 }
 
 impl<'a, W: Weights> PreparedWeights<'a, W> {
-    /// `causal` if the file gets an `lm_head`. With `images`, blocks must be asked for in their order.
+    /// `causal` if the file gets an `lm_head`; `grid` is that of the blocks. With `images`, blocks must be asked for in their order.
     ///
     /// # Errors
     /// Embeddings that cannot be read.
@@ -66,12 +66,13 @@ impl<'a, W: Weights> PreparedWeights<'a, W> {
         from: &'a W,
         config: &'a ImageGptConfig,
         causal: bool,
+        grid: Grid,
         images: Option<&ImageSet>,
     ) -> Result<Self, CheckpointError> {
         let calibrator = images.map(|images| {
             let wte = from.to_f32("wte.weight")?;
             let wpe = from.to_f32("wpe.weight")?;
-            Ok::<_, CheckpointError>(Calibrator::new(config, images, &wte, &wpe))
+            Ok::<_, CheckpointError>(Calibrator::new(config, grid, images, &wte, &wpe))
         });
         Ok(Self {
             from,

@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
 use crate::hub::{self, HubName};
 use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteError};
-use crate::quantization::{LayerReport, PreparedWeights, Rescaled};
+use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,9 +32,9 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub task: Option<Task>,
     /// How the linear layers are stored and computed.
-    #[arg(long, value_enum, default_value = "int8")]
+    #[arg(long, visible_alias = "weights", value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
-    /// Choose the form and the rounding of the int8 weights on these images: a folder of pictures, an IDX file or the folder
+    /// Choose the form and the rounding of the int8 or int4 weights on these images: a folder of pictures, an IDX file or the folder
     /// of an IDX data set (its training images), or tokens in an .npy.
     #[arg(long, value_name = "IMAGES")]
     pub calibrate: Option<PathBuf>,
@@ -116,7 +116,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// As [`run`].
 pub fn quantize(args: &Args) -> Result<Report, Failure> {
     if args.pack.is_some() && args.dtype != ModelDtype::Int8 {
-        return Err(anyhow!("--pack orders int8 weights, --dtype f32 has none")).failed();
+        let dtype = args.dtype.name();
+        return Err(anyhow!(
+            "--pack orders int8 weights, not those of --dtype {dtype}"
+        ))
+        .failed();
     }
     let folder = &hub::resolve(&args.checkpoint)?;
     let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
@@ -165,9 +169,9 @@ fn calibration_images(
     let Some(path) = &args.calibrate else {
         return Ok(None);
     };
-    if args.dtype != ModelDtype::Int8 {
+    if args.dtype == ModelDtype::F32 {
         return Err(anyhow!(
-            "--calibrate chooses int8 weights, --dtype f32 has none"
+            "--calibrate chooses int8 or int4 weights, --dtype f32 has none"
         ))
         .failed();
     }
@@ -218,23 +222,28 @@ fn read_preprocessor(folder: &Path, config: &ImageGptConfig) -> Result<Option<St
 /// `igpt.recipe`: enough to know how the numbers came about.
 pub(super) fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
     let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
-    match (dtype, images) {
-        (ModelDtype::F32, _) => json!({ "producer": producer }),
-        (ModelDtype::Int8, Some(images)) => json!({
-            "producer": producer,
-            "weights": "int8, symmetric per output channel, rescaled and rounded for least error of each layer's output",
-            "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
-            "embeddings": "float16",
-            "calibration": { "sequences": images.tokens.len() / images.length.max(1), "tokens": images.length },
-        }),
-        (ModelDtype::Int8, None) => json!({
-            "producer": producer,
-            "weights": "int8, symmetric per output channel, range of least squared error",
-            "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
-            "embeddings": "float16",
-        }),
+    let grid = match dtype {
+        ModelDtype::F32 => return json!({ "producer": producer }).to_string(),
+        ModelDtype::Int8 => "int8, symmetric per output channel",
+        ModelDtype::Int4 => {
+            "int4, symmetric, times 1 to 16 for every 32 inputs, per output channel; lm_head int8"
+        }
+    };
+    let chosen = match images {
+        Some(_) => "rescaled and rounded for least error of each layer's output",
+        None => "range of least squared error",
+    };
+    let mut recipe = json!({
+        "producer": producer,
+        "weights": format!("{grid}, {chosen}"),
+        "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
+        "embeddings": "float16",
+    });
+    if let Some(images) = images {
+        let sequences = images.tokens.len() / images.length.max(1);
+        recipe["calibration"] = json!({ "sequences": sequences, "tokens": images.length });
     }
-    .to_string()
+    recipe.to_string()
 }
 
 /// A checkpoint's name: on the hub with the commit that it is (the last part of its folder in the cache), else its folder's.
@@ -311,12 +320,19 @@ fn write_file(
     let written = match args.dtype {
         ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, form, provenance, progress)
             .map(|done| (done, Vec::new())),
-        ModelDtype::Int8 => PreparedWeights::new(checkpoint, config, task == Task::Causal, images)
-            .map_err(WriteError::from)
-            .and_then(|prepared| {
-                let done = onnx::write(&mut out, &prepared, config, form, provenance, progress)?;
-                Ok((done, prepared.into_reports()))
-            }),
+        ModelDtype::Int8 | ModelDtype::Int4 => {
+            let grid = match args.dtype {
+                ModelDtype::Int4 => Grid::Int4,
+                _ => Grid::Int8,
+            };
+            PreparedWeights::new(checkpoint, config, task == Task::Causal, grid, images)
+                .map_err(WriteError::from)
+                .and_then(|prepared| {
+                    let done =
+                        onnx::write(&mut out, &prepared, config, form, provenance, progress)?;
+                    Ok((done, prepared.into_reports()))
+                })
+        }
     };
     let written = written
         .and_then(|done| out.flush().map_err(WriteError::from).map(|()| done))

@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod aligned;
 mod dot;
+mod int4;
 mod interleave;
 mod isa;
 mod kernels;
@@ -25,6 +26,7 @@ mod softmax;
 
 pub use aligned::{Aligned, AlignedBytes};
 pub use dot::{Layout, tile_benchmark};
+pub use int4::{INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Int4Error, Int4Matrix, pack_nibbles};
 pub use isa::{Isa, IsaError};
 pub use kernels::{
     Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, NonFinite,

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use half::f16;
-use igpt_kernels::Panels;
+use igpt_kernels::{INT4_GROUP, Panels};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
@@ -38,7 +38,7 @@ enum Value<'a> {
 }
 
 impl Expected<'_> {
-    /// The graph's constants, whose values lie in `file` at `raw_data`. The values of int8 weights are checked when a kernel takes
+    /// The graph's constants, whose values lie in `file` at `raw_data`. The values of int8 and int4 weights are checked when a kernel takes
     /// them.
     ///
     /// # Errors
@@ -95,6 +95,8 @@ impl Expected<'_> {
         };
         let (linear, block) = match dtype {
             Dtype::Int8 => ("ImageGptLinearInt8", "ImageGptBlockInt8"),
+            // The head stays int8.
+            Dtype::Int4 => ("ImageGptLinearInt8", "ImageGptBlockInt4"),
             Dtype::F32 => ("ImageGptLinearF32", "ImageGptBlockF32"),
         };
         let own = |names: &[&str]| {
@@ -169,40 +171,38 @@ impl Expected<'_> {
             }
             Task::Causal => {
                 let mut inputs = vec![hidden(layers)];
-                inputs.extend(
-                    self.linear("lm_head", 0, 0)
-                        .into_iter()
-                        .map(|(name, ..)| name),
-                );
+                inputs.extend(self.lm_head().into_iter().map(|(name, ..)| name));
                 next("lm_head", linear, &inputs, "logits", &[])
             }
         }
     }
 
-    /// Name, type and shape of a linear layer's weight, scales (int8 only) and bias.
-    fn linear(&self, name: &str, k: usize, n: usize) -> Vec<(String, DataType, Vec<usize>)> {
-        let bias = (format!("{name}.bias"), DataType::Float, vec![n]);
-        let weight = format!("{name}.weight");
-        match self.dtype {
-            Dtype::F32 => vec![(weight, DataType::Float, vec![k, n]), bias],
-            Dtype::Int8 => {
-                let scale = (format!("{weight}_scale"), DataType::Float, vec![n]);
-                vec![(weight, DataType::Int8, vec![k, n]), scale, bias]
-            }
-        }
+    /// The constants of a language model's head.
+    fn lm_head(&self) -> Vec<(String, DataType, Vec<usize>)> {
+        let dtype = match self.dtype {
+            Dtype::Int4 => Dtype::Int8,
+            dtype => dtype,
+        };
+        linear(
+            dtype,
+            "lm_head",
+            self.config.n_embd,
+            self.config.num_colors(),
+        )
     }
 
     /// The constants of a block, in the order of its inputs.
     fn block_constants(&self) -> Vec<(String, DataType, Vec<usize>)> {
         let (c, inner) = (self.config.n_embd, self.config.inner_dim());
         let norm = |name: &str| vec![(format!("{name}.weight"), DataType::Float, vec![c])];
+        let linear = |name, k, n| linear(self.dtype, name, k, n);
         [
             norm("ln_1"),
-            self.linear("attn.c_attn", c, 3 * c),
-            self.linear("attn.c_proj", c, c),
+            linear("attn.c_attn", c, 3 * c),
+            linear("attn.c_proj", c, c),
             norm("ln_2"),
-            self.linear("mlp.c_fc", c, inner),
-            self.linear("mlp.c_proj", inner, c),
+            linear("mlp.c_fc", c, inner),
+            linear("mlp.c_proj", inner, c),
         ]
         .concat()
     }
@@ -217,7 +217,7 @@ impl Expected<'_> {
         } = *self;
         let c = config.n_embd;
         let embedding = match dtype {
-            Dtype::Int8 => DataType::Float16,
+            Dtype::Int8 | Dtype::Int4 => DataType::Float16,
             Dtype::F32 => DataType::Float,
         };
         let mut list = vec![
@@ -254,7 +254,7 @@ impl Expected<'_> {
                     list.push(("score.bias".into(), DataType::Float, vec![labels]));
                 }
             }
-            Task::Causal => list.extend(self.linear("lm_head", c, config.num_colors())),
+            Task::Causal => list.extend(self.lm_head()),
         }
         list.into_iter()
             .map(|(name, kind, dims)| (name, (kind, dims)))
@@ -297,6 +297,27 @@ impl Expected<'_> {
         match (self.panels, dims) {
             (Some(panels), [k, n]) if kind == DataType::Int8 => panels.dims(*k, *n).into(),
             _ => dims.into(),
+        }
+    }
+}
+
+/// Name, type and shape of a linear layer's weight, multipliers (int4 only), scales (not f32) and bias.
+fn linear(dtype: Dtype, name: &str, k: usize, n: usize) -> Vec<(String, DataType, Vec<usize>)> {
+    let bias = (format!("{name}.bias"), DataType::Float, vec![n]);
+    let scale = (format!("{name}.weight_scale"), DataType::Float, vec![n]);
+    let weight = format!("{name}.weight");
+    match dtype {
+        Dtype::F32 => vec![(weight, DataType::Float, vec![k, n]), bias],
+        Dtype::Int8 => vec![(weight, DataType::Int8, vec![k, n]), scale, bias],
+        Dtype::Int4 => {
+            let groups = vec![k.div_ceil(INT4_GROUP), n];
+            let multiplier = (format!("{weight}_multiplier"), DataType::Uint4, groups);
+            vec![
+                (weight, DataType::Int4, vec![k, n]),
+                multiplier,
+                scale,
+                bias,
+            ]
         }
     }
 }
@@ -376,12 +397,13 @@ fn check_tensor(
     if !tensor.external_data.is_empty() {
         return Err("external data, expected all in one file".into());
     }
-    let width = match kind {
-        DataType::Float => 4,
-        DataType::Float16 => 2,
-        _ => 1,
+    let count = dims.iter().product::<usize>();
+    let len = match kind {
+        DataType::Float => 4 * count,
+        DataType::Float16 => 2 * count,
+        DataType::Int4 | DataType::Uint4 => count.div_ceil(2),
+        _ => count,
     };
-    let len = dims.iter().product::<usize>() * width;
     if bytes.len() != len {
         return Err(format!("{} bytes of raw_data, expected {len}", bytes.len()));
     }

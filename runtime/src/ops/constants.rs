@@ -1,7 +1,7 @@
 //! The constants of one operator, from the file to what its kernels take: where they lie if possible, packed if not.
 
 use anyhow::{Context as _, ensure};
-use igpt_kernels::PackedF32;
+use igpt_kernels::{Int4Matrix, PackedF32, PackedInt8};
 use tract_onnx::prelude::TractResult;
 
 use super::block_f32::LinearF32;
@@ -58,7 +58,25 @@ impl Constants<'_> {
             self.weights.source.release(bytes);
             w
         };
-        let (w_scale, bias) = (self.f32s(i + 1)?, self.f32s(i + 2)?);
+        self.finish(i + 1, w)
+    }
+
+    /// int4 weight, multipliers, scale and bias from constant `i` on.
+    pub(super) fn linear_int4(&self, i: usize) -> TractResult<LinearInt8> {
+        let (name, Constant { bytes, .. }) = self.get(i)?;
+        let (k, n) = self.matrix(i)?;
+        let multipliers = &self.get(i + 1)?.1.bytes;
+        let matrix = Int4Matrix::new(bytes, multipliers, k, n);
+        let matrix = matrix.with_context(|| format!("initializer {name}"))?;
+        let w = self.engine.kernels.pack(&matrix.to_int8(), k, n);
+        self.weights.source.release(bytes);
+        self.finish(i + 2, w)
+    }
+
+    /// Scale and bias from constant `i` on for `w`.
+    fn finish(&self, i: usize, w: PackedInt8) -> TractResult<LinearInt8> {
+        let (w_scale, bias) = (self.f32s(i)?, self.f32s(i + 1)?);
+        let n = w.n();
         ensure!(
             w_scale.len() == n && bias.len() == n,
             "{} scales and {} biases for {n} channels",

@@ -31,6 +31,7 @@ use crate::profile::Operator;
 pub(crate) enum Kind {
     Embedding,
     BlockInt8,
+    BlockInt4,
     BlockF32,
     Norm,
     LinearInt8,
@@ -109,6 +110,8 @@ pub(crate) fn register(onnx: &mut Onnx) {
     onnx.op_register
         .insert("ImageGptBlockInt8", |_, node| parse(Kind::BlockInt8, node));
     onnx.op_register
+        .insert("ImageGptBlockInt4", |_, node| parse(Kind::BlockInt4, node));
+    onnx.op_register
         .insert("ImageGptBlockF32", |_, node| parse(Kind::BlockF32, node));
     onnx.op_register.insert("ImageGptLinearInt8", |_, node| {
         parse(Kind::LinearInt8, node)
@@ -136,7 +139,7 @@ fn parse(kind: Kind, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec
         width: node.get_attr_opt(WIDTH)?,
         ..Attributes::default()
     };
-    if matches!(kind, Kind::BlockInt8 | Kind::BlockF32) {
+    if matches!(kind, Kind::BlockInt8 | Kind::BlockInt4 | Kind::BlockF32) {
         attributes.num_heads = node.get_attr("num_heads")?;
         attributes.scale = node.get_attr("scale")?;
         let name: String = node.get_attr("activation")?;
@@ -144,7 +147,10 @@ fn parse(kind: Kind, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec
             .with_context(|| format!("activation {name}"))?;
         attributes.activation = Some(activation.into());
     }
-    if matches!(kind, Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm) {
+    if matches!(
+        kind,
+        Kind::BlockInt8 | Kind::BlockInt4 | Kind::BlockF32 | Kind::Norm
+    ) {
         attributes.epsilon = node.get_attr("epsilon")?;
     }
     Ok((expand(Parsed { kind, attributes }), vec![]))
@@ -181,7 +187,9 @@ impl Expansion for Parsed {
                 s.equals(&y.shape[1], &x.shape[1])?;
                 s.equals(&y.shape[2], self.width()?.to_dim())
             }
-            Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm => s.equals(&y.shape, &x.shape),
+            Kind::BlockInt8 | Kind::BlockInt4 | Kind::BlockF32 | Kind::Norm => {
+                s.equals(&y.shape, &x.shape)
+            }
         }
     }
 
@@ -265,6 +273,22 @@ impl NativeOp {
                     mlp_c_proj: constants.linear_int8(11)?,
                 }))
             }
+            // The same layer: its weights are an int8 matrix too, stored more tightly.
+            Kind::BlockInt4 => {
+                let ln_1 = constants.f32s(0)?;
+                Layer::BlockInt8(Box::new(BlockInt8 {
+                    heads: self.heads(ln_1.len())?,
+                    eps,
+                    scale,
+                    activation: activation.context("activation")?,
+                    ln_1,
+                    c_attn: constants.linear_int4(1)?,
+                    attn_c_proj: constants.linear_int4(5)?,
+                    ln_2: constants.f32s(9)?,
+                    c_fc: constants.linear_int4(10)?,
+                    mlp_c_proj: constants.linear_int4(14)?,
+                }))
+            }
             Kind::BlockF32 => {
                 let ln_1 = constants.f32s(0)?;
                 Layer::BlockF32(Box::new(BlockF32 {
@@ -302,7 +326,7 @@ impl NativeOp {
         match self.kind {
             Kind::ClassificationHead => shape.truncate(1),
             Kind::LinearInt8 | Kind::LinearF32 => shape.truncate(2),
-            Kind::Embedding | Kind::BlockInt8 | Kind::BlockF32 | Kind::Norm => {}
+            Kind::Embedding | Kind::BlockInt8 | Kind::BlockInt4 | Kind::BlockF32 | Kind::Norm => {}
         }
         shape.extend(self.attributes.width.map(width));
         shape

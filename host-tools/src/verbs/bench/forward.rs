@@ -96,7 +96,7 @@ pub(super) fn time(
     let gmac = (linear + attention) as f64 / 1e9;
     let at = |fraction| quantile(&times, fraction);
     // The f32 kernels do not use these instructions.
-    let fraction = |seconds: f64| (model.dtype() == Dtype::Int8).then_some(gmac / seconds / peak);
+    let fraction = |seconds: f64| (model.dtype() != Dtype::F32).then_some(gmac / seconds / peak);
     Ok(Timing {
         threads,
         runs,
@@ -145,7 +145,7 @@ fn profile(
             share: seconds / total,
             gmac_per_s,
             fraction_of_peak: gmac_per_s
-                .filter(|_| model.dtype() == Dtype::Int8)
+                .filter(|_| model.dtype() != Dtype::F32)
                 .map(|rate| rate / peak),
         }
     });

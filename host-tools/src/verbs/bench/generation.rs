@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use igpt_runtime::onnx::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Steps};
 
 use super::machine::bandwidth;
@@ -22,7 +23,7 @@ pub(super) fn measure(
     threads: usize,
     plan: &Plan<'_>,
 ) -> Result<Vec<Generation>, Failure> {
-    let weights = weight_bytes(model.config());
+    let weights = weight_bytes(model.config(), model.dtype());
     let weights_gb_per_s = bandwidth(weights, threads)?;
     let mut measured = Vec::new();
     for &samples in plan.samples {
@@ -98,10 +99,17 @@ pub(super) fn next(
     steps.feed(&[best.map_or(0, |(token, _)| token as u16)])
 }
 
-/// int8 weights, f32 scales and biases of blocks and head: what every token reads.
-fn weight_bytes(config: &ImageGptConfig) -> u64 {
+/// Weights, f32 scales and biases of blocks and head: what every token reads.
+fn weight_bytes(config: &ImageGptConfig, dtype: Dtype) -> u64 {
     let (c, i) = (config.n_embd as u64, config.inner_dim() as u64);
-    let block = 4 * c * c + 2 * c * i + 8 * (5 * c + i) + 8 * c;
+    let weights = 4 * c * c + 2 * c * i;
+    let weights = match dtype {
+        Dtype::F32 => 4 * weights,
+        Dtype::Int8 => weights,
+        // Four bits, and four for every 32.
+        Dtype::Int4 => weights / 2 + weights / 64,
+    };
+    let block = weights + 8 * (5 * c + i) + 8 * c;
     let head = config.num_colors() as u64 * (c + 8);
     config.n_layer as u64 * block + head
 }
@@ -118,8 +126,10 @@ mod tests {
     #[test]
     fn what_a_token_of_imagegpt_small_reads() {
         let config = ImageGptConfig::small();
-        let mb = weight_bytes(&config) as f64 / 1e6;
-        assert!((mb - 76.0).abs() < 1.5, "{mb} MB of weights");
+        let mb = |dtype| weight_bytes(&config, dtype) as f64 / 1e6;
+        let (int8, int4) = (mb(Dtype::Int8), mb(Dtype::Int4));
+        assert!((int8 - 76.0).abs() < 1.5, "{int8} MB of weights");
+        assert!((int4 - 39.6).abs() < 1.0, "{int4} MB of weights");
         let mb = kv_bytes(&config, 1024) / 1e6;
         assert!((mb - 26.7).abs() < 0.1, "{mb} MB of keys and values");
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
 use crate::onnx::{self, CutModel, Form, LinearHead, ModelDtype, Provenance, Task, WriteError};
-use crate::quantization::PreparedWeights;
+use crate::quantization::{Grid, PreparedWeights};
 use crate::verbs::quantize::recipe;
 
 /// What to write.
@@ -48,7 +48,8 @@ impl Cut<'_> {
         let whole = self.layer == self.config.n_layer;
         let model = CutModel::open(self.source, !whole, self.head).bad_input()?;
         let recipe = match self.dtype {
-            Dtype::Int8 => model.metadata("igpt.recipe").unwrap_or("{}").to_owned(),
+            // The integers of an int4 file are int8 too, and stay what they are.
+            Dtype::Int8 | Dtype::Int4 => model.metadata("igpt.recipe").unwrap_or("{}").to_owned(),
             Dtype::F32 => recipe(ModelDtype::Int8, None),
         };
         let mut recipe: Value = serde_json::from_str(&recipe).unwrap_or_else(|_| json!({}));
@@ -77,8 +78,10 @@ impl Cut<'_> {
             panels: None,
         };
         let written = match self.dtype {
-            Dtype::Int8 => onnx::write(&mut out, &model, &config, form, &provenance, |_, _| {}),
-            Dtype::F32 => PreparedWeights::new(&model, &config, false, None)
+            Dtype::Int8 | Dtype::Int4 => {
+                onnx::write(&mut out, &model, &config, form, &provenance, |_, _| {})
+            }
+            Dtype::F32 => PreparedWeights::new(&model, &config, false, Grid::Int8, None)
                 .map_err(WriteError::from)
                 .and_then(|prepared| {
                     onnx::write(&mut out, &prepared, &config, form, &provenance, |_, _| {})
