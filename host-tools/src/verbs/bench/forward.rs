@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use igpt_runtime::onnx::Dtype;
-use igpt_runtime::{ImageGptConfig, ImageGptModel, Operator, Steps};
+use igpt_runtime::onnx::{self, Dtype};
+use igpt_runtime::{ImageGptConfig, ImageGptModel, Operator};
 
 use super::report::{OperatorTime, Profile, Timing, quantile};
 use super::{machine, tokens};
@@ -53,13 +53,11 @@ pub(super) fn time(
     threads: usize,
 ) -> Result<Timing, Failure> {
     let tokens = tokens(model.config(), count);
-    // One sequence after another in the same memory, as a camera's frames are; a file without a head has no such sequence.
-    let mut steps = model.steps().ok();
-    let mut forward = || {
+    let forward = || {
         let start = Instant::now();
-        let logits = match &mut steps {
-            Some(steps) => whole(steps, &tokens),
-            None => model.forward(&[&tokens]).map(|output| output.logits),
+        let logits = match model.task() {
+            onnx::Task::Features => model.forward(&[&tokens]).map(|output| output.logits),
+            onnx::Task::Classify | onnx::Task::Causal => model.logits(&tokens),
         };
         black_box(logits.bad_input()?);
         Ok::<f64, Failure>(start.elapsed().as_secs_f64())
@@ -114,12 +112,6 @@ pub(super) fn time(
         memory_gb_per_s: f64::NAN,
         profile,
     })
-}
-
-/// A forward pass over an emptied sequence.
-fn whole(steps: &mut Steps<'_>, tokens: &[u16]) -> Result<Vec<f32>, igpt_runtime::Error> {
-    steps.rewind(0);
-    steps.feed(tokens)
 }
 
 /// The profile of `runs` runs that took `total` seconds together; `peak` is one thread's.

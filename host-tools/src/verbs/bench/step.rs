@@ -28,8 +28,12 @@ pub(super) fn serve(path: &Path, options: &LoadOptions, run: Run) -> Result<(), 
     let start = Instant::now();
     let model = ImageGptModel::load(path, options).bad_input()?;
     let load = start.elapsed().as_secs_f64();
-    let mut steps = model.steps().bad_input()?;
-    let (logits, _) = turn(&model, &mut steps, run).bad_input()?;
+    // A forward pass keeps no sequence.
+    let mut steps = match run {
+        Run::Forward { .. } => None,
+        Run::Generate { .. } => Some(model.steps().bad_input()?),
+    };
+    let (logits, _) = turn(&model, steps.as_mut(), run).bad_input()?;
     // Of a language model, those after the last token.
     let logits = match model.task() {
         Task::Causal => logits.rchunks(model.config().num_colors()).next(),
@@ -39,7 +43,7 @@ pub(super) fn serve(path: &Path, options: &LoadOptions, run: Run) -> Result<(), 
     say(&ready.to_string())?;
     for line in io::stdin().lock().lines() {
         line.context("standard input").failed()?;
-        let (_, seconds) = turn(&model, &mut steps, run).bad_input()?;
+        let (_, seconds) = turn(&model, steps.as_mut(), run).bad_input()?;
         say(&seconds.to_string())?;
     }
     Ok(())
@@ -48,22 +52,24 @@ pub(super) fn serve(path: &Path, options: &LoadOptions, run: Run) -> Result<(), 
 /// One run: the logits of its last token or of the image, and what it took.
 fn turn(
     model: &ImageGptModel,
-    steps: &mut Steps<'_>,
+    steps: Option<&mut Steps<'_>>,
     run: Run,
 ) -> Result<(Vec<f32>, f64), igpt_runtime::Error> {
     let config = model.config();
-    match run {
-        Run::Forward { tokens: count } => {
+    match (run, steps) {
+        (Run::Forward { tokens: count }, _) => {
             let ids = tokens(config, count.unwrap_or(config.n_positions));
-            steps.rewind(0);
             let start = Instant::now();
-            let logits = steps.feed(&ids)?;
+            let logits = model.logits(&ids)?;
             Ok((logits, start.elapsed().as_secs_f64()))
         }
-        Run::Generate {
-            context,
-            new_tokens,
-        } => {
+        (
+            Run::Generate {
+                context,
+                new_tokens,
+            },
+            Some(steps),
+        ) => {
             // All but the last token of the context are kept from one run to the next.
             let ids = tokens(config, context);
             let kept = context.saturating_sub(1);
@@ -79,6 +85,7 @@ fn turn(
             }
             Ok((last, start.elapsed().as_secs_f64()))
         }
+        (Run::Generate { .. }, None) => unreachable!("generation has a sequence"),
     }
 }
 
