@@ -201,6 +201,13 @@ fn a_broken_download_is_resumed() {
             .iter()
             .any(|name| name.ends_with(".incomplete"))
     );
+
+    // A hub may send the whole all the same.
+    let user = User::of(&hub);
+    hub.ignore_ranges();
+    hub.break_off_after(&[4000]);
+    user.succeeds("some/model");
+    assert_eq!(hub.ranges()[4..], ["bytes=4000-"]);
 }
 
 #[test]
@@ -214,8 +221,13 @@ fn a_file_that_is_not_what_its_hash_says_is_refused_and_forgotten() {
         "{:?}",
         user.blobs()
     );
+    hub.damage("config.json");
+    let small = User::of(&hub);
+    small.fails("some/model", 1, "git's SHA-1 is");
+    assert_eq!(small.blobs(), Vec::<String>::new());
     hub.heal();
     user.succeeds("some/model");
+    small.succeeds("some/model");
     // A wrong beginning from elsewhere: the end comes, the whole is refused, and the next run starts anew.
     let user = User::of(&hub);
     let blob = user
@@ -279,7 +291,7 @@ fn a_hub_that_lies_is_an_error_and_leads_nowhere() {
         ("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", "500"),
         ("SSH-2.0-OpenSSH_9\r\n\r\n", "some/model"),
     ] {
-        hub.answer_heads_with(answer);
+        hub.answer_questions_with(answer);
         User::of(&hub).fails("some/model", 1, says);
     }
     hub.heal();

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use hf_hub::{Cache, CacheRepo};
 
 use super::name::{HubName, is_hash};
 
@@ -50,10 +51,11 @@ pub(super) fn token() -> anyhow::Result<Option<String>> {
     Ok((!token.is_empty()).then(|| token.to_owned()))
 }
 
-/// The folder of one model in the cache.
+/// One model in the cache.
 #[derive(Debug)]
 pub(super) struct ModelCache {
-    folder: PathBuf,
+    hub: Cache,
+    name: HubName,
 }
 
 impl ModelCache {
@@ -63,39 +65,51 @@ impl ModelCache {
             Some(root) => root.into(),
             None => home()?.join("hub"),
         };
-        // Links go from one folder of the cache to another: where the cache is must not depend on where we are.
+        // Links go from one folder of the cache to another: where the cache is must not depend on where we
+        // are.
         let root = std::path::absolute(root).context("the cache's folder")?;
-        let folder = format!("models--{}", name.repo.replace('/', "--"));
         Ok(Self {
-            folder: root.join(folder),
+            hub: Cache::new(root),
+            name: name.clone(),
         })
     }
 
+    /// All of the cache.
+    pub(super) fn hub(&self) -> Cache {
+        self.hub.clone()
+    }
+
+    fn at(&self, revision: &str) -> CacheRepo {
+        self.hub.repo(self.name.at(revision))
+    }
+
+    /// Where a file of this hash is kept, which must be a hash: it is joined to a path.
     pub(super) fn blob(&self, hash: &str) -> PathBuf {
-        self.folder.join("blobs").join(hash)
+        self.at(&self.name.revision).blob_path(hash)
     }
 
+    /// The folder of a commit.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.folder.join("snapshots").join(commit)
+        self.at(commit).pointer_path(commit)
     }
 
-    /// The commit that a revision was when it was last asked for, or the commit that it is.
-    pub(super) fn commit(&self, revision: &str) -> Option<String> {
+    /// The folder of the commit that the name was when it was last asked for, or that it is.
+    pub(super) fn newest(&self) -> Option<PathBuf> {
+        let revision = &self.name.revision;
         if is_hash(revision, 40) {
-            return Some(revision.to_owned());
+            return Some(self.snapshot(revision));
         }
-        let commit = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
-        Some(commit.trim().to_owned()).filter(|commit| is_hash(commit, 40))
+        let config = self.at(revision).get("config.json")?;
+        config.parent().map(Path::to_owned)
     }
 
-    /// Notes what commit a revision is now.
-    pub(super) fn set_commit(&self, revision: &str, commit: &str) -> io::Result<()> {
+    /// Notes what commit the name is now.
+    pub(super) fn set_commit(&self, commit: &str) -> io::Result<()> {
+        let revision = &self.name.revision;
         if is_hash(revision, 40) {
             return Ok(());
         }
-        let path = self.folder.join("refs").join(revision);
-        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
-        fs::write(path, commit)
+        self.at(revision).create_ref(commit)
     }
 
     /// Makes `file` of a commit the blob `hash`, by a relative link as Python's library does.

@@ -1,14 +1,16 @@
-//! The hub's HTTP: what a model consists of, and what the hub says of a file before it is fetched.
+//! The hub, asked through hf-hub: what a model consists of, what is known of a file before it is fetched, and
+//! its bytes. Nothing that the hub says becomes part of a path before it is checked here.
 
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use serde::Deserialize;
-use ureq::config::RedirectAuthHeaders;
+use hf_hub::api::RepoInfo;
+use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use ureq::http::{HeaderMap, Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::typestate::WithoutBody;
+use ureq::{Body, RequestBuilder};
 
-use super::cache;
+use super::cache::{self, ModelCache};
 use super::name::{HubName, is_hash};
 
 /// Why the hub gave nothing.
@@ -22,15 +24,6 @@ pub(super) enum HubError {
     Nonsense(anyhow::Error),
 }
 
-/// A commit of a model.
-#[derive(Debug)]
-pub(super) struct Listing {
-    /// 40 hexadecimal digits.
-    pub(super) commit: String,
-    /// Its files, as the hub names them: not to be trusted as paths.
-    pub(super) files: Vec<String>,
-}
-
 /// What is known of a file before it is there.
 #[derive(Debug)]
 pub(super) struct Remote {
@@ -42,50 +35,49 @@ pub(super) struct Remote {
     pub(super) size: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct Info {
-    sha: String,
-    siblings: Vec<Sibling>,
-}
-
-#[derive(Deserialize)]
-struct Sibling {
-    rfilename: String,
-}
-
 /// Redirections within the hub before one is sure that they lead nowhere.
 const MAX_HOPS: usize = 5;
+/// A hub that says nothing for so long is out of reach. Not a limit on the whole: a large file takes as long
+/// as it takes.
+const SILENCE: Duration = Duration::from_secs(60);
 
-/// One hub.
+/// One model on one hub.
 #[derive(Debug)]
 pub(super) struct Client {
-    agent: Agent,
+    api: Api,
+    model: ApiRepo,
+    name: HubName,
     endpoint: String,
-    authorization: Option<String>,
+    with_token: bool,
 }
 
 impl Client {
-    /// The hub at HF_ENDPOINT, with the user's token if there is one.
-    pub(super) fn from_env() -> anyhow::Result<Self> {
+    /// The model at HF_ENDPOINT, with the user's token if there is one.
+    pub(super) fn from_env(name: &HubName, cache: &ModelCache) -> anyhow::Result<Self> {
         let endpoint = match cache::variable("HF_ENDPOINT") {
             Some(endpoint) => endpoint
                 .into_string()
                 .map_err(|_| anyhow!("HF_ENDPOINT: not UTF-8"))?,
             None => "https://huggingface.co".to_owned(),
         };
-        // Not global timeouts: a large file takes as long as it takes. A connection that says nothing is broken.
-        let config = Agent::config_builder()
-            .user_agent(concat!("igpt/", env!("CARGO_PKG_VERSION")))
-            .http_status_as_error(false)
-            .max_redirects_will_error(false)
-            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
-            .build();
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let token = cache::token()?;
+        let with_token = token.is_some();
+        // Not ApiBuilder::from_env: it knows neither HF_TOKEN nor HF_HUB_CACHE, and takes an empty HF_HOME
+        // for a folder.
+        let api = ApiBuilder::from_cache(cache.hub())
+            .with_endpoint(endpoint.clone())
+            .with_token(token)
+            .with_progress(false)
+            .with_user_agent("igpt", env!("CARGO_PKG_VERSION"))
+            .build()
+            .context("a client of the hub")?;
         Ok(Self {
-            agent: config.into(),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            authorization: cache::token()?.map(|token| format!("Bearer {token}")),
+            model: api.repo(name.at(&name.revision)),
+            api,
+            name: name.clone(),
+            endpoint,
+            with_token,
         })
     }
 
@@ -94,63 +86,49 @@ impl Client {
         &self.endpoint
     }
 
-    /// The commit that a name stands for now, and its files.
-    pub(super) fn list(&self, name: &HubName) -> Result<Listing, HubError> {
-        let revision = name.encoded_revision();
+    /// The commit that the name stands for now, and its files: as the hub names them, not to be trusted as
+    /// paths.
+    pub(super) fn list(&self) -> Result<RepoInfo, HubError> {
         let url = format!(
-            "{}/api/models/{}/revision/{revision}",
-            self.endpoint, name.repo
+            "{}/api/{}",
+            self.endpoint,
+            self.name.at(&self.name.revision).api_url()
         );
-        let mut response = self.get(&url, None)?;
-        accept(&url, response.status(), self.authorization.is_some())?;
+        let mut response = self.call(self.model.info_request(), &url)?;
+        self.accept(&url, response.status())?;
         let text = response
             .body_mut()
             .read_to_string()
             .with_context(|| url.clone())
             .map_err(HubError::Transport)?;
         let read = || {
-            let info: Info = serde_json::from_str(&text).context("not a model's description")?;
-            ensure!(
-                is_hash(&info.sha, 40),
-                "sha is {:?}, expected a commit",
-                info.sha
-            );
-            let files = info.siblings.into_iter().map(|sibling| sibling.rfilename);
-            Ok(Listing {
-                commit: info.sha,
-                files: files.collect(),
-            })
+            let info: RepoInfo =
+                serde_json::from_str(&text).context("not a model's description")?;
+            let sha = &info.sha;
+            ensure!(is_hash(sha, 40), "sha is {sha:?}, expected a commit");
+            Ok(info)
         };
         read().context(url.clone()).map_err(HubError::Nonsense)
     }
 
-    /// What the hub says of a file. `file` is a plain name.
-    pub(super) fn describe(
-        &self,
-        name: &HubName,
-        commit: &str,
-        file: &str,
-    ) -> Result<Remote, HubError> {
-        let url = format!("{}/{}/resolve/{commit}/{file}", self.endpoint, name.repo);
+    /// What the hub says of a file of a commit. `file` is a plain name.
+    pub(super) fn describe(&self, commit: &str, file: &str) -> Result<Remote, HubError> {
+        let url = self.api.repo(self.name.at(commit)).url(file);
         let mut at = url.clone();
         for _ in 0..MAX_HOPS {
-            let mut request = self.agent.head(&at).config().max_redirects(0).build();
-            if let Some(authorization) = &self.authorization {
-                request = request.header("Authorization", authorization);
-            }
-            let response = request
-                .call()
-                .with_context(|| at.clone())
-                .map_err(HubError::Transport)?;
-            // Within the hub to another name of the same thing. A large file's redirection to its storage is absolute,
-            // and all that is needed is in the redirection itself.
+            // One byte, for want of HEAD in hf-hub's client.
+            let request = self.model.info_request().header("Range", "bytes=0-0");
+            let request = request.config().max_redirects(0).build();
+            let response = self.call(request, &at)?;
+            // Within the hub to another name of the same thing. A large file's redirection to its storage is
+            // absolute, and all that is needed is in the redirection itself.
             let location = header(response.headers(), "location");
             if let Some(path) = location.filter(|to| to.starts_with('/') && !to.starts_with("//")) {
                 at = format!("{}{path}", origin(&self.endpoint));
                 continue;
             }
             if !response.status().is_redirection() {
-                accept(&at, response.status(), self.authorization.is_some())?;
+                self.accept(&at, response.status())?;
             }
             return remote(url, &response).map_err(|error| HubError::Nonsense(error.context(at)));
         }
@@ -159,16 +137,31 @@ impl Client {
     }
 
     /// Asks for a file from its `start`th byte. The caller looks at the status.
-    pub(super) fn get(&self, url: &str, start: Option<u64>) -> Result<Response<Body>, HubError> {
-        let mut request = self.agent.get(url);
-        // Dropped where a redirection leads to the storage on another host.
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
-        }
-        if let Some(start) = start {
-            request = request.header("Range", format!("bytes={start}-"));
-        }
+    pub(super) fn get(&self, url: &str, start: u64) -> Result<Response<Body>, HubError> {
+        let request = self.model.info_request();
+        let request = match start {
+            0 => request,
+            _ => request.header("Range", format!("bytes={start}-")),
+        };
+        self.call(request, url)
+    }
+
+    /// With hf-hub's client, which has the token, and drops it where a redirection leads to another host.
+    fn call(
+        &self,
+        request: RequestBuilder<WithoutBody>,
+        url: &str,
+    ) -> Result<Response<Body>, HubError> {
         request
+            .uri(url)
+            // A file as it is: a part of a compressed one would be no use.
+            .header("Accept-Encoding", "identity")
+            .config()
+            .http_status_as_error(false)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(SILENCE))
+            .timeout_per_read(Some(SILENCE))
+            .build()
             .call()
             .with_context(|| url.to_owned())
             .map_err(HubError::Transport)
@@ -176,7 +169,18 @@ impl Client {
 
     /// Turns a status other than success into what it means.
     pub(super) fn accept(&self, url: &str, status: StatusCode) -> Result<(), HubError> {
-        accept(url, status, self.authorization.is_some())
+        if status.is_success() {
+            return Ok(());
+        }
+        let why = match status.as_u16() {
+            401 if self.with_token => "the hub does not know this model, or not with this token",
+            401 => "the hub does not know this model; if it is private, set HF_TOKEN",
+            403 => "the hub does not allow this; a model may want its terms accepted on its page",
+            404 => "the hub does not have this model, revision or file",
+            429 | 500.. => return Err(HubError::Transport(anyhow!("{url}: {status}"))),
+            _ => return Err(HubError::Nonsense(anyhow!("{url}: {status}"))),
+        };
+        Err(HubError::Refused(anyhow!("{url}: {status}: {why}")))
     }
 }
 
@@ -192,7 +196,11 @@ fn remote<T>(url: String, response: &Response<T>) -> anyhow::Result<Remote> {
     let size = match header(headers, "x-linked-size") {
         // That of a redirection is its own.
         None if response.status().is_redirection() => None,
-        None => header(headers, "content-length"),
+        // A hub that gives the one byte says of how many; another gives the whole.
+        None => match header(headers, "content-range") {
+            Some(range) => range.split_once('/').map(|(_, size)| size),
+            None => header(headers, "content-length"),
+        },
         linked => linked,
     };
     let size = size
@@ -206,29 +214,6 @@ fn remote<T>(url: String, response: &Response<T>) -> anyhow::Result<Remote> {
         hash: hash.to_owned(),
         size,
     })
-}
-
-fn accept(url: &str, status: StatusCode, with_token: bool) -> Result<(), HubError> {
-    if status.is_success() {
-        return Ok(());
-    }
-    let why = match status.as_u16() {
-        401 if with_token => "the hub does not know this model, or not with this token",
-        401 => "the hub does not know this model; if it is private, set HF_TOKEN",
-        403 => "the hub does not allow this; a model may want its terms accepted on its page",
-        404 => "the hub does not have this model, revision or file",
-        _ => {
-            let error = anyhow!("{url}: {status}");
-            return Err(
-                if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                    HubError::Transport(error)
-                } else {
-                    HubError::Nonsense(error)
-                },
-            );
-        }
-    };
-    Err(HubError::Refused(anyhow!("{url}: {status}: {why}")))
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

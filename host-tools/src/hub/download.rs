@@ -6,16 +6,19 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use ureq::http::StatusCode;
 
 use super::client::{Client, HubError, Remote, header};
 
-/// Fetches `remote` as `blob`, unless it is there. What has arrived waits in `blob.incomplete` for the next attempt,
-/// of this process (as long as every attempt brings something) or of another, Python's library included.
+/// Fetches `remote` as `blob`, unless it is there. What has arrived waits in `blob.incomplete` for the next
+/// attempt, of this process (as long as every attempt brings something) or of another, Python's library
+/// included.
 ///
 /// # Errors
-/// The hub out of reach or talking nonsense, a file that is not what its hash says, a cache that cannot be written.
+/// The hub out of reach or talking nonsense, a file that is not what its hash says, a cache that cannot be
+/// written.
 pub(super) fn fetch(
     client: &Client,
     remote: &Remote,
@@ -75,11 +78,15 @@ fn more(
     if remote.size == Some(have) {
         return Ok(());
     }
-    let start = remote.size.is_none_or(|size| have < size).then_some(have);
-    let start = start.filter(|start| *start > 0);
+    // More than the whole is no beginning of it.
+    let start = if remote.size.is_none_or(|size| have < size) {
+        have
+    } else {
+        0
+    };
     let mut response = client.get(url, start)?;
     let status = response.status();
-    let resumed = status == StatusCode::PARTIAL_CONTENT && start.is_some();
+    let resumed = status == StatusCode::PARTIAL_CONTENT && start > 0;
     let local =
         |error: io::Error| HubError::Nonsense(anyhow::Error::new(error).context("the cache"));
     if resumed {
@@ -89,7 +96,7 @@ fn more(
             return Err(HubError::Nonsense(error));
         }
         bar.set_position(have);
-    } else if status == StatusCode::RANGE_NOT_SATISFIABLE && start.is_some() {
+    } else if status == StatusCode::RANGE_NOT_SATISFIABLE && start > 0 {
         // What is there is no beginning of this file.
         file.set_len(0).map_err(local)?;
         return more(client, remote, file, 0, bar);
@@ -120,36 +127,38 @@ fn more(
     }
 }
 
-/// Whether a file is what the hub said that it would be. Of a small file the hash is git's SHA-1: only its size is
-/// checked, and what it says by whoever reads it.
+/// Whether a file is what the hub said that it would be.
 fn check(file: &mut File, remote: &Remote) -> anyhow::Result<()> {
-    let url = &remote.url;
+    let (url, expected) = (&remote.url, &remote.hash);
     let size = file.metadata()?.len();
     if let Some(expected) = remote.size.filter(|expected| *expected != size) {
         bail!("{url}: {size} bytes arrived, expected {expected}");
     }
-    if remote.hash.len() == 64 {
-        file.rewind()?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let count = file.read(&mut buffer)?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
-                break;
-            };
-            hasher.update(bytes);
+    file.rewind()?;
+    let (kind, found) = match expected.len() {
+        64 => ("SHA-256", digest(Sha256::new(), file)?),
+        // A small file's is git's, of the file after a header.
+        _ => {
+            let header = format!("blob {size}\0");
+            ("git's SHA-1", digest(Sha1::new_with_prefix(header), file)?)
         }
-        let found: String = hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        if found != remote.hash {
-            bail!(
-                "{url}: SHA-256 is {found}, expected {}: fetch it again",
-                remote.hash
-            );
-        }
+    };
+    if found != *expected {
+        bail!("{url}: {kind} is {found}, expected {expected}: fetch it again");
     }
     Ok(())
+}
+
+/// The digest of the rest of a file, after what the hasher has seen, in hexadecimal digits.
+fn digest<D: Digest>(mut hasher: D, file: &mut File) -> io::Result<String> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        hasher.update(bytes);
+    }
+    let digest = hasher.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use hf_hub::{Repo, RepoType};
+
 /// A well-formed name. Nothing in it can leave the folder or the address that it becomes part of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubName {
@@ -27,9 +29,9 @@ impl HubName {
         })
     }
 
-    /// The revision as one segment of an address.
-    pub(super) fn encoded_revision(&self) -> String {
-        self.revision.replace('/', "%2F")
+    /// The model at one of its revisions, as hf-hub knows it.
+    pub(super) fn at(&self, revision: &str) -> Repo {
+        Repo::with_revision(self.repo.clone(), RepoType::Model, revision.to_owned())
     }
 }
 
@@ -68,9 +70,10 @@ mod tests {
             ("openai/imagegpt-small", "main")
         );
         let name = HubName::parse("a/b@refs/pr/1").unwrap();
+        assert_eq!((&*name.repo, &*name.revision), ("a/b", "refs/pr/1"));
         assert_eq!(
-            (&*name.repo, &*name.encoded_revision()),
-            ("a/b", "refs%2Fpr%2F1")
+            name.at(&name.revision).api_url(),
+            "models/a/b/revision/refs%2Fpr%2F1"
         );
         for path in [
             "small",

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 /// What every revision that exists is.
@@ -25,7 +26,8 @@ struct State {
     breaks: VecDeque<usize>,
     damaged: Option<String>,
     etag: Option<String>,
-    heads: Option<String>,
+    questions: Option<String>,
+    ignores_ranges: bool,
     listing: Option<String>,
 }
 
@@ -39,6 +41,13 @@ struct Request {
     range: Option<String>,
     authorization: Option<String>,
     host: String,
+}
+
+impl Request {
+    /// Whether it wants to know what a file is: who asks for its first byte is after the headers.
+    fn is_question(&self) -> bool {
+        self.range.as_deref() == Some("bytes=0-0")
+    }
 }
 
 impl Hub {
@@ -82,7 +91,7 @@ impl Hub {
         self.with(|state| state.requests.clone())
     }
 
-    /// Range headers so far.
+    /// Range headers so far, but for those of questions.
     pub(crate) fn ranges(&self) -> Vec<String> {
         self.with(|state| state.ranges.clone())
     }
@@ -118,30 +127,38 @@ impl Hub {
         self.with(|state| state.etag = Some(etag.to_owned()));
     }
 
-    pub(crate) fn answer_heads_with(&self, answer: &str) {
-        self.with(|state| state.heads = Some(answer.to_owned()));
+    /// Whoever asks what a file is hears this.
+    pub(crate) fn answer_questions_with(&self, answer: &str) {
+        self.with(|state| state.questions = Some(answer.to_owned()));
     }
 
     pub(crate) fn list_as(&self, listing: &str) {
         self.with(|state| state.listing = Some(listing.to_owned()));
     }
 
+    /// Whoever asks for the end of a file gets all of it, as HTTP allows.
+    pub(crate) fn ignore_ranges(&self) {
+        self.with(|state| state.ignores_ranges = true);
+    }
+
     /// Ends damage and lies.
     pub(crate) fn heal(&self) {
-        self.with(|state| (state.damaged, state.etag, state.heads) = (None, None, None));
+        self.with(|state| (state.damaged, state.etag, state.questions) = (None, None, None));
     }
 }
 
-/// Large files are known by SHA-256, small ones by something of SHA-1's length.
+/// Large files are known by SHA-256, small ones as git knows them.
 fn hash(file: &str, bytes: &[u8]) -> String {
-    let digest: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    match is_large(file) {
-        true => digest,
-        false => digest[..40].to_owned(),
+    let hex = |digest: &[u8]| -> String {
+        let digits = digest.iter().map(|byte| format!("{byte:02x}"));
+        digits.collect()
+    };
+    if is_large(file) {
+        return hex(&Sha256::digest(bytes));
     }
+    let mut blob = format!("blob {}\0", bytes.len()).into_bytes();
+    blob.extend(bytes);
+    hex(&Sha1::digest(blob))
 }
 
 fn is_large(file: &str) -> bool {
@@ -183,14 +200,14 @@ impl State {
     fn answer(&mut self, request: &Request) -> Vec<u8> {
         self.requests.push(request.line.clone());
         let mut words = request.line.split(' ');
-        let (method, path) = (words.next().unwrap(), words.next().unwrap_or_default());
+        let path = words.nth(1).unwrap_or_default();
         if let Some(file) = path.strip_prefix("/storage/") {
             self.token_seen_by_storage |= request.authorization.is_some();
             assert!(
                 request.host.starts_with("localhost"),
                 "another host than the hub's"
             );
-            return self.send(file, request.range.as_deref(), "");
+            return self.send(file, request, "");
         }
         let expected = self.token.as_ref().map(|token| format!("Bearer {token}"));
         if expected.is_some() && expected != request.authorization {
@@ -202,8 +219,8 @@ impl State {
                 _ => short("404 Not Found", "", "{}"),
             };
         }
-        let heads = self.heads.as_ref().filter(|_| method == "HEAD");
-        if let Some(answer) = heads {
+        let questions = self.questions.as_ref();
+        if let Some(answer) = questions.filter(|_| request.is_question()) {
             return answer.clone().into_bytes();
         }
         // A small file is served by the hub itself, from a path that it leads to.
@@ -211,15 +228,8 @@ impl State {
         if let Some(file) = path.strip_prefix("/resolve-cache/") {
             let tag = hash(file, &self.files[file]);
             let tag = self.etag.clone().unwrap_or(format!("W/\"{tag}\""));
-            let headers = format!("ETag: {tag}\r\n");
-            let whole = self.files[file].len();
-            return match method {
-                "HEAD" => format!(
-                    "HTTP/1.1 200 OK\r\nConnection: close\r\n{headers}Content-Length: {whole}\r\n\r\n"
-                )
-                .into_bytes(),
-                _ => self.send(file, request.range.as_deref(), &headers),
-            };
+            let headers = format!("ETag: {tag}\r\nX-Repo-Commit: {COMMIT}\r\n");
+            return self.send(file, request, &headers);
         }
         match path
             .strip_prefix(&resolve)
@@ -228,11 +238,10 @@ impl State {
             None => short("404 Not Found", "", "{}"),
             Some(file) if is_large(file) => {
                 let bytes = &self.files[file];
+                let (port, tag, size) = (self.port, hash(file, bytes), bytes.len());
                 let headers = format!(
-                    "Location: http://localhost:{}/storage/{file}\r\nX-Linked-Etag: \"{}\"\r\nX-Linked-Size: {}\r\nETag: \"x\"\r\n",
-                    self.port,
-                    hash(file, bytes),
-                    bytes.len()
+                    "Location: http://localhost:{port}/storage/{file}\r\nX-Repo-Commit: {COMMIT}\r\n\
+                     X-Linked-Etag: \"{tag}\"\r\nX-Linked-Size: {size}\r\nETag: \"x\"\r\n"
                 );
                 short("302 Found", &headers, "")
             }
@@ -254,7 +263,13 @@ impl State {
         self.listing.clone().unwrap_or(listing)
     }
 
-    fn send(&mut self, file: &str, range: Option<&str>, headers: &str) -> Vec<u8> {
+    fn send(&mut self, file: &str, request: &Request, headers: &str) -> Vec<u8> {
+        if request.is_question() {
+            let whole = self.files[file].len();
+            let headers = format!("{headers}Content-Range: bytes 0-0/{whole}\r\n");
+            return short("206 Partial Content", &headers, "{");
+        }
+        let range = request.range.as_deref();
         self.bodies += 1;
         let mut bytes = self.files[file].clone();
         if self.damaged.as_deref() == Some(file) {
@@ -270,6 +285,13 @@ impl State {
                 .unwrap();
             start.parse::<usize>().unwrap()
         });
+        if start >= bytes.len() && !self.ignores_ranges {
+            return short("416 Range Not Satisfiable", "", "");
+        }
+        let (start, range) = match self.ignores_ranges {
+            true => (0, None),
+            false => (start, range),
+        };
         let (status, range) = match range {
             None => ("200 OK", String::new()),
             Some(_) => {
