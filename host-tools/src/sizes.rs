@@ -14,9 +14,6 @@ const END: &str = "<!-- sizes: end -->";
 /// Tokens that pass through a block together.
 const TILE: u64 = 64;
 
-/// Bits of a weight, its part of the four that 32 share included.
-const INT4_BITS: f64 = 4.125;
-
 /// How much of the integer peak a whole pass reaches: docs/performance.md, ImageGPT-small on AVX-512 VNNI.
 const FRACTION: f64 = 0.53;
 
@@ -44,17 +41,6 @@ impl Size {
             panels: None,
         };
         weight_bytes(&self.config, form)
-    }
-
-    /// Values of the blocks' matrices, each a byte of an int8 file.
-    fn matrices(&self) -> u64 {
-        let (c, i) = (self.config.n_embd, self.config.inner_dim());
-        (self.config.n_layer * (4 * c * c + 2 * c * i)) as u64
-    }
-
-    fn int4(&self) -> u64 {
-        let rest = self.file(ModelDtype::Int8) - self.matrices();
-        rest + (self.matrices() as f64 * INT4_BITS / 8.0) as u64
     }
 
     /// Linear layers and attention of one frame.
@@ -123,7 +109,9 @@ fn table() -> String {
     });
     table += &row("weights in f32", |size| bytes(size.file(ModelDtype::F32)));
     table += &row("file in int8", |size| bytes(size.file(ModelDtype::Int8)));
-    table += &row("file in int4, groups of 32", |size| bytes(size.int4()));
+    table += &row("file in int4, groups of 32", |size| {
+        bytes(size.file(ModelDtype::Int4))
+    });
     table += &row("GMAC a frame: linear + attention", |size| {
         let (linear, attention) = size.macs();
         format!("{:.1} + {:.1}", linear as f64 / 1e9, attention as f64 / 1e9)
@@ -138,7 +126,9 @@ fn table() -> String {
     table += &row("resident in int8", |size| {
         bytes(size.resident(size.file(ModelDtype::Int8)))
     });
-    table += &row("resident in int4", |size| bytes(size.resident(size.int4())));
+    table += &row("resident in int4", |size| {
+        bytes(size.resident(size.file(ModelDtype::Int4)))
+    });
     for board in &BOARDS {
         let name = format!("{}, up to {} GB", board.name, board.memory_gb);
         table += &row(&name, |size| {
@@ -147,7 +137,10 @@ fn table() -> String {
             let memory = board.memory_gb * 1e9 * 0.8;
             let fits = |weights| size.resident(weights) as f64 <= memory;
             let time = seconds((frame.compute / FRACTION).max(frame.bandwidth));
-            match (fits(size.file(ModelDtype::Int8)), fits(size.int4())) {
+            match (
+                fits(size.file(ModelDtype::Int8)),
+                fits(size.file(ModelDtype::Int4)),
+            ) {
                 (true, _) => time,
                 (false, true) => format!("{time}, int4 only"),
                 (false, false) => "too large".into(),

@@ -1,4 +1,5 @@
-//! The hand-written primitives of an instruction set: its integer dot-product tile, the memory layout that wants, and its softmax.
+//! The hand-written primitives of an instruction set: its integer dot-product tile, the memory layout that wants, its row by int4
+//! weights, and its softmax.
 //!
 //! A tile multiplies a panel of `mr` packed rows by a panel of `nr` packed columns:
 //!
@@ -23,6 +24,7 @@ pub(crate) mod aarch64;
 use crate::interleave::{self, GROUP, Interleave};
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
+use crate::nibbles::{self, OneRow};
 #[cfg(target_arch = "x86_64")]
 use crate::softmax::avx512;
 #[cfg(target_arch = "aarch64")]
@@ -73,6 +75,7 @@ pub(crate) struct Dot {
     pub(crate) isa: Isa,
     pub(crate) layout: Layout,
     pub(crate) tile: Tile,
+    pub(crate) one_row: OneRow,
     pub(crate) softmax: Softmax,
     pub(crate) interleave: Interleave,
 }
@@ -82,6 +85,7 @@ impl Dot {
         Isa::Scalar,
         scalar::LAYOUT,
         scalar::tile,
+        nibbles::scalar::one_row,
         portable::softmax,
         interleave::portable,
     );
@@ -90,6 +94,7 @@ impl Dot {
         Isa::Avx2,
         x86::avx2::LAYOUT,
         x86::avx2::tile,
+        nibbles::avx2::one_row,
         portable::softmax,
         interleave::portable,
     );
@@ -98,6 +103,7 @@ impl Dot {
         Isa::Avx512Vnni,
         x86::avx512vnni::LAYOUT,
         x86::avx512vnni::tile,
+        nibbles::avx512::one_row,
         avx512::softmax,
         interleave::avx512::interleave,
     );
@@ -106,6 +112,7 @@ impl Dot {
         Isa::Neon,
         aarch64::neon::LAYOUT,
         aarch64::neon::tile,
+        nibbles::neon::one_row,
         neon::softmax,
         interleave::neon::interleave,
     );
@@ -114,6 +121,7 @@ impl Dot {
         Isa::Dotprod,
         aarch64::dotprod::LAYOUT,
         aarch64::dotprod::tile,
+        nibbles::sdot::dotprod,
         neon::softmax,
         interleave::neon::interleave,
     );
@@ -122,6 +130,7 @@ impl Dot {
         Isa::I8mm,
         aarch64::i8mm::LAYOUT,
         aarch64::i8mm::tile,
+        nibbles::sdot::i8mm,
         neon::softmax,
         interleave::neon::interleave,
     );
@@ -156,6 +165,7 @@ impl Dot {
         isa: Isa,
         layout: Layout,
         tile: Tile,
+        one_row: OneRow,
         softmax: Softmax,
         interleave: Interleave,
     ) -> Self {
@@ -167,6 +177,7 @@ impl Dot {
             isa,
             layout,
             tile,
+            one_row,
             softmax,
             interleave,
         }

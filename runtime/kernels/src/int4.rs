@@ -41,6 +41,14 @@ pub enum Int4Error {
 }
 
 impl<'a> Int4Matrix<'a> {
+    /// Bytes of the values and of the multipliers of a matrix `[k, n]`.
+    pub const fn bytes(k: usize, n: usize) -> [usize; 2] {
+        [
+            (k * n).div_ceil(2),
+            (k.div_ceil(INT4_GROUP) * n).div_ceil(2),
+        ]
+    }
+
     /// `values` are those of `[k, n]`, `multipliers` those of `[k / 32, n]`, rounded up, both row-major.
     ///
     /// # Errors
@@ -52,10 +60,7 @@ impl<'a> Int4Matrix<'a> {
         n: usize,
     ) -> Result<Self, Int4Error> {
         let found = [values.len(), multipliers.len()];
-        let expected = [
-            (k * n).div_ceil(2),
-            (k.div_ceil(INT4_GROUP) * n).div_ceil(2),
-        ];
+        let expected = Self::bytes(k, n);
         if found != expected {
             return Err(Int4Error::Length { found, expected });
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::aligned::{Aligned, AlignedBytes};
 use crate::dot::{Dot, Layout, MAX_TILE};
+use crate::int4::Int4Matrix;
 use crate::isa::{Isa, IsaError};
 use crate::kv::{KV_TILE, KvInt8};
 use crate::pack::{PackedF32, PackedInt8, PackedRows};
@@ -92,6 +93,8 @@ pub struct Linear<'a> {
     pub add: bool,
     /// Column panels to compute: all, or a thread's share.
     pub panels: Range<usize>,
+    /// Working memory, reused: a panel of int4 weights unpacked for several rows.
+    pub unpacked: &'a mut AlignedBytes,
 }
 
 /// One f32 linear layer over a block of rows. Fields as in [`Linear`].
@@ -240,20 +243,28 @@ impl Kernels {
     /// # Errors
     /// If it has another length, a value of -128, or padding that is not zero.
     pub fn packed(&self, bytes: Bytes, k: usize, n: usize) -> Result<PackedInt8, PanelsError> {
+        PackedInt8::new(self.dot.layout, bytes, k, n, self.panel_sums(k))
+    }
+
+    /// The int8 matrix that `w` stands for. It keeps its four bits a weight in memory, and gives what [`Kernels::pack`] of
+    /// [`Int4Matrix::to_int8`] gives.
+    pub fn pack_int4(&self, w: &Int4Matrix<'_>) -> PackedInt8 {
+        PackedInt8::int4(self.dot.layout, w, self.panel_sums(w.k()))
+    }
+
+    /// What sums the columns of a panel of `k` rows.
+    fn panel_sums(&self, k: usize) -> impl FnMut(&[u8], &mut [i32]) {
         let Layout { mr, nr, kr, .. } = self.dot.layout;
-        let groups = k.div_ceil(kr);
+        let (dot, groups) = (self.dot, k.div_ceil(kr));
         // A row of ones sums the columns as fast as memory gives them. As `comp` is zero, one means one whatever the offset.
         let ones = alloc::vec![1; groups * mr * kr];
         let mut acc = [0; MAX_TILE];
-        PackedInt8::new(self.dot.layout, bytes, k, n, |panel, sums| {
+        move |panel, sums| {
             let comp = [0; KV_TILE];
             // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-            unsafe {
-                self.dot
-                    .run(1, groups, &ones, panel, &comp, &mut acc, nr, panel)
-            };
+            unsafe { dot.run(1, groups, &ones, panel, &comp, &mut acc, nr, panel) };
             sums.copy_from_slice(&acc[..nr]);
-        })
+        }
     }
 
     /// An empty kv tile for this layout.

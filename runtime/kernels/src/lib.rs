@@ -18,6 +18,7 @@ mod interleave;
 mod isa;
 mod kernels;
 mod kv;
+mod nibbles;
 mod pack;
 mod panels;
 mod peak;

@@ -7,20 +7,36 @@ use bytes::Bytes;
 
 use crate::aligned::{Aligned, AlignedBytes};
 use crate::dot::{Dot, Layout};
+use crate::int4::Int4Matrix;
 use crate::interleave::GROUP;
+use crate::nibbles::{NibblePanel, Nibbles};
 use crate::panels::{Panels, PanelsError};
 
-/// An int8 weight matrix `[k, n]`, packed once: panels of `nr` columns, `[n/nr][k/kr][nr][kr]`, zero padded.
+/// An int8 weight matrix `[k, n]`, packed once: panels of `nr` columns, `[n/nr][k/kr][nr][kr]`, zero padded. One that an int4 matrix
+/// stands for stays int4 in memory.
 #[derive(Clone, Debug)]
 pub struct PackedInt8 {
     layout: Layout,
     k: usize,
     n: usize,
-    /// Owned, or a part of a file in memory: nothing here needs it aligned, though loads that cross no line are faster.
-    data: Bytes,
+    data: Data,
     comp: Vec<i32>,
     /// Sum of each column, for rows whose zero is not at the middle of their range.
     sums: Vec<i32>,
+}
+
+#[derive(Clone, Debug)]
+enum Data {
+    /// Owned, or a part of a file in memory: nothing here needs it aligned, though loads that cross no line are faster.
+    Int8(Bytes),
+    Int4(Nibbles),
+}
+
+/// A panel of a [`PackedInt8`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Panel<'a> {
+    Int8(&'a [u8]),
+    Int4(NibblePanel<'a>),
 }
 
 impl PackedInt8 {
@@ -30,26 +46,47 @@ impl PackedInt8 {
         data: Bytes,
         k: usize,
         n: usize,
-        mut panel_sums: impl FnMut(&[u8], &mut [i32]),
+        panel_sums: impl FnMut(&[u8], &mut [i32]),
     ) -> Result<Self, PanelsError> {
-        let Layout { nr, kr, offset, .. } = layout;
-        let panels = Panels { nr, kr };
-        panels.check(&data, k, n)?;
-        let [count, groups, ..] = panels.dims(k, n);
-        let mut sums = vec![0i32; count * nr];
-        let bytes = data.chunks_exact((groups * nr * kr).max(1));
-        for (bytes, sums) in bytes.zip(sums.chunks_exact_mut(nr)) {
-            panel_sums(bytes, sums);
-        }
-        let comp = sums.iter().map(|sum| -sum * i32::from(offset)).collect();
-        Ok(Self {
+        let Layout { nr, kr, .. } = layout;
+        Panels { nr, kr }.check(&data, k, n)?;
+        Ok(Self::with_sums(layout, Data::Int8(data), k, n, panel_sums))
+    }
+
+    /// The matrix that `w` stands for. `sums` adds up the columns of a panel of int8.
+    pub(crate) fn int4(
+        layout: Layout,
+        w: &Int4Matrix<'_>,
+        panel_sums: impl FnMut(&[u8], &mut [i32]),
+    ) -> Self {
+        let data = Data::Int4(Nibbles::pack(layout, w));
+        Self::with_sums(layout, data, w.k(), w.n(), panel_sums)
+    }
+
+    fn with_sums(
+        layout: Layout,
+        data: Data,
+        k: usize,
+        n: usize,
+        mut panel_sums: impl FnMut(&[u8], &mut [i32]),
+    ) -> Self {
+        let Layout { nr, offset, .. } = layout;
+        let zeros = || vec![0i32; n.next_multiple_of(nr)];
+        let mut packed = Self {
             layout,
             k,
             n,
             data,
-            comp,
-            sums,
-        })
+            comp: zeros(),
+            sums: zeros(),
+        };
+        let (mut sums, mut unpacked) = (zeros(), AlignedBytes::default());
+        for (panel, sums) in sums.chunks_exact_mut(nr).enumerate() {
+            panel_sums(packed.panel(panel).int8(layout, &mut unpacked), sums);
+        }
+        packed.comp = sums.iter().map(|sum| -sum * i32::from(offset)).collect();
+        packed.sums = sums;
+        packed
     }
 
     /// Inner dimension, unpadded.
@@ -69,7 +106,11 @@ impl PackedInt8 {
 
     /// Bytes this matrix keeps in memory.
     pub fn size_in_bytes(&self) -> usize {
-        self.data.len() + (self.comp.len() + self.sums.len()) * size_of::<i32>()
+        let data = match &self.data {
+            Data::Int8(bytes) => bytes.len(),
+            Data::Int4(nibbles) => nibbles.size_in_bytes(),
+        };
+        data + (self.comp.len() + self.sums.len()) * size_of::<i32>()
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -81,9 +122,12 @@ impl PackedInt8 {
     }
 
     #[inline(always)]
-    pub(crate) fn panel(&self, panel: usize) -> &[u8] {
+    pub(crate) fn panel(&self, panel: usize) -> Panel<'_> {
         let len = self.k_groups() * self.layout.nr * self.layout.kr;
-        &self.data[panel * len..][..len]
+        match &self.data {
+            Data::Int8(bytes) => Panel::Int8(&bytes[panel * len..][..len]),
+            Data::Int4(nibbles) => Panel::Int4(nibbles.panel(panel)),
+        }
     }
 
     #[inline(always)]
@@ -94,6 +138,20 @@ impl PackedInt8 {
     #[inline(always)]
     pub(crate) fn comp(&self, panel: usize) -> &[i32] {
         &self.comp[panel * self.layout.nr..][..self.layout.nr]
+    }
+}
+
+impl<'a> Panel<'a> {
+    /// As the tile of int8 reads it: where it lies, or unpacked into `buffer`.
+    #[inline(always)]
+    pub(crate) fn int8(self, layout: Layout, buffer: &'a mut AlignedBytes) -> &'a [u8] {
+        match self {
+            Self::Int8(bytes) => bytes,
+            Self::Int4(nibbles) => {
+                nibbles.unpack(layout, buffer);
+                buffer
+            }
+        }
     }
 }
 

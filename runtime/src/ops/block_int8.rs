@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use igpt_kernels::{
-    Activation, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite, PackedInt8, PackedRows,
-    Prepare,
+    Activation, AlignedBytes, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite, PackedInt8,
+    PackedRows, Prepare,
 };
 use rayon::prelude::*;
 
@@ -25,11 +25,18 @@ pub(crate) struct LinearInt8 {
 }
 
 impl LinearInt8 {
-    /// All columns, for the rows of `a`, into rows `n` wide.
-    pub(crate) fn run(&self, engine: &Engine, a: &PackedRows, out: &mut [f32], add: bool) {
+    /// All columns, for the rows of `a`, into rows `n` wide. `unpacked` is working memory of [`Linear`].
+    pub(crate) fn run(
+        &self,
+        engine: &Engine,
+        a: &PackedRows,
+        out: &mut [f32],
+        add: bool,
+        unpacked: &mut AlignedBytes,
+    ) {
         let panels = self.w.panels();
         if a.rows() != 1 {
-            return self.run_panels(engine, a, 0..panels, out, add);
+            return self.run_panels(engine, a, 0..panels, out, add, unpacked);
         }
         // One row, as in generation, is as fast as the weights can be read, and one core does not saturate the memory: the
         // columns are shared out among the threads.
@@ -38,7 +45,8 @@ impl LinearInt8 {
             .enumerate()
             .for_each(|(i, out)| {
                 let panels = i * share..panels.min((i + 1) * share);
-                self.run_panels(engine, a, panels, out, add);
+                // One row is multiplied by int4 weights as they are.
+                self.run_panels(engine, a, panels, out, add, &mut AlignedBytes::default());
             });
     }
 
@@ -49,6 +57,7 @@ impl LinearInt8 {
         panels: Range<usize>,
         out: &mut [f32],
         add: bool,
+        unpacked: &mut AlignedBytes,
     ) {
         engine.kernels.linear(Linear {
             a,
@@ -59,6 +68,7 @@ impl LinearInt8 {
             out,
             add,
             panels,
+            unpacked,
         });
     }
 }
@@ -164,6 +174,7 @@ impl BlockInt8 {
     ) -> Result<(), NonFinite> {
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
+        let unpacked = &mut scratch.unpacked;
         let mut laps = engine.profile.laps();
         let how = Prepare::Norm {
             gain: &self.ln_1,
@@ -175,7 +186,7 @@ impl BlockInt8 {
         laps.end(Operator::NormQuantize);
         scratch.wide.resize(rows * 3 * width);
         self.c_attn
-            .run(engine, &scratch.rows, &mut scratch.wide, false);
+            .run(engine, &scratch.rows, &mut scratch.wide, false, unpacked);
         laps.end(Operator::CAttn);
         engine.kernels.split(
             self.heads,
@@ -199,6 +210,7 @@ impl BlockInt8 {
         let kernels = engine.kernels;
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
+        let unpacked = &mut scratch.unpacked;
         let mut laps = engine.profile.laps();
         scratch.narrow.resize(rows * width);
         if rows == 1 {
@@ -224,7 +236,8 @@ impl BlockInt8 {
             &mut scratch.rows,
         )?;
         laps.end(Operator::Quantize);
-        self.attn_c_proj.run(engine, &scratch.rows, task.x, true);
+        self.attn_c_proj
+            .run(engine, &scratch.rows, task.x, true, unpacked);
         laps.end(Operator::CProj);
         let how = Prepare::Norm {
             gain: &self.ln_2,
@@ -235,12 +248,13 @@ impl BlockInt8 {
         let inner = self.c_fc.w.n();
         scratch.wide.resize(rows * inner);
         self.c_fc
-            .run(engine, &scratch.rows, &mut scratch.wide, false);
+            .run(engine, &scratch.rows, &mut scratch.wide, false, unpacked);
         laps.end(Operator::CFc);
         let how = Prepare::Activate(self.activation);
         kernels.prepare(&scratch.wide, inner, rows, inner, how, &mut scratch.rows)?;
         laps.end(Operator::ActivateQuantize);
-        self.mlp_c_proj.run(engine, &scratch.rows, task.x, true);
+        self.mlp_c_proj
+            .run(engine, &scratch.rows, task.x, true, unpacked);
         laps.end(Operator::MlpCProj);
         Ok(())
     }

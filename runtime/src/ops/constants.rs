@@ -68,7 +68,7 @@ impl Constants<'_> {
         let multipliers = &self.get(i + 1)?.1.bytes;
         let matrix = Int4Matrix::new(bytes, multipliers, k, n);
         let matrix = matrix.with_context(|| format!("initializer {name}"))?;
-        let w = self.engine.kernels.pack(&matrix.to_int8(), k, n);
+        let w = self.engine.kernels.pack_int4(&matrix);
         self.weights.source.release(bytes);
         self.finish(i + 2, w)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, PackedRows};
+use igpt_kernels::{Aligned, AlignedBytes, AttentionScratch, Kernels, KvInt8, PackedRows};
 use rayon::ThreadPool;
 
 use crate::error::Error;
@@ -18,6 +18,8 @@ pub(crate) struct Scratch {
     /// Concatenated heads, or normed rows.
     pub(crate) narrow: Aligned<f32>,
     pub(crate) attention: AttentionScratch,
+    /// A panel of int4 weights as int8.
+    pub(crate) unpacked: AlignedBytes,
 }
 
 /// Kernels, threads and scratch of a loaded model.

@@ -177,7 +177,8 @@ impl Layer {
                                 kernels
                                     .prepare(x, k, x.len() / k, k, how, &mut scratch.rows)
                                     .map_err(|e| e.within(chunk * ROWS))?;
-                                linear.run(engine, &scratch.rows, out, false);
+                                let unpacked = &mut scratch.unpacked;
+                                linear.run(engine, &scratch.rows, out, false, unpacked);
                                 Ok::<(), NonFinite>(())
                             })
                         })

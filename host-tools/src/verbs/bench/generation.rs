@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use igpt_kernels::Int4Matrix;
 use igpt_runtime::onnx::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Steps};
 
@@ -102,13 +103,15 @@ pub(super) fn next(
 /// Weights, f32 scales and biases of blocks and head: what every token reads.
 fn weight_bytes(config: &ImageGptConfig, dtype: Dtype) -> u64 {
     let (c, i) = (config.n_embd as u64, config.inner_dim() as u64);
-    let weights = 4 * c * c + 2 * c * i;
-    let weights = match dtype {
-        Dtype::F32 => 4 * weights,
-        Dtype::Int8 => weights,
-        // Four bits, and four for every 32.
-        Dtype::Int4 => weights / 2 + weights / 64,
+    let matrix = |[k, n]: [u64; 2]| match dtype {
+        Dtype::F32 => 4 * k * n,
+        Dtype::Int8 => k * n,
+        Dtype::Int4 => Int4Matrix::bytes(k as usize, n as usize)
+            .iter()
+            .sum::<usize>() as u64,
     };
+    let matrices = [[c, 3 * c], [c, c], [c, i], [i, c]];
+    let weights: u64 = matrices.map(matrix).iter().sum();
     let block = weights + 8 * (5 * c + i) + 8 * c;
     let head = config.num_colors() as u64 * (c + 8);
     config.n_layer as u64 * block + head

@@ -4,6 +4,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::{Dot, Layout};
+use crate::aligned::AlignedBytes;
 use crate::isa::Isa;
 use crate::kernels::Kernels;
 use crate::pack::{PackedInt8, PackedRows};
@@ -64,13 +65,14 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
     let packed_w = pack(dot, &w, k, n);
     let packed_a = PackedRows::from_int8(dot, &a, rows, k);
     let want = reference(&a, &w, rows, k, n);
+    let mut buffer = AlignedBytes::default();
     for row_panel in 0..rows.div_ceil(mr) {
         let here = mr.min(rows - row_panel * mr);
         for panel in 0..n.div_ceil(nr) {
             let mut acc = vec![i32::MIN; mr * nr];
             let (a, w, comp) = (
                 packed_a.panel(row_panel),
-                packed_w.panel(panel),
+                packed_w.panel(panel).int8(dot.layout, &mut buffer),
                 packed_w.comp(panel),
             );
             // SAFETY: `for_isa` found the instruction set.
@@ -125,17 +127,19 @@ fn no_tile_saturates_on_the_largest_values() {
             let w = pack(&dot, &vec![y; k * n], k, n);
             let a = PackedRows::from_int8(&dot, &vec![x; rows * k], rows, k);
             let mut acc = vec![0; rows * n];
+            let mut buffer = AlignedBytes::default();
+            let bytes = w.panel(0).int8(dot.layout, &mut buffer);
             // SAFETY: `for_isa` found the instruction set.
             unsafe {
                 dot.run(
                     rows,
                     w.k_groups(),
                     a.panel(0),
-                    w.panel(0),
+                    bytes,
                     w.comp(0),
                     &mut acc,
                     n,
-                    w.panel(0),
+                    bytes,
                 )
             };
             assert!(

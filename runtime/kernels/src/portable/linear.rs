@@ -4,6 +4,7 @@ use super::lanes::Line;
 use super::math::fma;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
+use crate::pack::Panel;
 
 /// Tiles among which the next panel of weights is shared out; a tile prefetches a quarter as much as it reads.
 const SHARES: usize = 4;
@@ -26,7 +27,12 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     let shifted = a.shifts[..a.rows()].iter().any(|shift| *shift != 0);
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
-        let (weights, comp) = (w.panel(panel), w.comp(panel));
+        let comp = w.comp(panel);
+        // One row is multiplied by int4 weights as they are; for more, a panel of them is unpacked first.
+        let (weights, nibbles) = match w.panel(panel) {
+            Panel::Int4(nibbles) if a.rows() == 1 => (&[][..], Some(nibbles)),
+            weights => (weights.int8(dot.layout, job.unpacked), None),
+        };
         let channels = Channels {
             w_sums: w.sums(panel),
             w_scale: &job.w_scale[columns.clone()],
@@ -35,10 +41,9 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         let mut out = &mut job.out[columns.start - first..];
         // While the rows pass this panel, the next one comes nearer, a share with each tile: weights are read from afar once a
         // call, and no tile has to wait for them.
-        let next = if panel + 1 < job.panels.end {
-            w.panel(panel + 1)
-        } else {
-            weights
+        let next = match (panel + 1 < job.panels.end).then(|| w.panel(panel + 1)) {
+            Some(Panel::Int8(next)) => next,
+            _ => weights,
         };
         let share = weights.len() / SHARES;
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
@@ -47,19 +52,16 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
             } else {
                 weights
             };
+            let rows = a.panel(row_panel);
             // SAFETY: the caller's.
             unsafe {
-                dot.run(
-                    scales.len(),
-                    k_groups,
-                    a.panel(row_panel),
-                    weights,
-                    comp,
-                    &mut acc.0,
-                    nr,
-                    ahead,
-                )
-            };
+                if let Some(nibbles) = nibbles {
+                    dot.one_row(k_groups, rows, nibbles, comp, &mut acc.0);
+                } else {
+                    let count = scales.len();
+                    dot.run(count, k_groups, rows, weights, comp, &mut acc.0, nr, ahead);
+                }
+            }
             let (here, rest) = out.split_at_mut(out.len().min(mr * ldo));
             out = rest;
             let rows = Rows {

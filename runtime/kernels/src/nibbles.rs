@@ -1,0 +1,185 @@
+//! int4 weight matrices in the order the kernels read them, and the two things done with them.
+//!
+//! A matrix keeps its four bits a weight in memory, in the panels of the int8 matrix that it is ([`Panels`]): of the `nr * kr` weights of
+//! a group of `kr` rows, byte i holds number i in its lower bits and number `i + nr * kr / 2` in its upper ones, so that a shift and a
+//! mask give two vectors in panel order. Likewise the multipliers of 32 rows: byte j holds that of column j, and of column `j + nr / 2`.
+//!
+//! ```text
+//! values       [n/nr][k/kr][nr * kr / 2]      q, two's complement
+//! multipliers  [n/nr][k/32][nr / 2]           m less one
+//! ```
+//!
+//! One row, as in generation, waits for memory: it is multiplied straight from the nibbles ([`OneRow`], written by hand). More rows
+//! than one are worth unpacking a panel for; the tile of int8 does the rest. Both give the sums of the int8 matrix, exactly.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod scalar;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod sdot;
+#[cfg(test)]
+mod tests;
+
+use crate::aligned::AlignedBytes;
+use crate::dot::{Dot, Layout};
+use crate::int4::{INT4_GROUP, Int4Matrix};
+use crate::panels::Panels;
+
+/// Multiplies row 0 of a panel of packed rows by a panel of `nr` columns: what the int8 tile gives for it.
+///
+/// Arguments: `k_groups` (= k / kr, padded up), `a`, `values`, `multipliers`, `comp`, `acc`.
+///
+/// # Safety
+/// The instruction set must be available. `a` must hold `k_groups * mr * kr` bytes, `values` `k_groups * nr * kr / 2`, `multipliers`
+/// `nr / 2` for every 32 rows, `comp` and `acc` `nr` i32. No value may be -8.
+pub(crate) type OneRow = unsafe fn(
+    k_groups: usize,
+    a: *const u8,
+    values: *const u8,
+    multipliers: *const u8,
+    comp: *const i32,
+    acc: *mut i32,
+);
+
+/// A matrix.
+#[derive(Clone, Debug)]
+pub(crate) struct Nibbles {
+    values: AlignedBytes,
+    multipliers: AlignedBytes,
+    /// Bytes of a panel: of its values, of its multipliers.
+    panel: [usize; 2],
+}
+
+/// A panel of a matrix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NibblePanel<'a> {
+    pub(crate) values: &'a [u8],
+    pub(crate) multipliers: &'a [u8],
+}
+
+impl Nibbles {
+    pub(crate) fn pack(layout: Layout, w: &Int4Matrix<'_>) -> Self {
+        let Layout { nr, kr, .. } = layout;
+        let (k, n) = (w.k(), w.n());
+        let [panels, k_groups, ..] = Panels { nr, kr }.dims(k, n);
+        let panel = [k_groups * nr * kr / 2, k.div_ceil(INT4_GROUP) * nr / 2];
+        let mut packed = Self {
+            values: AlignedBytes::zeroed(panels * panel[0]),
+            multipliers: AlignedBytes::zeroed(panels * panel[1]),
+            panel,
+        };
+        /// Puts `nibble` where number `i` of the group that `bytes` hold belongs.
+        fn put(bytes: &mut [u8], i: usize, nibble: u8) {
+            let half = bytes.len();
+            bytes[i % half] |= (nibble & 0x0f) << (i / half * 4);
+        }
+        let values = packed.values.chunks_exact_mut(panel[0].max(1));
+        let multipliers = packed.multipliers.chunks_exact_mut(panel[1].max(1));
+        for (p, (values, multipliers)) in values.zip(multipliers).enumerate() {
+            let columns = p * nr..n.min((p + 1) * nr);
+            for (group, values) in values.chunks_exact_mut(nr * kr / 2).enumerate() {
+                for row in group * kr..k.min((group + 1) * kr) {
+                    for (j, column) in columns.clone().enumerate() {
+                        put(values, j * kr + row % kr, w.value(row, column) as u8);
+                    }
+                }
+            }
+            for (group, multipliers) in multipliers.chunks_exact_mut(nr / 2).enumerate() {
+                for (j, column) in columns.clone().enumerate() {
+                    put(multipliers, j, w.multiplier(group, column) as u8 - 1);
+                }
+            }
+        }
+        packed
+    }
+
+    pub(crate) fn size_in_bytes(&self) -> usize {
+        self.values.len() + self.multipliers.len()
+    }
+
+    #[inline(always)]
+    pub(crate) fn panel(&self, panel: usize) -> NibblePanel<'_> {
+        let [values, multipliers] = self.panel;
+        NibblePanel {
+            values: &self.values.as_slice()[panel * values..][..values],
+            multipliers: &self.multipliers.as_slice()[panel * multipliers..][..multipliers],
+        }
+    }
+}
+
+impl NibblePanel<'_> {
+    /// The same panel of the int8 matrix, into `out`.
+    #[inline(always)]
+    pub(crate) fn unpack(self, layout: Layout, out: &mut AlignedBytes) {
+        let Layout { nr, kr, .. } = layout;
+        out.resize(2 * self.values.len());
+        match nr * kr / 2 {
+            16 => self.unpack_as::<16>(nr, kr, out),
+            32 => self.unpack_as::<32>(nr, kr, out),
+            64 => self.unpack_as::<64>(nr, kr, out),
+            half => unreachable!("no layout has groups of {half} bytes"),
+        }
+    }
+
+    /// With the size of a group known, so that the loops over its bytes become vectors.
+    #[inline(always)]
+    fn unpack_as<const HALF: usize>(self, nr: usize, kr: usize, out: &mut [u8]) {
+        let steps = INT4_GROUP / kr;
+        let (values, _) = self.values.as_chunks::<HALF>();
+        let (out, _) = out.as_chunks_mut::<HALF>();
+        let groups = values.chunks(steps).zip(out.chunks_mut(2 * steps));
+        for ((values, out), multipliers) in groups.zip(self.multipliers.chunks_exact(nr / 2)) {
+            let mut low = [0u8; HALF];
+            let mut high = [0u8; HALF];
+            for (j, m) in multipliers.iter().enumerate() {
+                low[j * kr..][..kr].fill((m & 0x0f) + 1);
+                high[j * kr..][..kr].fill((m >> 4) + 1);
+            }
+            for (values, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+                for i in 0..HALF {
+                    // Sign extended from the upper half of a byte; the product fits, as it is the int8 matrix's.
+                    let value = (values[i] << 4) as i8 >> 4;
+                    out[0][i] = value.wrapping_mul(low[i] as i8) as u8;
+                    let value = values[i] as i8 >> 4;
+                    out[1][i] = value.wrapping_mul(high[i] as i8) as u8;
+                }
+            }
+        }
+    }
+}
+
+impl Dot {
+    /// One row by one panel, bounds checked.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    pub(crate) unsafe fn one_row(
+        &self,
+        k_groups: usize,
+        a: &[u8],
+        w: NibblePanel<'_>,
+        comp: &[i32],
+        acc: &mut [i32],
+    ) {
+        let Layout { mr, nr, kr, .. } = self.layout;
+        assert!(a.len() >= k_groups * mr * kr && w.values.len() >= k_groups * nr * kr / 2);
+        assert!(w.multipliers.len() >= (k_groups * kr).div_ceil(INT4_GROUP) * nr / 2);
+        assert!(comp.len() >= nr && acc.len() >= nr);
+        // SAFETY: the lengths were checked just above; the caller vouches for the instruction set; an `Int4Matrix` has no -8.
+        unsafe {
+            (self.one_row)(
+                k_groups,
+                a.as_ptr(),
+                w.values.as_ptr(),
+                w.multipliers.as_ptr(),
+                comp.as_ptr(),
+                acc.as_mut_ptr(),
+            )
+        }
+    }
+}

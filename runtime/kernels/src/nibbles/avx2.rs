@@ -1,0 +1,114 @@
+//! One row by nibbles with `vpmaddubsw`, which wants one side unsigned: q + 8, in 1..=15.
+//!
+//! So small a factor leaves room for all 32 rows of a group in 16 bits: a lane adds 16 products of at most 15 * 128. What the 8 adds,
+//! the same for every column, is summed up beside them and taken off again; `vpmaddwd` then multiplies by the
+//! multipliers and widens at once.
+//!
+//! ```text
+//! 32 bytes ^ 0x88   & 0x0f         q + 8 of columns 0..8, 4 k each     p += vpmaddubsw(q + 8, a)     2 a group of four k
+//!                   >> 4, & 0x0f   of columns 8..16                    b += vpmaddubsw(8, a)         1
+//!                                                                      sum += vpmaddwd(p - b, m)     2 every eighth
+//! ```
+
+use core::arch::x86_64::{
+    __m256i, _mm_cvtsi64_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_cvtepu8_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_slli_epi32,
+    _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_xor_si256,
+};
+
+use crate::dot::Layout;
+use crate::int4::INT4_GROUP;
+use crate::isa::Isa;
+
+const LAYOUT: Layout = Layout::of(Isa::Avx2);
+
+/// Groups of `kr` rows that share multipliers.
+const STEPS: usize = INT4_GROUP / LAYOUT.kr;
+
+/// Columns of a register of sums; a panel is two registers wide.
+const LANES: usize = 8;
+
+/// See [`OneRow`](super::OneRow).
+///
+/// # Safety
+/// As [`OneRow`](super::OneRow).
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn one_row(
+    k_groups: usize,
+    a: *const u8,
+    values: *const u8,
+    multipliers: *const u8,
+    _comp: *const i32,
+    acc: *mut i32,
+) {
+    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let (whole, rest) = (k_groups / STEPS, k_groups % STEPS);
+    let mut sums = [_mm256_setzero_si256(); 2];
+    // SAFETY: the caller vouches for `k_groups` groups, multipliers for each 32 rows of them, and nr = 2 * LANES sums.
+    unsafe {
+        let (mut a, mut values, mut multipliers) = (a, values, multipliers);
+        for _ in 0..whole {
+            add_group(&mut sums, STEPS, a, values, multipliers);
+            a = a.add(STEPS * mr * kr);
+            values = values.add(STEPS * nr * kr / 2);
+            multipliers = multipliers.add(nr / 2);
+        }
+        if rest > 0 {
+            add_group(&mut sums, rest, a, values, multipliers);
+        }
+        _mm256_storeu_si256(acc.cast(), sums[0]);
+        _mm256_storeu_si256(acc.add(LANES).cast(), sums[1]);
+    }
+}
+
+/// Adds the products of `steps` groups of four k that share multipliers.
+///
+/// # Safety
+/// `a` must hold `steps` groups of rows, `values` of columns, `multipliers` nr / 2 bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn add_group(
+    sums: &mut [__m256i; 2],
+    steps: usize,
+    a: *const u8,
+    values: *const u8,
+    multipliers: *const u8,
+) {
+    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let (lower, eights) = (_mm256_set1_epi8(0x0f), _mm256_set1_epi8(8));
+    let signs = _mm256_set1_epi8(0x88_u8 as i8);
+    let mut products = [_mm256_setzero_si256(); 2];
+    let mut bias = _mm256_setzero_si256();
+    for step in 0..steps {
+        // SAFETY: step < steps, for which the caller vouches; a group of columns is nr * kr / 2 = 32 bytes.
+        let (row, bytes) = unsafe {
+            (
+                a.add(step * mr * kr).cast::<i32>().read_unaligned(),
+                _mm256_loadu_si256(values.add(step * nr * kr / 2).cast()),
+            )
+        };
+        let row = _mm256_set1_epi32(row);
+        // A nibble of two's complement with its sign turned over is its value plus 8.
+        let bytes = _mm256_xor_si256(bytes, signs);
+        let low = _mm256_and_si256(bytes, lower);
+        let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), lower);
+        products[0] = _mm256_add_epi16(products[0], _mm256_maddubs_epi16(low, row));
+        products[1] = _mm256_add_epi16(products[1], _mm256_maddubs_epi16(high, row));
+        bias = _mm256_add_epi16(bias, _mm256_maddubs_epi16(eights, row));
+    }
+    // SAFETY: the caller vouches for nr / 2 = 8 bytes.
+    let bytes = _mm_cvtsi64_si128(unsafe { multipliers.cast::<i64>().read_unaligned() });
+    let bytes = _mm256_cvtepu8_epi32(bytes);
+    let multipliers = [
+        _mm256_and_si256(bytes, _mm256_set1_epi32(0x0f)),
+        _mm256_srli_epi16::<4>(bytes),
+    ];
+    for half in 0..2 {
+        let m = _mm256_add_epi32(multipliers[half], _mm256_set1_epi32(1));
+        // Both products of a column's lane by the same multiplier.
+        let m = _mm256_or_si256(m, _mm256_slli_epi32::<16>(m));
+        let product = _mm256_madd_epi16(_mm256_sub_epi16(products[half], bias), m);
+        sums[half] = _mm256_add_epi32(sums[half], product);
+    }
+}
