@@ -1,7 +1,6 @@
 //! `ImageGptForCausalImageModeling`: logits of the next token, and generation with the K/V cache.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
@@ -9,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::lockstep::Lockstep;
 use crate::model::{ImageGptModel, LoadOptions, State};
 use crate::onnx::Task;
 
@@ -97,9 +97,10 @@ impl ImageGptForCausalImageModeling {
 
     /// Continues every context `samples` times, the samples of one context after those of the one before.
     ///
-    /// A context is read once, whatever the number of its samples, and the samples share the model's threads. Sample `i` draws
-    /// from stream `i` of the seed, so it depends neither on the threads nor on how many others there are; sample 0 is what
-    /// [`ImageGptForCausalImageModeling::generate`] gives. `progress` is told, from any thread, of every token as it is chosen.
+    /// A context is read once, whatever the number of its samples, and samples advance together, so that the weights are read once for
+    /// a token of each. Sample `i` draws from stream `i` of the seed, so it depends neither on the threads nor on how many others there
+    /// are; sample 0 is what [`ImageGptForCausalImageModeling::generate`] gives. `progress` is told, from any thread, of every
+    /// token as it is chosen.
     ///
     /// # Errors
     /// As [`ImageGptForCausalImageModeling::generate`].
@@ -110,38 +111,32 @@ impl ImageGptForCausalImageModeling {
         how: &GenerationConfig,
         progress: &(dyn Fn(u16) + Sync),
     ) -> Result<Vec<Vec<u16>>, Error> {
-        let starts = contexts.iter().map(|context| self.start(context, how));
-        let starts = starts.collect::<Result<Vec<_>, Error>>()?;
-        // Alone, a sample has every thread for each token, and the context's keys and values to itself.
-        if samples == 1 && starts.len() == 1 {
-            let alone = starts.into_iter();
-            return alone
-                .map(|(start, state)| self.sample(&start, state, 0, how, progress))
-                .collect();
+        // Nothing is computed for a batch of which a part cannot be.
+        let lengths = contexts.iter().map(|context| self.check(context, how));
+        let lengths = lengths.collect::<Result<Vec<_>, Error>>()?;
+        let mut chains = Vec::with_capacity(contexts.len() * samples);
+        let mut together = Vec::with_capacity(LANES);
+        for (context, length) in contexts.iter().zip(lengths) {
+            let (start, mut state) = self.start(context, length)?;
+            for stream in 0..samples as u64 {
+                let last = stream + 1 == samples as u64;
+                // The last one takes the context's keys and values instead of copying them.
+                let state = match last {
+                    true => state.take(),
+                    false => state.clone(),
+                };
+                together.push((Chain::new(&start, stream, how.seed), state));
+                if together.len() == LANES {
+                    chains.extend(self.advance(&mut together, how, progress)?);
+                }
+            }
         }
-        // A state may be sent to another thread, not shared with it.
-        let starts: Vec<(Start<'_>, Mutex<State>)> = starts
-            .into_iter()
-            .map(|(start, state)| (start, Mutex::new(state)))
-            .collect();
-        let chains: Vec<_> = starts
-            .iter()
-            .flat_map(|start| (0..samples as u64).map(move |sample| (sample, start)))
-            .collect();
-        let one = |(stream, (start, state)): (u64, &(Start<'_>, Mutex<State>))| {
-            let state = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.sample(start, state, stream, how, progress)
-        };
-        let pool = &self.model.engine.pool;
-        pool.install(|| chains.into_par_iter().map(one).collect())
+        chains.extend(self.advance(&mut together, how, progress)?);
+        Ok(chains)
     }
 
-    /// Checks a request and reads its context.
-    fn start<'a>(
-        &self,
-        context: &'a [u16],
-        how: &GenerationConfig,
-    ) -> Result<(Start<'a>, State), Error> {
+    /// Checks a request and gives the number of tokens to have in the end.
+    fn check(&self, context: &[u16], how: &GenerationConfig) -> Result<usize, Error> {
         let limit = self.model.config.n_positions + 1;
         let length = how.max_length.unwrap_or(limit);
         if context.is_empty() || length > limit || context.len() > length {
@@ -165,12 +160,22 @@ impl ImageGptForCausalImageModeling {
         // A context as long as the limit leaves nothing to compute.
         self.model
             .check_tokens(&context[..context.len().min(limit - 1)])?;
-        let mut state = self.model.spawn(self.model.head()?)?;
-        let logits = if context.len() < length {
-            self.model.run(&mut state, context)?.swap_remove(0)
-        } else {
-            Vec::new()
-        };
+        Ok(length)
+    }
+
+    /// Reads a context that was checked; if nothing is to follow it there is no state.
+    fn start<'a>(
+        &self,
+        context: &'a [u16],
+        length: usize,
+    ) -> Result<(Start<'a>, Option<State>), Error> {
+        let (mut logits, mut state) = (Vec::new(), None);
+        if context.len() < length {
+            let mut fresh = self.model.spawn(self.model.head()?)?;
+            logits = self.model.run(&mut fresh, context)?.swap_remove(0);
+            logits.drain(..logits.len() - self.model.config.num_colors());
+            state = Some(fresh);
+        }
         let start = Start {
             context,
             length,
@@ -179,34 +184,84 @@ impl ImageGptForCausalImageModeling {
         Ok((start, state))
     }
 
-    /// Draws one sample from `state`, which holds the whole context.
-    fn sample(
+    /// Continues these sequences, which it takes, to their ends.
+    fn advance(
         &self,
-        start: &Start<'_>,
-        mut state: State,
-        stream: u64,
+        together: &mut Vec<(Chain, Option<State>)>,
         how: &GenerationConfig,
         progress: &(dyn Fn(u16) + Sync),
-    ) -> Result<Vec<u16>, Error> {
-        let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
-        rng.set_stream(stream);
-        let mut tokens = start.context.to_vec();
+    ) -> Result<Vec<Vec<u16>>, Error> {
+        let (mut chains, states): (Vec<Chain>, Vec<_>) = together.drain(..).unzip();
         let colors = self.model.config.num_colors();
-        let mut chosen = start
-            .logits
-            .rchunks_exact(colors)
-            .next()
-            .map(|row| choose(row, how, &mut rng));
-        while let Some(token) = chosen {
-            tokens.push(token);
-            progress(token);
-            if tokens.len() == start.length {
-                break;
+        // What is as long as it shall be has no state.
+        let pasts = chains.iter().map(|chain| chain.tokens.len());
+        let under_way = states.into_iter().zip(pasts);
+        let under_way = under_way.filter_map(|(state, past)| Some((state?, past)));
+        let mut lockstep = Lockstep::join(&self.model, under_way)?;
+        let mut live: Vec<&mut Chain> =
+            chains.iter_mut().filter(|chain| !chain.is_done()).collect();
+        let mut logits: Vec<f32> = live
+            .iter_mut()
+            .flat_map(|chain| std::mem::take(&mut chain.logits))
+            .collect();
+        while !live.is_empty() {
+            let pool = &self.model.engine.pool;
+            pool.install(|| {
+                let rows = logits.par_chunks(colors).zip(&mut live);
+                rows.for_each(|(logits, chain)| progress(chain.push(logits, how)));
+            });
+            let keep: Vec<bool> = live.iter().map(|chain| !chain.is_done()).collect();
+            lockstep.retain(&keep)?;
+            live.retain(|chain| !chain.is_done());
+            let next: Vec<u16> = live
+                .iter()
+                .filter_map(|chain| chain.tokens.last())
+                .copied()
+                .collect();
+            if !next.is_empty() {
+                logits = lockstep.feed(&next)?;
             }
-            let logits = self.model.run(&mut state, &[token])?.swap_remove(0);
-            chosen = Some(choose(&logits, how, &mut rng));
         }
-        Ok(tokens)
+        Ok(chains.into_iter().map(|chain| chain.tokens).collect())
+    }
+}
+
+/// Sequences that advance together at most. Each keeps keys and values of its own (ImageGPT-small: 27 MB), and past a dozen the
+/// weights' reading is a small part of a token's time.
+const LANES: usize = 12;
+
+/// A sequence under way.
+struct Chain {
+    tokens: Vec<u16>,
+    /// Tokens to have in the end.
+    length: usize,
+    /// What the next token is chosen from, until the first is.
+    logits: Vec<f32>,
+    rng: ChaCha8Rng,
+}
+
+impl Chain {
+    /// Sample `stream` of a context.
+    fn new(start: &Start<'_>, stream: u64, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self {
+            tokens: start.context.to_vec(),
+            length: start.length,
+            logits: start.logits.clone(),
+            rng,
+        }
+    }
+
+    /// Appends the token that it chooses by these logits.
+    fn push(&mut self, logits: &[f32], how: &GenerationConfig) -> u16 {
+        let token = choose(logits, how, &mut self.rng);
+        self.tokens.push(token);
+        token
+    }
+
+    fn is_done(&self) -> bool {
+        self.tokens.len() >= self.length
     }
 }
 
@@ -215,7 +270,7 @@ struct Start<'a> {
     context: &'a [u16],
     /// Tokens to have in the end.
     length: usize,
-    /// What follows each token of the context; empty if nothing is to follow.
+    /// Of what follows the context; empty if nothing is to follow.
     logits: Vec<f32>,
 }
 
@@ -236,12 +291,19 @@ impl TryFrom<ImageGptModel> for ImageGptForCausalImageModeling {
 
 /// The next token; greedy ties go to the lowest index.
 fn choose(logits: &[f32], how: &GenerationConfig, rng: &mut ChaCha8Rng) -> u16 {
+    if !how.do_sample {
+        let better = |best: usize, i: usize| {
+            if logits[i].total_cmp(&logits[best]).is_gt() {
+                i
+            } else {
+                best
+            }
+        };
+        return (0..logits.len()).fold(0, better) as u16;
+    }
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
     let best = order.first().copied().unwrap_or(0);
-    if !how.do_sample {
-        return best as u16;
-    }
     if how.top_k > 0 && how.top_k < order.len() {
         let threshold = logits[order[how.top_k - 1]];
         order.retain(|i| logits[*i] >= threshold);

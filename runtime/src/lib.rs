@@ -9,6 +9,7 @@ pub mod config;
 mod error;
 pub mod image_io;
 pub mod image_names;
+mod lockstep;
 mod model;
 pub mod onnx;
 mod ops;
@@ -25,6 +26,7 @@ pub use igpt_kernels::{
     pack_nibbles, peak_benchmark, tile_benchmark,
 };
 pub use image_io::{DecodedImage, ImageIoError};
+pub use lockstep::Lockstep;
 pub use model::{ImageGptModel, LoadOptions, ModelOutput, Packing};
 pub use processor::{
     ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,

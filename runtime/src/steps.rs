@@ -2,6 +2,7 @@
 //! time it.
 
 use crate::error::Error;
+use crate::lockstep::Lockstep;
 use crate::model::{ImageGptModel, State};
 use crate::ops::op::truncate;
 
@@ -27,7 +28,7 @@ impl ImageGptModel {
     }
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
     /// Logits after the tokens that follow: `[num_labels]` of everything so far, or `[tokens, vocab_size - 1]` of
     /// these.
     ///
@@ -68,6 +69,32 @@ impl Steps<'_> {
         let tokens = tokens.min(self.past) / tile * tile;
         truncate(&mut self.state.op_states, tokens);
         self.past = tokens;
+    }
+
+    /// Joins sequences, all of one language model, to go on together.
+    ///
+    /// # Errors
+    /// On none, on sequences of different models, or a model for another task, whose logits belong to a whole sequence.
+    pub fn join(sequences: Vec<Self>) -> Result<Lockstep<'a>, Error> {
+        let Some(first) = sequences.first() else {
+            return Err(Error::Tokens("no sequences to join".into()));
+        };
+        let model = first.model;
+        if sequences
+            .iter()
+            .any(|steps| !std::ptr::eq(steps.model, model))
+        {
+            return Err(Error::Tokens("sequences of different models".into()));
+        }
+        if model.task() != crate::onnx::Task::Causal {
+            return Err(Error::Task {
+                name: model.name.clone(),
+                found: model.task().name().into(),
+                expected: "causal",
+            });
+        }
+        let states = sequences.into_iter().map(|steps| (steps.state, steps.past));
+        Lockstep::join(model, states)
     }
 
     /// Tokens so far.

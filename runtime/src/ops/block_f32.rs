@@ -60,6 +60,16 @@ impl BlockF32 {
     ) -> Result<(), NonFinite> {
         let kernels = engine.kernels;
         let width = self.ln_1.len();
+        if !state.lanes.is_empty() {
+            // The reference, not the product: each on its own.
+            return x
+                .par_chunks_mut(width)
+                .zip(&mut state.lanes)
+                .enumerate()
+                .try_for_each(|(lane, (x, state))| {
+                    self.run(engine, state, x).map_err(|e| e.within(lane))
+                });
+        }
         let rows = x.len() / width;
         let past = state.past;
         let mut qkv = vec![0.0; rows * 3 * width];

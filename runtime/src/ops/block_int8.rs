@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use igpt_kernels::{
-    Activation, AlignedBytes, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite, PackedInt8,
-    PackedRows, Prepare,
+    Activation, Aligned, AlignedBytes, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite,
+    PackedInt8, PackedRows, Prepare,
 };
 use rayon::prelude::*;
 
@@ -36,7 +36,7 @@ impl LinearInt8 {
     ) {
         let panels = self.w.panels();
         if a.rows() != 1 {
-            return self.run_panels(engine, a, 0..panels, out, add, unpacked);
+            return self.run_panels(engine, a, 0..panels, out, self.w.n(), add, unpacked);
         }
         // One row, as in generation, is as fast as the weights can be read, and one core does not saturate the memory: the
         // columns are shared out among the threads.
@@ -46,16 +46,62 @@ impl LinearInt8 {
             .for_each(|(i, out)| {
                 let panels = i * share..panels.min((i + 1) * share);
                 // One row is multiplied by int4 weights as they are.
-                self.run_panels(engine, a, panels, out, add, &mut AlignedBytes::default());
+                let unpacked = &mut AlignedBytes::default();
+                self.run_panels(engine, a, panels, out, self.w.n(), add, unpacked);
             });
     }
 
+    /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them by its share of the columns,
+    /// so that the weights are read once. `shares` is working memory: rows of `out` cannot be lent out by columns.
+    pub(crate) fn run_shared(
+        &self,
+        engine: &Engine,
+        a: &PackedRows,
+        (shares, unpacked): (&mut Aligned<f32>, &mut AlignedBytes),
+        out: &mut [f32],
+        add: bool,
+    ) {
+        let threads = engine.pool.current_num_threads();
+        if threads == 1 || a.rows() == 1 {
+            return self.run(engine, a, out, add, unpacked);
+        }
+        let (panels, n) = (self.w.panels(), self.w.n());
+        let share = panels.div_ceil(threads);
+        let width = share * engine.kernels.layout().nr;
+        shares.resize(panels.div_ceil(share) * a.rows() * width);
+        shares
+            .par_chunks_mut(a.rows() * width)
+            .enumerate()
+            .for_each(|(i, part)| {
+                let panels = i * share..panels.min((i + 1) * share);
+                engine.with_scratch(|own| {
+                    let unpacked = &mut own.unpacked;
+                    self.run_panels(engine, a, panels, part, width, false, unpacked);
+                });
+            });
+        for (i, part) in shares.chunks_exact(a.rows() * width).enumerate() {
+            let columns = i * width..n.min((i + 1) * width);
+            for (part, out) in part.chunks_exact(width).zip(out.chunks_exact_mut(n)) {
+                let out = &mut out[columns.clone()];
+                if add {
+                    for (out, y) in out.iter_mut().zip(part) {
+                        *out += y;
+                    }
+                } else {
+                    out.copy_from_slice(&part[..out.len()]);
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of a job")]
     fn run_panels(
         &self,
         engine: &Engine,
         a: &PackedRows,
         panels: Range<usize>,
         out: &mut [f32],
+        ldo: usize,
         add: bool,
         unpacked: &mut AlignedBytes,
     ) {
@@ -64,8 +110,8 @@ impl LinearInt8 {
             w: &self.w,
             w_scale: &self.w_scale,
             bias: &self.bias,
-            ldo: self.w.n(),
             out,
+            ldo,
             add,
             panels,
             unpacked,
@@ -108,6 +154,9 @@ impl BlockInt8 {
         let rows = x.len() / width;
         if rows == 0 {
             return Ok(());
+        }
+        if !state.lanes.is_empty() {
+            return self.run_lanes(engine, &mut state.lanes, x);
         }
         let past = state.past;
         let tiles = past / KV_TILE..(past + rows).div_ceil(KV_TILE);

@@ -17,6 +17,8 @@ pub(crate) struct Scratch {
     pub(crate) wide: Aligned<f32>,
     /// Concatenated heads, or normed rows.
     pub(crate) narrow: Aligned<f32>,
+    /// Shares of a linear layer's columns, one a thread.
+    pub(crate) shares: Aligned<f32>,
     pub(crate) attention: AttentionScratch,
     /// A panel of int4 weights as int8.
     pub(crate) unpacked: AlignedBytes,
@@ -28,7 +30,7 @@ pub(crate) struct Engine {
     pub(crate) kernels: Kernels,
     pub(crate) pool: ThreadPool,
     pub(crate) profile: Profile,
-    /// Quantised queries of a block's run, `[tile][head]`.
+    /// Quantised queries of a block's run, `[tile][head]` or `[lane][head]`.
     pub(crate) queries: Shelf<Vec<Vec<PackedRows>>>,
     /// Keys and values of a block, for runs that keep none.
     pub(crate) kv: Shelf<Vec<KvInt8>>,

@@ -101,6 +101,12 @@ impl Layer {
             unreachable!("only an embedding takes token ids")
         };
         let (vocab_size, n_positions) = (*vocab_size, *n_positions);
+        if !state.lanes.is_empty() {
+            let rows = ids.chunks(1).zip(out.chunks_exact_mut(*width));
+            return rows
+                .zip(&mut state.lanes)
+                .try_for_each(|((id, out), lane)| self.embed(lane, id, out));
+        }
         let end = state.past + ids.len();
         if end > n_positions {
             return Err(LayerError::Positions {

@@ -443,18 +443,42 @@ impl OpState for NativeState {
 
 /// Says that the next run of a new session is its only one: no operator keeps more than it needs for that.
 pub(crate) fn run_once(states: &mut [Option<Box<dyn OpState>>]) {
-    for state in states.iter_mut().flatten() {
-        if let Some(NativeState(state)) = state.downcast_mut::<NativeState>() {
-            state.once = true;
-        }
+    for state in states.iter_mut().filter_map(native) {
+        state.once = true;
     }
 }
 
 /// Forgets, in every operator of a session, the tokens from `tokens` on.
 pub(crate) fn truncate(states: &mut [Option<Box<dyn OpState>>], tokens: usize) {
-    for state in states.iter_mut().flatten() {
-        if let Some(NativeState(state)) = state.downcast_mut::<NativeState>() {
-            state.truncate(tokens);
-        }
+    for state in states.iter_mut().filter_map(native) {
+        state.truncate(tokens);
     }
+}
+
+/// Makes `joined`, the operators of a new session, those of several sequences in lockstep: operator by operator, the pasts of `states` are
+/// its lanes.
+pub(crate) fn join(
+    joined: &mut [Option<Box<dyn OpState>>],
+    states: &mut [&mut [Option<Box<dyn OpState>>]],
+) {
+    for (i, joined) in joined.iter_mut().enumerate() {
+        let Some(joined) = native(joined) else {
+            continue;
+        };
+        let lanes = states.iter_mut().filter_map(|state| native(&mut state[i]));
+        joined.lanes = lanes.map(std::mem::take).collect();
+    }
+}
+
+/// Lets go, in every operator of a lockstep, of the lanes that are not to be kept.
+pub(crate) fn retain(states: &mut [Option<Box<dyn OpState>>], keep: &[bool]) {
+    for state in states.iter_mut().filter_map(native) {
+        let mut keep = keep.iter();
+        state.lanes.retain(|_| keep.next().is_none_or(|keep| *keep));
+    }
+}
+
+fn native(state: &mut Option<Box<dyn OpState>>) -> Option<&mut LayerState> {
+    let NativeState(state) = state.as_mut()?.downcast_mut::<NativeState>()?;
+    Some(state)
 }

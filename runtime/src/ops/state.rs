@@ -15,6 +15,8 @@ pub(crate) struct LayerState {
     pub(crate) kv_f32: Vec<f32>,
     /// Sums of the classification head, one row a tile of tokens.
     pub(crate) pooled: Vec<Vec<f32>>,
+    /// Sequences in lockstep: if there are any, row `i` of a run is the next token of lane `i`, and the fields above are not used.
+    pub(crate) lanes: Vec<LayerState>,
 }
 
 impl LayerState {

@@ -1,4 +1,5 @@
-//! One token at a time with the K/V cache: how fast, against reading the weights and the past once a token.
+//! Generation with the K/V cache, a token of each sample at a time: how fast, against reading the weights once and every past, and
+//! against the dot products that it takes.
 
 use std::time::Instant;
 
@@ -6,10 +7,12 @@ use igpt_kernels::Int4Matrix;
 use igpt_runtime::onnx::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Steps};
 
-use super::machine::bandwidth;
+use super::forward::macs;
+use super::machine::{bandwidth, register_peak};
 use super::report::{Generation, quantile};
 use super::tokens;
 use crate::failure::{Blame as _, Failure};
+use crate::onnx::Task;
 
 /// What to measure.
 pub(super) struct Plan<'a> {
@@ -26,14 +29,20 @@ pub(super) fn measure(
 ) -> Result<Vec<Generation>, Failure> {
     let weights = weight_bytes(model.config(), model.dtype());
     let weights_gb_per_s = bandwidth(weights, threads)?;
+    let peak = register_peak(model.isa(), threads)?;
     let mut measured = Vec::new();
     for &samples in plan.samples {
         for &context in plan.contexts {
             let seconds = token_seconds(model, context, plan.new_tokens, samples)?;
             let middle = context + plan.new_tokens / 2;
             let past = kv_bytes(model.config(), middle);
-            let bytes_per_token = weights as f64 + past;
-            let bound_tokens_per_s = weights_gb_per_s * 1e9 / bytes_per_token;
+            // In lockstep the weights are read once for all.
+            let bytes_per_token = weights as f64 / samples as f64 + past;
+            let reading = weights_gb_per_s * 1e9 / bytes_per_token;
+            let multiplying = peak * 1e9 / macs_per_token(model.config(), middle) as f64;
+            // The f32 kernels do not use these instructions.
+            let compute_bound = model.dtype() != Dtype::F32 && multiplying < reading;
+            let bound_tokens_per_s = if compute_bound { multiplying } else { reading };
             let tokens_per_s = samples as f64 / seconds;
             measured.push(Generation {
                 threads,
@@ -44,6 +53,11 @@ pub(super) fn measure(
                 bytes_per_token,
                 weights_gb_per_s,
                 bound_tokens_per_s,
+                bound_by: if compute_bound {
+                    "compute"
+                } else {
+                    "bandwidth"
+                },
                 fraction_of_bound: tokens_per_s / bound_tokens_per_s,
             });
         }
@@ -51,38 +65,32 @@ pub(super) fn measure(
     Ok(measured)
 }
 
-/// Seconds between two tokens of a sample, at the median, while `samples` sequences go on at once.
+/// Seconds from one token of every sample to the next, at the median, while `samples` sequences go on in lockstep.
 fn token_seconds(
     model: &ImageGptModel,
     context: usize,
     new_tokens: usize,
     samples: usize,
 ) -> Result<f64, Failure> {
-    let one = || -> Result<f64, igpt_runtime::Error> {
-        let mut steps = model.steps()?;
-        let mut last = steps.feed(&tokens(model.config(), context))?;
-        let mut times = Vec::with_capacity(new_tokens);
-        for _ in 0..new_tokens {
-            let start = Instant::now();
-            last = next(model.config(), &mut steps, &last)?;
-            times.push(start.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(quantile(&times, 0.5))
-    };
-    let medians = std::thread::scope(|scope| {
-        let all: Vec<_> = (0..samples).map(|_| scope.spawn(one)).collect();
-        all.into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .map_err(|_| anyhow::anyhow!("a thread panicked"))?
-                    .map_err(anyhow::Error::from)
-            })
-            .collect::<Result<Vec<_>, _>>()
-    })
-    .bad_input()?;
-    Ok(medians.iter().sum::<f64>() / medians.len() as f64)
+    let mut steps = (0..samples)
+        .map(|_| model.steps())
+        .collect::<Result<Vec<_>, _>>()
+        .bad_input()?;
+    let mut last = Vec::new();
+    for steps in &mut steps {
+        let logits = steps.feed(&tokens(model.config(), context)).bad_input()?;
+        last.extend(likeliest(model.config(), &logits).last());
+    }
+    let mut lockstep = Steps::join(steps).bad_input()?;
+    let mut times = Vec::with_capacity(new_tokens);
+    for _ in 0..new_tokens {
+        let start = Instant::now();
+        let logits = lockstep.feed(&last).bad_input()?;
+        last = likeliest(model.config(), &logits).collect();
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(quantile(&times, 0.5))
 }
 
 /// Feeds the likeliest token after these logits, `[tokens, num_colors]`, and gives the logits after it.
@@ -91,13 +99,26 @@ pub(super) fn next(
     steps: &mut Steps<'_>,
     logits: &[f32],
 ) -> Result<Vec<f32>, igpt_runtime::Error> {
-    let row = logits.len().saturating_sub(config.num_colors());
-    let last = logits.get(row..).unwrap_or_default();
-    let best = last
-        .iter()
-        .enumerate()
-        .max_by(|(_, a), (_, b)| a.total_cmp(b));
-    steps.feed(&[best.map_or(0, |(token, _)| token as u16)])
+    steps.feed(&[likeliest(config, logits).last().unwrap_or(0)])
+}
+
+/// The likeliest token of each row of `logits`, `[rows, num_colors]`.
+fn likeliest(config: &ImageGptConfig, logits: &[f32]) -> impl Iterator<Item = u16> {
+    logits.chunks_exact(config.num_colors()).map(|row| {
+        let tokens = row.iter().zip(0u16..);
+        let best = tokens.max_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map_or(0, |(_, token)| token)
+    })
+}
+
+/// Multiply-accumulates of a token after `past` others: linear layers, head and attention.
+fn macs_per_token(config: &ImageGptConfig, past: usize) -> u64 {
+    let task = Task::Causal.name();
+    let upto = |tokens| {
+        let (linear, attention) = macs(config, task, tokens);
+        linear + attention
+    };
+    upto(past + 1) - upto(past)
 }
 
 /// Weights, f32 scales and biases of blocks and head: what every token reads.

@@ -36,7 +36,8 @@ const WARM_LOADS: usize = 3;
 /// For each number of threads: percentiles of the time of a forward pass; its multiply-accumulates a second as a fraction of the
 /// peak, which is what the integer dot-product instructions alone do on registers, measured in the same run; and, of further runs,
 /// the time in each operator. With --generate, or a file made for it, also tokens a second with the K/V cache as a fraction of the
-/// bound: reading the weights and the past once a token, at the rate measured in the same run. Memory is that of one model and
+/// bound: reading the weights once for a token of every sample, and each past, at the rate measured in the same run, or the dot
+/// products where these take longer. Memory is that of one model and
 /// one sequence; page faults in steady state should be none.
 ///
 /// Use an idle machine. Nothing here is averaged away: the peak is the best of several short samples, and `min` beside `median`
@@ -83,8 +84,8 @@ pub struct Args {
     /// Tokens to generate at each context length.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     pub new_tokens: u32,
-    /// Sequences generated at once, one thread each.
-    #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4],
+    /// Sequences generated at once, in lockstep: the weights are read once for all.
+    #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4, 12],
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub samples: Vec<u16>,
     /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is]. Without MODEL and --size,

@@ -151,12 +151,14 @@ pub(super) struct Generation {
     pub(super) tokens: usize,
     /// Of all samples.
     pub(super) tokens_per_s: f64,
-    /// Weights, and keys and values of this context, that a token needs.
+    /// What a token needs: its share of the weights, which all samples read together, and the keys and values of this context.
     pub(super) bytes_per_token: f64,
     /// Reading as many bytes as the weights are, over and over.
     pub(super) weights_gb_per_s: f64,
-    /// Tokens a second if nothing but that reading took time, one sample at a time.
+    /// Tokens a second if nothing took time but that reading, or nothing but the dot products where these take longer.
     pub(super) bound_tokens_per_s: f64,
+    /// Which of the two it is: bandwidth or compute.
+    pub(super) bound_by: &'static str,
     /// Of that bound.
     pub(super) fraction_of_bound: f64,
 }
@@ -277,12 +279,12 @@ fn print_generation(generation: &[Generation], out: &mut impl Write) -> io::Resu
     }
     writeln!(
         out,
-        "\nthreads  samples  context  tokens/s  MB/token  GB/s read  bound tokens/s  of bound"
+        "\nthreads  samples  context  tokens/s  MB/token  GB/s read  bound tokens/s  bound by   of bound"
     )?;
     for g in generation {
         writeln!(
             out,
-            "{:7} {:8} {:8} {:9.1} {:9.1} {:10.1} {:15.1} {:8.1}%",
+            "{:7} {:8} {:8} {:9.1} {:9.1} {:10.1} {:15.1}  {:9} {:8.1}%",
             g.threads,
             g.samples,
             g.context,
@@ -290,6 +292,7 @@ fn print_generation(generation: &[Generation], out: &mut impl Write) -> io::Resu
             g.bytes_per_token / 1e6,
             g.weights_gb_per_s,
             g.bound_tokens_per_s,
+            g.bound_by,
             100.0 * g.fraction_of_bound
         )?;
     }

@@ -1,0 +1,152 @@
+//! One transformer block in int8 for sequences in lockstep: one token of each, all multiplied by the weights together.
+//!
+//! A token alone costs as much as reading every weight. Several at once share that reading, and the more there are the nearer they
+//! come to what the multipliers can do; only keys and values are each sequence's own.
+
+use igpt_kernels::{Attention, KV_TILE, NonFinite, PackedRows, Prepare};
+use rayon::prelude::*;
+
+use super::block_int8::BlockInt8;
+use super::engine::{Engine, Scratch};
+use super::state::LayerState;
+use crate::profile::Operator;
+
+impl BlockInt8 {
+    /// Updates `x` `[lanes, width]`, the next token of each lane, in place.
+    pub(crate) fn run_lanes(
+        &self,
+        engine: &Engine,
+        lanes: &mut [LayerState],
+        x: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let mut queries = engine.queries.take();
+        queries.resize_with(queries.len().max(lanes.len()), Vec::new);
+        for queries in &mut queries[..lanes.len()] {
+            queries.resize_with(self.heads.count, PackedRows::default);
+        }
+        engine.with_scratch(|scratch| {
+            self.attend_lanes(engine, lanes, &mut queries, scratch, x)?;
+            self.mlp_of_lanes(engine, scratch, x)
+        })?;
+        for lane in lanes {
+            lane.past += 1;
+        }
+        engine.queries.put(queries);
+        Ok(())
+    }
+
+    /// The first half: what attention adds.
+    fn attend_lanes(
+        &self,
+        engine: &Engine,
+        lanes: &mut [LayerState],
+        queries: &mut [Vec<PackedRows>],
+        scratch: &mut Scratch,
+        x: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let kernels = engine.kernels;
+        let (heads, width, rows) = (self.heads, self.ln_1.len(), lanes.len());
+        let Scratch {
+            rows: quantised,
+            wide,
+            narrow,
+            shares,
+            unpacked,
+            ..
+        } = scratch;
+        let mut laps = engine.profile.laps();
+        let how = Prepare::Norm {
+            gain: &self.ln_1,
+            eps: self.eps,
+        };
+        kernels.prepare(x, width, rows, width, how, quantised)?;
+        laps.end(Operator::NormQuantize);
+        wide.resize(rows * 3 * width);
+        self.c_attn
+            .run_shared(engine, quantised, (shares, unpacked), wide, false);
+        laps.end(Operator::CAttn);
+        let qkv = wide.chunks_exact(3 * width);
+        for (lane, (qkv, (state, queries))) in
+            qkv.zip(lanes.iter_mut().zip(&mut *queries)).enumerate()
+        {
+            let tile = state.past / KV_TILE;
+            while state.kv.len() <= tile {
+                state.kv.push(kernels.kv_tile(heads));
+            }
+            kernels
+                .split(
+                    heads,
+                    qkv,
+                    state.past % KV_TILE,
+                    queries,
+                    &mut state.kv[tile],
+                )
+                .map_err(|e| e.within(lane))?;
+        }
+        laps.end(Operator::Split);
+        narrow.resize(rows * width);
+        narrow
+            .par_chunks_exact_mut(heads.dim)
+            .enumerate()
+            .try_for_each(|(i, out)| {
+                let (lane, head) = (i / heads.count, i % heads.count);
+                let attention = Attention {
+                    heads,
+                    head,
+                    q: &queries[lane][head],
+                    kv: &lanes[lane].kv,
+                    position: lanes[lane].past,
+                    scale: self.scale,
+                    out,
+                    ldo: width,
+                };
+                engine
+                    .with_scratch(|own| kernels.attend(attention, &mut own.attention))
+                    .map_err(|e| e.within(lane))
+            })?;
+        laps.end(Operator::Attention);
+        kernels.prepare(narrow, width, rows, width, Prepare::Plain, quantised)?;
+        laps.end(Operator::Quantize);
+        self.attn_c_proj
+            .run_shared(engine, quantised, (shares, unpacked), x, true);
+        laps.end(Operator::CProj);
+        Ok(())
+    }
+
+    /// The second half: what the MLP adds.
+    fn mlp_of_lanes(
+        &self,
+        engine: &Engine,
+        scratch: &mut Scratch,
+        x: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let kernels = engine.kernels;
+        let (width, inner) = (self.ln_1.len(), self.c_fc.w.n());
+        let rows = x.len() / width;
+        let Scratch {
+            rows: quantised,
+            wide,
+            shares,
+            unpacked,
+            ..
+        } = scratch;
+        let mut laps = engine.profile.laps();
+        let how = Prepare::Norm {
+            gain: &self.ln_2,
+            eps: self.eps,
+        };
+        kernels.prepare(x, width, rows, width, how, quantised)?;
+        laps.end(Operator::NormQuantize);
+        wide.resize(rows * inner);
+        self.c_fc
+            .run_shared(engine, quantised, (shares, unpacked), wide, false);
+        laps.end(Operator::CFc);
+        let how = Prepare::Activate(self.activation);
+        kernels.prepare(wide, inner, rows, inner, how, quantised)?;
+        laps.end(Operator::ActivateQuantize);
+        self.mlp_c_proj
+            .run_shared(engine, quantised, (shares, unpacked), x, true);
+        laps.end(Operator::MlpCProj);
+        Ok(())
+    }
+}
