@@ -125,7 +125,7 @@ impl ImageGptModel {
             config,
             processor,
             mut proto,
-            weights,
+            mut weights,
             // Its checksum takes the threads that were asked for, no more.
         } = engine.pool.install(read)?;
         let packing = match (dtype, weights.panels) {
@@ -133,10 +133,14 @@ impl ImageGptModel {
             (Dtype::Int8, file) => Packing::AtLoad { file },
             (Dtype::Int4 | Dtype::F32, _) => Packing::AtLoad { file: None },
         };
-        let format = |e: tract_onnx::prelude::TractError| Error::Format {
+        let unfit = |what| Error::Format {
             name: name.clone(),
-            what: format!("{e:#}"),
+            what,
         };
+        let format = |e: tract_onnx::prelude::TractError| unfit(format!("{e:#}"));
+        let panels = engine.kernels.panels();
+        let repacked = engine.pool.install(|| weights.repack(panels));
+        repacked.map_err(unfit)?;
         if let Some(graph) = &mut proto.graph {
             detach(graph, &weights);
         }

@@ -1,6 +1,7 @@
 //! Reading the model file: its checksum, its metadata, its protobuf. See docs/model-format.md.
 
 mod check;
+mod repack;
 mod skeleton;
 pub(crate) mod weights;
 

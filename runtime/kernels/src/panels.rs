@@ -57,12 +57,27 @@ impl Panels {
     /// # Panics
     /// If `w` does not hold `k * n` values.
     pub fn pack(self, w: &[i8], k: usize, n: usize) -> AlignedBytes {
+        let mut bytes = AlignedBytes::zeroed(self.len(k, n));
+        self.pack_into(w, k, n, bytes.as_mut_slice());
+        bytes
+    }
+
+    /// Bytes of a packed `[k, n]`.
+    pub fn len(self, k: usize, n: usize) -> usize {
+        self.dims(k, n).iter().product()
+    }
+
+    /// As [`Panels::pack`], into memory that holds zeros.
+    ///
+    /// # Panics
+    /// If `w` does not hold `k * n` values, or `bytes` is not [`Panels::len`] long.
+    pub fn pack_into(self, w: &[i8], k: usize, n: usize, bytes: &mut [u8]) {
         assert_eq!(w.len(), k * n, "a weight matrix of {k} x {n}");
+        assert_eq!(bytes.len(), self.len(k, n), "memory for {k} x {n} packed");
         let Self { nr, kr } = self;
-        let [panels, groups, ..] = self.dims(k, n);
-        let mut bytes = AlignedBytes::zeroed(panels * groups * nr * kr);
+        let groups = k.div_ceil(kr);
         let panel_len = (groups * nr * kr).max(1);
-        for (p, panel) in bytes.as_mut_slice().chunks_exact_mut(panel_len).enumerate() {
+        for (p, panel) in bytes.chunks_exact_mut(panel_len).enumerate() {
             let columns = p * nr..n.min((p + 1) * nr);
             for (g, group) in panel.chunks_exact_mut(nr * kr).enumerate() {
                 for (r, row) in (g * kr..k.min((g + 1) * kr)).enumerate() {
@@ -73,7 +88,6 @@ impl Panels {
                 }
             }
         }
-        bytes
     }
 
     /// The row-major `[k, n]` that was packed into `bytes`.
@@ -101,7 +115,7 @@ impl Panels {
     }
 
     fn check_length(self, bytes: &[u8], k: usize, n: usize) -> Result<(), PanelsError> {
-        let expected = self.dims(k, n).iter().product();
+        let expected = self.len(k, n);
         if bytes.len() == expected {
             return Ok(());
         }

@@ -280,11 +280,7 @@ impl Expected<'_> {
             let stored = self.stored_dims(kind, &dims);
             check_tensor(tensor, &bytes, kind, &stored)
                 .map_err(|what| format!("initializer {}: {what}", tensor.name))?;
-            let constant = Constant {
-                dims,
-                is_f16: kind == DataType::Float16,
-                bytes,
-            };
+            let constant = Constant { dims, kind, bytes };
             constants.insert(tensor.name.clone(), constant);
         }
         expected.keys().next().map_or(Ok(constants), |name| {

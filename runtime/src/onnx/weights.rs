@@ -7,14 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use igpt_kernels::Panels;
 use memmap2::{Mmap, UncheckedAdvice};
+use tract_onnx::pb::tensor_proto::DataType;
 
 /// One constant, as the configuration and its check say it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Constant {
     /// As the configuration has it: of a weight `[k, n]`, however it lies.
     pub(crate) dims: Vec<usize>,
-    /// Stored as float16.
-    pub(crate) is_f16: bool,
+    /// As the file has them.
+    pub(crate) kind: DataType,
     /// The values, little-endian; of a weight in panels, in their order.
     pub(crate) bytes: Bytes,
 }
@@ -36,7 +37,7 @@ pub(crate) struct Source {
 }
 
 /// Lets [`Bytes`] own a share of a map.
-struct Share(Arc<Mmap>);
+pub(super) struct Share(pub(super) Arc<Mmap>);
 
 impl AsRef<[u8]> for Share {
     fn as_ref(&self) -> &[u8] {

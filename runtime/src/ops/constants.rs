@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use igpt_kernels::{Int4Matrix, PackedF32, PackedInt8};
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::TractResult;
 
 use super::block_f32::LinearF32;
@@ -33,32 +34,12 @@ impl Constants<'_> {
         Ok(f32s(&self.get(i)?.1.bytes).collect())
     }
 
-    /// Weight, scale and bias from constant `i` on.
+    /// Weight, packed for these kernels, scale and bias from constant `i` on.
     pub(super) fn linear_int8(&self, i: usize) -> TractResult<LinearInt8> {
         let (name, Constant { bytes, .. }) = self.get(i)?;
         let (k, n) = self.matrix(i)?;
-        let kernels = self.engine.kernels;
-        let named = || format!("initializer {name}");
-        let w = if self.weights.panels == Some(kernels.panels()) {
-            kernels.packed(bytes.clone(), k, n).with_context(named)?
-        } else {
-            let values;
-            let values: &[i8] = match self.weights.panels {
-                Some(panels) => {
-                    values = panels.unpack(bytes, k, n).with_context(named)?;
-                    &values
-                }
-                None => bytemuck::cast_slice(bytes),
-            };
-            // The kernels for ARMv8.0 and AVX2 are exact for every other value.
-            if let Some(at) = values.iter().position(|w| *w == i8::MIN) {
-                anyhow::bail!("initializer {name}: value {at} is not -127 to 127");
-            }
-            let w = kernels.pack(values, k, n);
-            self.weights.source.release(bytes);
-            w
-        };
-        self.finish(i + 1, w)
+        let w = self.engine.kernels.packed(bytes.clone(), k, n);
+        self.finish(i + 1, w.with_context(|| format!("initializer {name}"))?)
     }
 
     /// int4 weight, multipliers, scale and bias from constant `i` on.
@@ -98,8 +79,8 @@ impl Constants<'_> {
     }
 
     pub(super) fn embedding(&self, i: usize) -> TractResult<Embedding> {
-        let Constant { bytes, is_f16, .. } = self.get(i)?.1;
-        Ok(if *is_f16 {
+        let Constant { bytes, kind, .. } = self.get(i)?.1;
+        Ok(if *kind == DataType::Float16 {
             Embedding::F16(bytes.clone())
         } else {
             Embedding::F32(bytes.clone())
