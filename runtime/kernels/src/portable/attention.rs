@@ -137,11 +137,14 @@ unsafe fn attend_heads(
             valid: [KV_TILE; MAX_MR],
         };
         output.fill(0.0);
-        for (t, tile) in kv[..=(first + rows - 1) / KV_TILE].iter().enumerate() {
+        let tiles = &kv[..=(first + rows - 1) / KV_TILE];
+        for (t, tile) in tiles.iter().enumerate() {
+            let after = tiles.get(t + 2).unwrap_or(tile);
             let start = t * KV_TILE;
             let span = KV_TILE.min(first + rows - start);
             for panel in 0..span.div_ceil(nr) {
                 let (k, comp) = tile.k_panel(layout, heads, head, panel);
+                let (ahead, _) = after.k_panel(layout, heads, head, panel);
                 // SAFETY: the caller's.
                 unsafe {
                     dot.run(
@@ -152,7 +155,7 @@ unsafe fn attend_heads(
                         comp,
                         &mut scores[panel * nr..],
                         KV_TILE,
-                        k,
+                        ahead,
                     )
                 };
             }
@@ -186,8 +189,20 @@ unsafe fn attend_heads(
             };
             for panel in 0..v_panels {
                 let v = tile.v_panel(layout, heads, head, panel);
+                let ahead = after.v_panel(layout, heads, head, panel);
                 // SAFETY: the caller's.
-                unsafe { dot.run(rows, groups, p, v, zeros, &mut sums[panel * nr..], ldv, v) };
+                unsafe {
+                    dot.run(
+                        rows,
+                        groups,
+                        p,
+                        v,
+                        zeros,
+                        &mut sums[panel * nr..],
+                        ldv,
+                        ahead,
+                    )
+                };
             }
             let v_comp = signed.then(|| tile.v_comp(layout, heads, head));
             accumulate(&online, from..rows, output, sums, v_comp, ldv);

@@ -47,7 +47,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         };
         let share = weights.len() / SHARES;
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
-            let ahead = if row_panel < SHARES {
+            let ahead = if row_panel < SHARES && scales.len() == mr {
                 &next[row_panel * share..]
             } else {
                 weights

@@ -15,8 +15,8 @@
 //! one row, the shape of generation, then runs at the speed at which weights arrive.
 
 use core::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi32, _mm512_dpbusd_epi32,
+    _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use core::array;
 
@@ -83,10 +83,18 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; UNROLL];
     sums[0] = [start; ROWS];
 
+    // Weights that follow each other are fetched by the hardware.
+    let wanted = ahead != w.cast();
     let whole = k_groups - k_groups % UNROLL;
     for group in (0..whole).step_by(UNROLL) {
         if ROWS == 12 && group % PREFETCH == 0 {
             _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast());
+        }
+        if ROWS < 12 && wanted {
+            for line in 0..2 * UNROLL {
+                let line = ahead.wrapping_add((group * 2 + line) * 64);
+                _mm_prefetch::<_MM_HINT_T1>(line.cast());
+            }
         }
         for (u, sums) in sums.iter_mut().enumerate() {
             // SAFETY: group + u < k_groups, and the panels hold k_groups groups.
