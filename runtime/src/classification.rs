@@ -10,7 +10,7 @@ use crate::config::ImageGptConfig;
 use crate::error::Error;
 use crate::model::{ImageGptModel, LoadOptions, State};
 use crate::onnx::Task;
-use crate::ops::op::truncate;
+use crate::ops::op::{run_once, truncate};
 use crate::processor::ImageGptImageProcessor;
 
 /// Hugging Face's class of that name: mean pooling over all tokens after `ln_f`, then `score`.
@@ -138,6 +138,7 @@ impl ImageGptForImageClassification {
             shared: self.shared.clone(),
             tokens: Vec::new(),
             logits: Vec::new(),
+            kept: false,
         })
     }
 }
@@ -176,14 +177,19 @@ impl Shared {
     }
 }
 
-/// Classifies one image after another. Tokens that begin like the last image's are not computed again, with exactly the result of a
-/// fresh session.
+/// Classifies one image after another. What begins like the image before is not computed again, with exactly the result of a fresh
+/// session.
+///
+/// Keys and values are worth keeping for such a stream only: ImageGPT-small's are 25 MiB, and writing them costs a twentieth of a pass.
+/// So an image keeps them if it begins like the one before, and the next may use them; a camera's noise never pays.
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
     state: State,
     tokens: Vec<u16>,
     logits: Vec<f32>,
+    /// Whether the last image left its keys and values.
+    kept: bool,
 }
 
 impl Session {
@@ -217,7 +223,10 @@ impl Session {
         let mut reused = common;
         if common < tokens.len() || common < self.tokens.len() || self.logits.is_empty() {
             // Whole tiles only, and at least the last token is computed: the head adds tile sums.
-            reused = common.min(tokens.len() - 1) / KV_TILE * KV_TILE;
+            let shared = common.min(tokens.len() - 1) / KV_TILE * KV_TILE;
+            reused = if self.kept { shared } else { 0 };
+            self.kept = shared > 0;
+            run_once(&mut self.state.op_states, !self.kept);
             truncate(&mut self.state.op_states, reused);
             self.tokens.clear();
             match model.run(&mut self.state, &tokens[reused..]) {
@@ -225,6 +234,7 @@ impl Session {
                 Err(e) => {
                     // tract leaves a failed run's state half done.
                     self.state = self.shared.spawn()?;
+                    self.kept = false;
                     self.logits.clear();
                     return Err(e);
                 }

@@ -241,7 +241,7 @@ impl ImageGptModel {
     pub fn logits(&self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
         self.check_tokens(tokens)?;
         let mut state = self.spawn(self.head()?)?;
-        run_once(&mut state.op_states);
+        run_once(&mut state.op_states, true);
         Ok(self.run(&mut state, tokens)?.pop().unwrap_or_default())
     }
 
@@ -264,7 +264,7 @@ impl ImageGptModel {
             }
             self.check_tokens(tokens)?;
             let mut state = self.spawn(&self.all)?;
-            run_once(&mut state.op_states);
+            run_once(&mut state.op_states, true);
             let mut values = self.run(&mut state, tokens)?;
             if self.task != Task::Features {
                 output.logits.extend(values.pop().unwrap_or_default());

@@ -441,10 +441,10 @@ impl OpState for NativeState {
     }
 }
 
-/// Says that the next run of a new session is its only one: no operator keeps more than it needs for that.
-pub(crate) fn run_once(states: &mut [Option<Box<dyn OpState>>]) {
+/// Says whether the next run of a session is the last that needs its past: then no operator keeps more than it needs for that run.
+pub(crate) fn run_once(states: &mut [Option<Box<dyn OpState>>], once: bool) {
     for state in states.iter_mut().filter_map(native) {
-        state.once = true;
+        state.once = once;
     }
 }
 

@@ -7,7 +7,7 @@ use igpt_kernels::KvInt8;
 pub(crate) struct LayerState {
     /// Tokens already computed.
     pub(crate) past: usize,
-    /// No run follows: an int8 block borrows keys and values from the engine, an f32 block lets go of them.
+    /// No run follows that needs this one: an int8 block borrows keys and values from the engine, an f32 block lets go of them.
     pub(crate) once: bool,
     /// Keys and values of an int8 block, one entry a kv tile.
     pub(crate) kv: Vec<KvInt8>,

@@ -1,7 +1,7 @@
 //! The boot guard on Linux: a file that survives crashes, and a copy of the last good model.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,22 +31,25 @@ impl Storage for FileStorage {
     }
 
     fn store(&mut self, bytes: &[u8; RECORD_BYTES]) -> io::Result<()> {
-        replace(&self.path, bytes)
+        replace(&self.path, |file| file.write_all(bytes).map(|()| true)).map(|_| ())
     }
 }
 
 /// Writes beside `path`, makes sure it is on the disk, then renames: a power cut leaves the old
-/// content or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// content or the new one. `write` may think better of it: then the old one stays, and false comes back.
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<bool>) -> io::Result<bool> {
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
+    if !write(&mut file)? {
+        fs::remove_file(&beside)?;
+        return Ok(false);
+    }
     file.sync_all()?;
     fs::rename(&beside, path)?;
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Which model file to load.
@@ -79,7 +82,23 @@ fn now() -> u64 {
 
 /// CRC-32 of a file.
 pub(super) fn checksum(path: &Path) -> io::Result<ModelId> {
-    Ok(ModelId(crc32fast::hash(&fs::read(path)?)))
+    copy(path, &mut io::sink())
+}
+
+/// Copies a file and gives its CRC-32. In pieces: a second model does not fit a small board's memory.
+fn copy(path: &Path, to: &mut impl Write) -> io::Result<ModelId> {
+    let mut file = File::open(path)?;
+    let mut piece = vec![0; 1 << 16];
+    let mut sum = crc32fast::Hasher::new();
+    loop {
+        let len = match file.read(&mut piece) {
+            Ok(0) => return Ok(ModelId(sum.finalize())),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        sum.update(&piece[..len]);
+        to.write_all(&piece[..len])?;
+    }
 }
 
 impl Guard {
@@ -141,14 +160,12 @@ impl Guard {
         let Some((id, path)) = &self.running else {
             return Ok(());
         };
-        let copy = self.dir.join(LAST_GOOD);
-        if !checksum(&copy).is_ok_and(|found| found == *id) {
-            let bytes = fs::read(path)?;
+        let last_good = self.dir.join(LAST_GOOD);
+        if !checksum(&last_good).is_ok_and(|found| found == *id) {
             // Replaced on the disk while we ran? Then what lies there is not what has proven itself.
-            if ModelId(crc32fast::hash(&bytes)) != *id {
+            if !replace(&last_good, |to| Ok(copy(path, to)? == *id))? {
                 return Ok(());
             }
-            replace(&copy, &bytes)?;
         }
         self.guard.proven(*id)
     }
