@@ -1,37 +1,22 @@
 //! The causal model: cached steps are the whole pass bit for bit, on every instruction set; sampling is seeded; bad requests are refused.
 
+mod convert;
+
 use std::path::PathBuf;
 
 use igpt_runtime::{Error, GenerationConfig, ImageGptForCausalImageModeling, Isa, LoadOptions};
 use igpt_tools::onnx::ModelDtype;
-use igpt_tools::verbs::quantize::{Args, quantize};
-use tempfile::TempDir;
 
-/// The shipped language model, converted as a user would; the folder keeps the file.
-fn convert(dtype: ModelDtype) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let output = folder.path().join("lm.onnx");
-    let checkpoint = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist/lm");
-    let args = Args {
-        dtype,
-        ..Args::new(checkpoint, output.clone())
-    };
-    quantize(&args).unwrap_or_else(|failure| panic!("{failure}"));
-    (folder, output)
-}
+use convert::{bits, language_model};
 
 fn load(path: &PathBuf, options: &LoadOptions) -> ImageGptForCausalImageModeling {
     ImageGptForCausalImageModeling::load(path, options).expect("the language model")
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|x| x.to_bits()).collect()
-}
-
 #[test]
 fn one_token_at_a_time_is_the_whole_pass_bit_for_bit() {
     for dtype in [ModelDtype::Int8, ModelDtype::F32] {
-        let (_folder, path) = convert(dtype);
+        let (_folder, path) = language_model(dtype);
         let mut on_scalar = None;
         for isa in Isa::available() {
             let model = load(
@@ -72,7 +57,7 @@ fn one_token_at_a_time_is_the_whole_pass_bit_for_bit() {
 
 #[test]
 fn sampling_follows_its_seed_and_its_limits() {
-    let (_folder, path) = convert(ModelDtype::Int8);
+    let (_folder, path) = language_model(ModelDtype::Int8);
     let model = load(&path, &LoadOptions::default());
     let context = [model.start_token()];
     let greedy = GenerationConfig {
@@ -143,7 +128,7 @@ fn sampling_follows_its_seed_and_its_limits() {
 
 #[test]
 fn requests_that_make_no_sense_are_refused() {
-    let (_folder, path) = convert(ModelDtype::Int8);
+    let (_folder, path) = language_model(ModelDtype::Int8);
     let model = load(&path, &LoadOptions::default());
     let good = GenerationConfig {
         max_length: Some(10),

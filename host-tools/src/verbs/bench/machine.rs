@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use igpt_runtime::{Isa, IsaError, peak_benchmark, tile_benchmark};
+use memmap2::MmapMut;
 
 use crate::failure::{Blame as _, Failure};
 
@@ -64,8 +65,14 @@ fn on_threads<T: Send>(
 
 /// 10^9 bytes a second that `threads` threads read out of a buffer of so many bytes, over and over, each its own part.
 pub(super) fn bandwidth(bytes: u64, threads: usize) -> Result<f64, Failure> {
-    // Not zeros, which would all be one page of memory until written to.
-    let buffer = vec![1u64; (bytes / 8) as usize];
+    // In huge pages where there are any, as the weights are. Not zeros, which would all be one page of memory until written to.
+    let mut map = MmapMut::map_anon((bytes as usize).next_multiple_of(8).max(8)).failed()?;
+    #[cfg(target_os = "linux")]
+    {
+        let _ = map.advise(memmap2::Advice::HugePage);
+    }
+    let buffer: &mut [u64] = bytemuck::cast_slice_mut(&mut map);
+    buffer.fill(1);
     let part = buffer.len().div_ceil(threads).max(1);
     let mut best = 0f64;
     for _ in 0..READS {
