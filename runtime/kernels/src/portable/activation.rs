@@ -2,7 +2,7 @@
 
 use core::f32::consts::LOG2_E;
 
-use super::lanes::{LANES, Range, RangeLanes};
+use super::lanes::{LANES, Range, RangeBits};
 use super::math::{exp2, fma};
 
 /// `config.activation_function`.
@@ -80,20 +80,12 @@ fn map(row: &mut [f32], f: impl Fn(f32) -> f32) {
 /// [`map`] from row to row, and the range of what it wrote: found while that is in registers, it costs next to nothing.
 #[inline(always)]
 fn map_range(from: &[f32], to: &mut [f32], f: impl Fn(f32) -> f32) -> Range {
-    let mut lanes = RangeLanes::EMPTY;
-    let (from, from_tail) = from.as_chunks::<LANES>();
-    let (to, to_tail) = to.as_chunks_mut::<LANES>();
+    let mut bits = RangeBits::EMPTY;
     for (to, from) in to.iter_mut().zip(from) {
-        for i in 0..LANES {
-            to[i] = f(from[i]);
-            lanes.take(i, to[i]);
-        }
-    }
-    for (i, (to, from)) in to_tail.iter_mut().zip(from_tail).enumerate() {
         *to = f(*from);
-        lanes.take(i, *to);
+        bits = bits.with(*to);
     }
-    lanes.finish()
+    bits.range()
 }
 
 /// In this order NaN stays NaN, for the quantiser to refuse.

@@ -1,6 +1,6 @@
 //! Reductions over a row in one fixed shape: 16 lanes, then a tree.
 
-use super::math::{fma, max, min};
+use super::math::fma;
 
 /// Lanes of every reduction; the widest vector there is holds 16 f32.
 pub(crate) const LANES: usize = 16;
@@ -15,17 +15,6 @@ pub(crate) fn tree_sum(mut l: [f32; LANES]) -> f32 {
     for width in [8, 4, 2, 1] {
         for i in 0..width {
             l[i] += l[i + width];
-        }
-    }
-    l[0]
-}
-
-/// The largest of 16 lanes.
-#[inline(always)]
-pub(crate) fn tree_max(mut l: [f32; LANES]) -> f32 {
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            l[i] = max(l[i + width], l[i]);
         }
     }
     l[0]
@@ -49,23 +38,15 @@ pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
     tree_sum(lanes)
 }
 
-/// The largest magnitude in a row, as bits: NaN above infinity above every number.
+/// The largest magnitude in a row, as bits: NaN above infinity above every number. Integers have no order to keep: the compiler may choose
+/// the lanes, and of lanes laid out by hand it made gathers.
 #[inline(always)]
 pub(crate) fn amax_bits(x: &[f32]) -> u32 {
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    let mut lanes = [0u32; LANES];
-    for chunk in chunks {
-        for i in 0..LANES {
-            lanes[i] = lanes[i].max(chunk[i].to_bits() & 0x7fff_ffff);
-        }
-    }
-    for (i, x) in tail.iter().enumerate() {
-        lanes[i] = lanes[i].max(x.to_bits() & 0x7fff_ffff);
-    }
-    lanes.into_iter().fold(0, u32::max)
+    x.iter()
+        .fold(0, |amax, x| amax.max(x.to_bits() & 0x7fff_ffff))
 }
 
-/// What [`RangeLanes`] found.
+/// The range of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range {
     /// The smallest of the values and zero.
@@ -76,35 +57,40 @@ pub(crate) struct Range {
     pub(crate) amax: f32,
 }
 
-/// The range of a row, lane by lane.
+/// A [`Range`] in the making, in the bits of the values: as i32 those of positive numbers are in order, with NaN above infinity, and as
+/// u32 those of negative ones. Two integer maxima find all three; f32 ones in lanes became masked stores on AVX-512.
 #[derive(Clone, Copy)]
-pub(crate) struct RangeLanes {
-    low: [f32; LANES],
-    high: [f32; LANES],
-    amax_bits: [u32; LANES],
+pub(crate) struct RangeBits {
+    high: i32,
+    low: u32,
 }
 
-impl RangeLanes {
+impl RangeBits {
+    /// The bits of -0.
+    const SIGN: u32 = 0x8000_0000;
+
     pub(crate) const EMPTY: Self = Self {
-        low: [0.0; LANES],
-        high: [0.0; LANES],
-        amax_bits: [0; LANES],
+        high: 0,
+        low: Self::SIGN,
     };
 
-    /// Takes `x` into lane `i`.
+    /// With `x` too.
     #[inline(always)]
-    pub(crate) fn take(&mut self, i: usize, x: f32) {
-        self.low[i] = min(x, self.low[i]);
-        self.high[i] = max(x, self.high[i]);
-        self.amax_bits[i] = self.amax_bits[i].max(x.to_bits() & 0x7fff_ffff);
+    pub(crate) fn with(self, x: f32) -> Self {
+        Self {
+            high: self.high.max(x.to_bits() as i32),
+            low: self.low.max(x.to_bits()),
+        }
     }
 
     #[inline(always)]
-    pub(crate) fn finish(self) -> Range {
+    pub(crate) fn range(self) -> Range {
+        let high = self.high as u32;
         Range {
-            low: -tree_max(self.low.map(|x| -x)),
-            high: tree_max(self.high),
-            amax: f32::from_bits(self.amax_bits.into_iter().fold(0, u32::max)),
+            // 0 rather than -0.
+            low: f32::from_bits(self.low) + 0.0,
+            high: f32::from_bits(high),
+            amax: f32::from_bits(high.max(self.low & !Self::SIGN)),
         }
     }
 }
@@ -132,5 +118,24 @@ mod tests {
         );
         assert!(f32::from_bits(amax_bits(&[f32::INFINITY, f32::NAN])).is_nan());
         assert_eq!(amax_bits(&[]), 0);
+    }
+
+    #[test]
+    fn a_range_holds_zero_and_orders_nan_above_infinity_above_numbers() {
+        let range = |x: &[f32]| {
+            let bits = x.iter().fold(RangeBits::EMPTY, |bits, x| bits.with(*x));
+            let Range { low, high, amax } = bits.range();
+            [low, high, amax].map(f32::to_bits)
+        };
+        let bits = |x: [f32; 3]| x.map(f32::to_bits);
+        assert_eq!(range(&[]), bits([0.0, 0.0, 0.0]));
+        assert_eq!(range(&[-0.0, 0.0]), bits([0.0, 0.0, 0.0]));
+        assert_eq!(range(&[2.0, 3.0]), bits([0.0, 3.0, 3.0]));
+        assert_eq!(range(&[-2.0, -3.0]), bits([-3.0, 0.0, 3.0]));
+        assert_eq!(range(&[1.0, -4.0, 2.0]), bits([-4.0, 2.0, 4.0]));
+        assert!(f32::from_bits(range(&[f32::INFINITY, f32::NAN])[2]).is_nan());
+        assert!(f32::from_bits(range(&[f32::NEG_INFINITY, -f32::NAN])[2]).is_nan());
+        let infinite = range(&[f32::NEG_INFINITY, 5.0])[2];
+        assert_eq!(infinite, f32::INFINITY.to_bits());
     }
 }
