@@ -2,8 +2,10 @@
 
 pub mod block;
 mod int4;
+mod lattice;
 pub mod outliers;
 mod prepared;
+mod sizes;
 
 pub use outliers::Rescaled;
 pub use prepared::{LayerReport, PreparedWeights};

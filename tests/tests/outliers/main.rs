@@ -15,6 +15,7 @@ use igpt_tools::verbs::quantize::{Args, quantize};
 use injection::{Injection, Random, Side, Tensors};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use tempfile::TempDir;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -93,65 +94,114 @@ const INJECTIONS: [(Injection, f64); 11] = [
     (Injection::Residual(Side::Down), 0.1),
 ];
 
+/// A checkpoint and what its int8 file does without outliers.
+struct Plain {
+    checkpoint: PathBuf,
+    config: ImageGptConfig,
+    tensors: Tensors,
+    rows: Vec<Vec<u16>>,
+    folder: TempDir,
+    reference: Vec<f32>,
+    error: f64,
+}
+
+impl Plain {
+    fn of(checkpoint: PathBuf) -> Self {
+        let config = ImageGptConfig::from_file(checkpoint.join("config.json")).unwrap();
+        let tensors = read(&checkpoint);
+        let random = &mut Random::new(7);
+        let length = config.n_positions.min(64);
+        let rows: Vec<Vec<u16>> = (0..8)
+            .map(|_| {
+                let mut id = 0;
+                // Runs of a colour, as pictures have them.
+                let mut next = || {
+                    if random.next() < 0.3 {
+                        id = (random.next() * config.num_colors() as f64) as u16;
+                    }
+                    id
+                };
+                (0..length).map(|_| next()).collect()
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut plain = Self {
+            checkpoint,
+            config,
+            tensors,
+            rows,
+            folder,
+            reference: Vec::new(),
+            error: 0.0,
+        };
+        let [reference, int8] = plain.logits(&plain.tensors);
+        plain.error = distance(&reference, &int8);
+        plain.reference = reference;
+        plain
+    }
+
+    fn logits(&self, tensors: &Tensors) -> [Vec<f32>; 2] {
+        write(&self.checkpoint, tensors, self.folder.path());
+        let batch: Vec<&[u16]> = self.rows.iter().map(Vec::as_slice).collect();
+        logits(self.folder.path(), &batch)
+    }
+
+    /// The error with an injection that may change the f32 logits by as much as `tolerated`, in errors without.
+    fn ratio(&self, injection: Injection, tolerated: f64, seed: u64) -> f64 {
+        let mut injected = self.tensors.clone();
+        injection.apply(&mut injected, &self.config, seed);
+        let [f32s, int8] = self.logits(&injected);
+        let changed = distance(&self.reference, &f32s);
+        assert!(
+            changed < tolerated,
+            "{injection:?}, seed {seed}: the injection changed the model by {changed}"
+        );
+        let ratio = distance(&f32s, &int8) / self.error;
+        println!("{injection:?}, seed {seed}: {ratio:.3}");
+        ratio
+    }
+}
+
 /// Converts `checkpoint` as it is and with every injection, each from as many `seeds`.
-fn hold(checkpoint: &Path, seeds: u64) {
-    let config = ImageGptConfig::from_file(checkpoint.join("config.json")).unwrap();
-    let tensors = read(checkpoint);
-    let random = &mut Random::new(7);
-    let length = config.n_positions.min(64);
-    let rows: Vec<Vec<u16>> = (0..8)
-        .map(|_| {
-            let mut id = 0;
-            // Runs of a colour, as pictures have them.
-            let mut next = || {
-                if random.next() < 0.3 {
-                    id = (random.next() * config.num_colors() as f64) as u16;
-                }
-                id
-            };
-            (0..length).map(|_| next()).collect()
-        })
-        .collect();
-    let batch: Vec<&[u16]> = rows.iter().map(Vec::as_slice).collect();
-    let folder = tempfile::tempdir().unwrap();
-    write(checkpoint, &tensors, folder.path());
-    let [reference, int8] = logits(folder.path(), &batch);
-    let plain = distance(&reference, &int8);
-    for (index, (injection, tolerated)) in INJECTIONS.iter().enumerate() {
+fn hold(checkpoint: PathBuf, seeds: u64) {
+    let plain = Plain::of(checkpoint);
+    for (index, (injection, tolerated)) in INJECTIONS.into_iter().enumerate() {
         for seed in 0..seeds {
             let seed = 100 * index as u64 + seed;
-            let mut injected = tensors.clone();
-            injection.apply(&mut injected, &config, seed);
-            write(checkpoint, &injected, folder.path());
-            let [f32s, int8] = logits(folder.path(), &batch);
-            let changed = distance(&reference, &f32s);
-            assert!(
-                changed < *tolerated,
-                "{injection:?}, seed {seed}: the injection changed the model by {changed}"
-            );
-            let error = distance(&f32s, &int8);
-            println!("{injection:?}, seed {seed}: {error:.5}, without outliers {plain:.5}");
-            assert!(
-                error < 2.0 * plain,
-                "{injection:?}, seed {seed}: {error}, without outliers {plain}"
-            );
+            let ratio = plain.ratio(injection, tolerated, seed);
+            assert!(ratio < 2.0, "{injection:?}, seed {seed}: {ratio}");
         }
+    }
+}
+
+/// The classifier's weights lie on the int8 grid, so that it loses more than any other where a row is not quite brought back.
+/// In the first a channel is drawn twice, 6400 times its neighbours.
+#[test]
+fn the_default_classifier_holds_where_it_once_did_not() {
+    let plain = Plain::of(root().join("models/fashion-mnist/clf"));
+    for (injection, seed) in [
+        (Injection::Values(Side::Down), 80005),
+        (Injection::All(Side::Mixed), 86005),
+        (Injection::Gains(Side::Down), 78003),
+    ] {
+        let ratio = plain.ratio(injection, 1e-4, seed);
+        assert!(ratio < 1.5, "{injection:?}, seed {seed}: {ratio}");
     }
 }
 
 #[test]
 fn the_default_classifier_holds_with_outliers() {
-    hold(&root().join("models/fashion-mnist/clf"), 1);
+    hold(root().join("models/fashion-mnist/clf"), 1);
 }
 
 #[test]
 fn the_default_language_model_holds_with_outliers() {
-    hold(&root().join("models/fashion-mnist/lm"), 1);
+    hold(root().join("models/fashion-mnist/lm"), 1);
 }
 
 #[test]
 fn a_random_model_holds_with_outliers() {
-    hold(&root().join("tests/golden/model/aligned"), 8);
+    hold(root().join("tests/golden/model/aligned"), 8);
 }
 
 /// Calibrated on the sample, the int8 file is closer to the f32 one, and stays so with outliers.
