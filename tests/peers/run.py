@@ -175,10 +175,21 @@ def profile_table(report):
 
 
 def bench_table(report):
-    lines = ["| threads | samples | context | tokens/s | of the bound |", "|---|---|---|---|---|"]
+    lines = ["| threads | samples | context | tokens/s | of the bound | which is |", "|---|---|---|---|---|---|"]
     for g in report["generation"]:
         lines.append(f"| {g['threads']} | {g['samples']} | {g['context']} | {g['tokens_per_s']:.0f} "
-                     f"| {g['fraction_of_bound']:.0%} |")
+                     f"| {g['fraction_of_bound']:.0%} | {g['bound_by']} |")
+    return lines
+
+
+def sizes_table(reports):
+    """Blocks of other sizes, cut short, as they are all alike."""
+    lines = ["| size | blocks timed | threads | ms a block: median (min) | of the peak (fastest run) |", "|---|---|---|---|---|"]
+    for size, report in reports.items():
+        layers = report["model"]["n_layer"]
+        for t in report["timings"]:
+            lines.append(f"| {size} | {layers} | {t['threads']} | {t['median'] * 1e3 / layers:.1f} ({t['min'] * 1e3 / layers:.1f}) "
+                         f"| {t['fraction_of_peak']:.1%} ({t['best_fraction_of_peak']:.1%}) |")
     return lines
 
 
@@ -225,6 +236,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=10, help="start no further round after about so long")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", help="run only contenders with this in their name, and igpt")
+    parser.add_argument("--document", type=Path, default=ROOT / "docs/performance.md", help="whose marked parts are written")
     parser.add_argument("--no-write", action="store_true", help="print the tables, leave the document alone")
     args = parser.parse_args()
     if not args.igpt.exists():
@@ -254,12 +266,14 @@ def main():
     say("peaks, profile")
     sweep = ",".join(str(n) for n in args.threads)
 
-    def bench(file, *more):
-        command = [args.igpt, "bench", args.models / file, "--json", "--threads", sweep, *more]
+    def bench(*what):
+        command = [args.igpt, "bench", "--json", "--threads", sweep, *what]
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-    report = bench("ours.onnx", "--runs", "10")
-    language = bench("ours-lm.onnx", "--runs", "1", "--context", f"64,{CONTEXT},960")
+    report = bench(args.models / "ours.onnx", "--runs", "10")
+    language = bench(args.models / "ours-lm.onnx", "--runs", "1", "--context", f"64,{CONTEXT},960")
+    sizes = {f"ImageGPT-{size}": bench("--size", size, "--layers", layers, "--runs", "5")
+             for size, layers in (("medium", "6"), ("large", "4"))}
     gmac = report["model"]["linear_gmac"] + report["model"]["attention_gmac"]
     floors = {t["threads"]: gmac / t["peak_gmac_per_s"] for t in report["timings"]}
     bounds = {g["threads"]: g["bound_tokens_per_s"] for g in language["generation"]
@@ -273,13 +287,13 @@ def main():
              f"Generation, {NEW} tokens one at a time after {CONTEXT}:", "", *generation_table(generation, bounds)]
     if skipped:
         peers += ["", "Skipped: " + "; ".join(f"{name} ({why})" for name, why in skipped.items()) + "."]
-    document = ROOT / "docs/performance.md"
-    for marker, lines in (("peers", peers), ("profile", profile_table(report)), ("generation", bench_table(language))):
+    for marker, lines in (("peers", peers), ("profile", profile_table(report)), ("generation", bench_table(language)),
+                          ("sizes", sizes_table(sizes))):
         if args.no_write:
             print("\n".join(lines), "\n")
         else:
-            write(document, marker, lines)
-    say(f"done, {'printed' if args.no_write else document}")
+            write(args.document, marker, lines)
+    say(f"done, {'printed' if args.no_write else args.document}")
 
 
 BEGAN = time.perf_counter()
