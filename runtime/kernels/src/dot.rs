@@ -25,11 +25,11 @@ use crate::interleave::{self, GROUP, Interleave};
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
 use crate::nibbles::{self, OneRow};
-#[cfg(target_arch = "x86_64")]
-use crate::softmax::avx512;
 #[cfg(target_arch = "aarch64")]
 use crate::softmax::neon;
 use crate::softmax::{Softmax, portable};
+#[cfg(target_arch = "x86_64")]
+use crate::softmax::{avx2, avx512};
 
 /// How operands are laid out for a tile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Dot {
         x86::avx2::LAYOUT,
         x86::avx2::tile,
         nibbles::avx2::one_row,
-        portable::softmax,
+        avx2::softmax,
         interleave::portable,
     );
     #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! The softmax as it is defined, one row at a time; compiled for the scalar and the AVX2 kernels.
+//! The softmax as it is defined, one row at a time; for the scalar kernels, and what the others are tested against.
 #![allow(
     clippy::needless_range_loop,
     reason = "keys are counted, so that each loop reads as the one vector operation it becomes"
