@@ -185,19 +185,21 @@ impl BlockInt8 {
             });
         }
         engine.pool.install(|| {
+            // One at a time to whichever thread is free, and the long rows, at the end, first: threads then end together, which they
+            // do not if they take halves and steal.
             kv[tiles]
-                .par_iter_mut()
+                .iter_mut()
                 .zip(&mut tasks)
+                .par_bridge()
                 .try_for_each(|(tile, task)| {
                     engine
                         .with_scratch(|scratch| self.project(engine, scratch, task, tile))
                         .map_err(|e| e.within(task.position - past))
                 })?;
-            // The long rows, at the end, first.
             tasks
-                .into_par_iter()
+                .into_iter()
                 .rev()
-                .with_max_len(1)
+                .par_bridge()
                 .try_for_each(|mut task| {
                     let offset = task.position - past;
                     engine
