@@ -123,6 +123,9 @@ fn a_random_model_is_measured_and_its_numbers_agree() {
     for g in generation {
         assert_eq!(g["context"], 16);
         assert!(number(&g["tokens_per_s"]) > 0.0 && number(&g["bound_tokens_per_s"]) > 0.0);
+        // No token takes less than the fastest, so its samples' rate is no more than this.
+        let most = number(&g["samples"]) / number(&g["fastest_token_s"]);
+        assert!(number(&g["tokens_per_s"]) <= most * 1.001);
         // Samples in lockstep share the reading of the weights.
         let weights = number(&g["bytes_per_token"]) * number(&g["samples"]);
         assert!((3.1e6..3.8e6).contains(&weights), "{weights} bytes a step");

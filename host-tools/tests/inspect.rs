@@ -39,6 +39,8 @@ fn the_shipped_model_is_described() {
         6 * 196 * (12 * 128 * 128 + 128 * 197)
     );
     assert_eq!(report["weights"]["int8"]["values"], 6 * 12 * 128 * 128);
+    assert_eq!(report["matrices"]["values"], 6 * 12 * 128 * 128);
+    assert_eq!(report["matrices"]["bits_per_weight"], 8.0);
     assert!(
         report["recipe"]["weights"]
             .as_str()

@@ -11,6 +11,7 @@ use igpt_kernels::{Int4Matrix, pack_nibbles};
 use igpt_runtime::onnx::pb;
 use igpt_runtime::{Error, ImageGptModel, Isa, LoadOptions};
 use igpt_tools::onnx::ModelDtype;
+use igpt_tools::verbs::inspect::{self, inspect};
 use igpt_tools::verbs::quantize::{Args, Report, quantize};
 use npyz::npz::NpzArchive;
 use prost::Message as _;
@@ -153,6 +154,32 @@ fn onnxruntime_makes_the_same_int8_matrices_of_int4_ones() {
             assert_eq!(array.into_vec::<i8>().unwrap(), values, "{case}.{name}");
         }
     }
+}
+
+#[test]
+fn inspect_counts_the_bits_of_a_weight_with_its_share_of_a_multiplier() {
+    let matrices = |checkpoint: &Path| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("int4.onnx");
+        fs::write(&file, convert(checkpoint, ModelDtype::Int4).0).expect("a file");
+        let report = inspect(&inspect::Args {
+            file,
+            png: None,
+            json: false,
+        });
+        report
+            .unwrap_or_else(|failure| panic!("{failure}"))
+            .matrices
+    };
+    // 6 blocks of 128: whole groups of 32.
+    let found = matrices(&root().join("models/fashion-mnist/lm"));
+    assert_eq!(found.values, 6 * 12 * 128 * 128);
+    assert_eq!(found.bits_per_weight, 4.125);
+    // 2 blocks of 21: 21 x 63, 21 x 21 and 21 x 84 of one short group, 84 x 21 of three, every tensor in whole bytes.
+    let found = matrices(&golden("model/odd-heads"));
+    assert_eq!(found.values, 2 * (1323 + 441 + 2 * 1764));
+    let bytes = 2 * (662 + 32 + 221 + 11 + 882 + 42 + 882 + 32);
+    assert_eq!(found.bytes, bytes);
 }
 
 #[test]

@@ -48,6 +48,17 @@ pub struct Weights {
     pub bytes: u64,
 }
 
+/// The matrices of the blocks' linear layers.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Matrices {
+    /// Weights, with those that pad panels.
+    pub values: u64,
+    /// Their bytes, with the multipliers of int4, without scales.
+    pub bytes: u64,
+    /// Bits of each.
+    pub bits_per_weight: f64,
+}
+
 /// What a file is.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -55,7 +66,7 @@ pub struct Report {
     pub file: PathBuf,
     /// `classify`, `causal` or `features`.
     pub task: &'static str,
-    /// `int8` or `f32`.
+    /// `int8`, `int4` or `f32`.
     pub dtype: &'static str,
     /// Hugging Face's configuration.
     pub config: Value,
@@ -65,6 +76,8 @@ pub struct Report {
     pub operators: BTreeMap<String, usize>,
     /// By data type.
     pub weights: BTreeMap<String, Weights>,
+    /// Those of the blocks.
+    pub matrices: Matrices,
     /// How it was quantised.
     pub recipe: Value,
     /// Where it came from.
@@ -113,6 +126,7 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     };
     let mut operators = BTreeMap::new();
     let mut weights = BTreeMap::<String, Weights>::new();
+    let mut matrices = Matrices::default();
     let mut bytes_per_frame = 0;
     if let Some(graph) = &proto.graph {
         for node in &graph.node {
@@ -121,16 +135,25 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         for tensor in &graph.initializer {
             let kind = DataType::try_from(tensor.data_type).map_or("?", |kind| kind.as_str_name());
             let entry = weights.entry(kind.to_ascii_lowercase()).or_default();
+            let values = tensor.dims.iter().product::<i64>().unsigned_abs();
             entry.tensors += 1;
-            entry.values += tensor.dims.iter().product::<i64>().unsigned_abs();
+            entry.values += values;
             let bytes = weight_bytes.get(&tensor.name).copied().unwrap_or_default() as u64;
             entry.bytes += bytes;
+            let of_block = tensor.name.starts_with("transformer.h.") && tensor.dims.len() > 1;
+            if of_block && tensor.name.ends_with(".weight") {
+                matrices.values += values;
+                matrices.bytes += bytes;
+            } else if of_block && tensor.name.ends_with(".weight_multiplier") {
+                matrices.bytes += bytes;
+            }
             // Of an embedding a few rows are read.
             if !tensor.name.starts_with("transformer.w") {
                 bytes_per_frame += bytes;
             }
         }
     }
+    matrices.bits_per_weight = 8.0 * matrices.bytes as f64 / matrices.values.max(1) as f64;
     let tokens = processor
         .as_ref()
         .map_or(config.n_positions, |p| p.size().0 * p.size().1);
@@ -162,6 +185,7 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         palette,
         operators,
         weights,
+        matrices,
         recipe: metadata("igpt.recipe"),
         source: metadata("igpt.source"),
         tokens,
@@ -249,6 +273,15 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
             "  {kind:<10} {tensors:>5} tensors {values:>14} values {bytes:>14} bytes"
         )?;
     }
+    let Matrices {
+        values,
+        bits_per_weight,
+        ..
+    } = report.matrices;
+    writeln!(
+        out,
+        "matrices of the blocks: {values} weights of {bits_per_weight:.3} bits"
+    )?;
     writeln!(out, "recipe: {}", report.recipe)?;
     writeln!(out, "source: {}", report.source)?;
     let frame = (

@@ -24,7 +24,7 @@ pub(crate) mod aarch64;
 use crate::interleave::{self, GROUP, Interleave};
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
-use crate::nibbles::{self, OneRow};
+use crate::nibbles::{self, ByNibbles};
 #[cfg(target_arch = "aarch64")]
 use crate::softmax::neon;
 use crate::softmax::{Softmax, portable};
@@ -75,7 +75,7 @@ pub(crate) struct Dot {
     pub(crate) isa: Isa,
     pub(crate) layout: Layout,
     pub(crate) tile: Tile,
-    pub(crate) one_row: OneRow,
+    pub(crate) nibbles: ByNibbles,
     pub(crate) softmax: Softmax,
     pub(crate) interleave: Interleave,
 }
@@ -85,7 +85,7 @@ impl Dot {
         Isa::Scalar,
         scalar::LAYOUT,
         scalar::tile,
-        nibbles::scalar::one_row,
+        nibbles::scalar::NIBBLES,
         portable::softmax,
         interleave::portable,
     );
@@ -94,7 +94,7 @@ impl Dot {
         Isa::Avx2,
         x86::avx2::LAYOUT,
         x86::avx2::tile,
-        nibbles::avx2::one_row,
+        nibbles::avx2::NIBBLES,
         avx2::softmax,
         interleave::portable,
     );
@@ -103,7 +103,7 @@ impl Dot {
         Isa::Avx512Vnni,
         x86::avx512vnni::LAYOUT,
         x86::avx512vnni::tile,
-        nibbles::avx512::one_row,
+        nibbles::avx512::NIBBLES,
         avx512::softmax,
         interleave::avx512::interleave,
     );
@@ -112,7 +112,7 @@ impl Dot {
         Isa::Neon,
         aarch64::neon::LAYOUT,
         aarch64::neon::tile,
-        nibbles::neon::one_row,
+        nibbles::neon::NIBBLES,
         neon::softmax,
         interleave::neon::interleave,
     );
@@ -121,7 +121,7 @@ impl Dot {
         Isa::Dotprod,
         aarch64::dotprod::LAYOUT,
         aarch64::dotprod::tile,
-        nibbles::sdot::dotprod,
+        nibbles::sdot::DOTPROD,
         neon::softmax,
         interleave::neon::interleave,
     );
@@ -130,7 +130,7 @@ impl Dot {
         Isa::I8mm,
         aarch64::i8mm::LAYOUT,
         aarch64::i8mm::tile,
-        nibbles::sdot::i8mm,
+        nibbles::sdot::I8MM,
         neon::softmax,
         interleave::neon::interleave,
     );
@@ -165,7 +165,7 @@ impl Dot {
         isa: Isa,
         layout: Layout,
         tile: Tile,
-        one_row: OneRow,
+        nibbles: ByNibbles,
         softmax: Softmax,
         interleave: Interleave,
     ) -> Self {
@@ -177,7 +177,7 @@ impl Dot {
             isa,
             layout,
             tile,
-            one_row,
+            nibbles,
             softmax,
             interleave,
         }

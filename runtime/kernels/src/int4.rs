@@ -97,6 +97,16 @@ impl<'a> Int4Matrix<'a> {
         nibble(self.multipliers, group * self.n + column) as i8 + 1
     }
 
+    /// The values of part of a row, from `column` on, as nibbles.
+    pub(crate) fn values_of(&self, row: usize, column: usize, out: &mut [u8]) {
+        nibbles(self.values, row * self.n + column, out);
+    }
+
+    /// The multipliers of part of a group, less one each, from `column` on.
+    pub(crate) fn multipliers_of(&self, group: usize, column: usize, out: &mut [u8]) {
+        nibbles(self.multipliers, group * self.n + column, out);
+    }
+
     /// The int8 matrix that this is, row-major `[k, n]`.
     pub fn to_int8(&self) -> Vec<i8> {
         let mut w = vec![0; self.k * self.n];
@@ -116,6 +126,22 @@ pub fn pack_nibbles(values: &[i8]) -> Vec<u8> {
         low | high << 4
     };
     values.chunks(2).map(pair).collect()
+}
+
+/// Nibbles from `first` on, one a byte: whole bytes at a time where they begin with one.
+fn nibbles(bytes: &[u8], first: usize, out: &mut [u8]) {
+    let whole = if first.is_multiple_of(2) {
+        out.len() / 2
+    } else {
+        0
+    };
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(&bytes[first / 2..]).take(whole) {
+        *pair = [byte & 0x0f, byte >> 4];
+    }
+    for (i, out) in out.iter_mut().enumerate().skip(2 * whole) {
+        *out = nibble(bytes, first + i);
+    }
 }
 
 fn nibble(bytes: &[u8], index: usize) -> u8 {

@@ -10,7 +10,7 @@ use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::int4::Int4Matrix;
 use crate::isa::{Isa, IsaError};
 use crate::kv::{KV_TILE, KvInt8};
-use crate::pack::{PackedF32, PackedInt8, PackedRows};
+use crate::pack::{PackedF32, PackedInt8, PackedRows, Panel};
 use crate::panels::{Panels, PanelsError};
 use crate::portable::Activation;
 
@@ -253,16 +253,19 @@ impl Kernels {
     }
 
     /// What sums the columns of a panel of `k` rows.
-    fn panel_sums(&self, k: usize) -> impl FnMut(&[u8], &mut [i32]) {
+    fn panel_sums(&self, k: usize) -> impl FnMut(Panel<'_>, &mut [i32]) {
         let Layout { mr, nr, kr, .. } = self.dot.layout;
         let (dot, groups) = (self.dot, k.div_ceil(kr));
         // A row of ones sums the columns as fast as memory gives them. As `comp` is zero, one means one whatever the offset.
         let ones = alloc::vec![1; groups * mr * kr];
-        let mut acc = [0; MAX_TILE];
+        let (mut acc, mut unpacked) = ([0; MAX_TILE], AlignedBytes::default());
         move |panel, sums| {
             let comp = [0; KV_TILE];
             // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-            unsafe { dot.run(1, groups, &ones, panel, &comp, &mut acc, nr, panel) };
+            unsafe {
+                let panel = panel.int8(&dot, &mut unpacked);
+                dot.run(1, groups, &ones, panel, &comp, &mut acc, nr, panel);
+            }
             sums.copy_from_slice(&acc[..nr]);
         }
     }

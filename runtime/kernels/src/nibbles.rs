@@ -24,6 +24,8 @@ pub(crate) mod sdot;
 #[cfg(test)]
 mod tests;
 
+use alloc::vec;
+
 use crate::aligned::AlignedBytes;
 use crate::dot::{Dot, Layout};
 use crate::int4::{INT4_GROUP, Int4Matrix};
@@ -44,6 +46,22 @@ pub(crate) type OneRow = unsafe fn(
     comp: *const i32,
     acc: *mut i32,
 );
+
+/// Unpacks a panel for the int8 tile.
+///
+/// Arguments: `layout`, `values`, `multipliers`, `out`.
+///
+/// # Safety
+/// The instruction set must be available, and `layout` its own.
+pub(crate) type Unpack =
+    unsafe fn(layout: Layout, values: &[u8], multipliers: &[u8], out: &mut [u8]);
+
+/// What an instruction set does with nibbles.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByNibbles {
+    pub(crate) one_row: OneRow,
+    pub(crate) unpack: Unpack,
+}
 
 /// A matrix.
 #[derive(Clone, Debug)]
@@ -72,25 +90,29 @@ impl Nibbles {
             multipliers: AlignedBytes::zeroed(panels * panel[1]),
             panel,
         };
-        /// Puts `nibble` where number `i` of the group that `bytes` hold belongs.
-        fn put(bytes: &mut [u8], i: usize, nibble: u8) {
-            let half = bytes.len();
-            bytes[i % half] |= (nibble & 0x0f) << (i / half * 4);
-        }
+        // A row of a panel, of values or of multipliers: zeros where the matrix has ended.
+        let mut row = vec![0; nr];
         let values = packed.values.chunks_exact_mut(panel[0].max(1));
         let multipliers = packed.multipliers.chunks_exact_mut(panel[1].max(1));
         for (p, (values, multipliers)) in values.zip(multipliers).enumerate() {
             let columns = p * nr..n.min((p + 1) * nr);
+            let width = columns.len();
+            row[width..].fill(0);
             for (group, values) in values.chunks_exact_mut(nr * kr / 2).enumerate() {
-                for row in group * kr..k.min((group + 1) * kr) {
-                    for (j, column) in columns.clone().enumerate() {
-                        put(values, j * kr + row % kr, w.value(row, column) as u8);
+                for (r, k) in (group * kr..k.min((group + 1) * kr)).enumerate() {
+                    w.values_of(k, columns.start, &mut row[..width]);
+                    let (low, high) = row.split_at(nr / 2);
+                    let bytes = values[r..].iter_mut().step_by(kr);
+                    for ((byte, low), high) in bytes.zip(low).zip(high) {
+                        *byte = low | high << 4;
                     }
                 }
             }
             for (group, multipliers) in multipliers.chunks_exact_mut(nr / 2).enumerate() {
-                for (j, column) in columns.clone().enumerate() {
-                    put(multipliers, j, w.multiplier(group, column) as u8 - 1);
+                w.multipliers_of(group, columns.start, &mut row[..width]);
+                let (low, high) = row.split_at(nr / 2);
+                for ((byte, low), high) in multipliers.iter_mut().zip(low).zip(high) {
+                    *byte = low | high << 4;
                 }
             }
         }
@@ -111,48 +133,59 @@ impl Nibbles {
     }
 }
 
-impl NibblePanel<'_> {
-    /// The same panel of the int8 matrix, into `out`.
+/// Unpacks a panel for the int8 tile: [`INT4_GROUP`] rows after another. Vectorised where vectors can multiply bytes.
+#[inline(always)]
+pub(crate) fn portable(layout: Layout, values: &[u8], multipliers: &[u8], out: &mut [u8]) {
+    /// With the size of a group known.
     #[inline(always)]
-    pub(crate) fn unpack(self, layout: Layout, out: &mut AlignedBytes) {
-        let Layout { nr, kr, .. } = layout;
-        out.resize(2 * self.values.len());
-        match nr * kr / 2 {
-            16 => self.unpack_as::<16>(nr, kr, out),
-            32 => self.unpack_as::<32>(nr, kr, out),
-            64 => self.unpack_as::<64>(nr, kr, out),
-            half => unreachable!("no layout has groups of {half} bytes"),
-        }
-    }
-
-    /// With the size of a group known, so that the loops over its bytes become vectors.
-    #[inline(always)]
-    fn unpack_as<const HALF: usize>(self, nr: usize, kr: usize, out: &mut [u8]) {
+    fn groups<const HALF: usize>(
+        Layout { nr, kr, .. }: Layout,
+        values: &[u8],
+        multipliers: &[u8],
+        out: &mut [u8],
+    ) {
         let steps = INT4_GROUP / kr;
-        let (values, _) = self.values.as_chunks::<HALF>();
+        let (values, _) = values.as_chunks::<HALF>();
         let (out, _) = out.as_chunks_mut::<HALF>();
         let groups = values.chunks(steps).zip(out.chunks_mut(2 * steps));
-        for ((values, out), multipliers) in groups.zip(self.multipliers.chunks_exact(nr / 2)) {
-            let mut low = [0u8; HALF];
-            let mut high = [0u8; HALF];
+        for ((values, out), multipliers) in groups.zip(multipliers.chunks_exact(nr / 2)) {
+            let mut low = [0i8; HALF];
+            let mut high = [0i8; HALF];
             for (j, m) in multipliers.iter().enumerate() {
-                low[j * kr..][..kr].fill((m & 0x0f) + 1);
-                high[j * kr..][..kr].fill((m >> 4) + 1);
+                low[j * kr..][..kr].fill((m & 0x0f) as i8 + 1);
+                high[j * kr..][..kr].fill((m >> 4) as i8 + 1);
             }
             for (values, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
                 for i in 0..HALF {
                     // Sign extended from the upper half of a byte; the product fits, as it is the int8 matrix's.
                     let value = (values[i] << 4) as i8 >> 4;
-                    out[0][i] = value.wrapping_mul(low[i] as i8) as u8;
+                    out[0][i] = value.wrapping_mul(low[i]) as u8;
                     let value = values[i] as i8 >> 4;
-                    out[1][i] = value.wrapping_mul(high[i] as i8) as u8;
+                    out[1][i] = value.wrapping_mul(high[i]) as u8;
                 }
             }
         }
     }
+    match layout.nr * layout.kr / 2 {
+        16 => groups::<16>(layout, values, multipliers, out),
+        32 => groups::<32>(layout, values, multipliers, out),
+        64 => groups::<64>(layout, values, multipliers, out),
+        half => unreachable!("no layout has groups of {half} bytes"),
+    }
 }
 
 impl Dot {
+    /// A panel of int4 as a panel of the int8 matrix, into `out`.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    pub(crate) unsafe fn unpack(&self, w: NibblePanel<'_>, out: &mut AlignedBytes) {
+        out.resize(2 * w.values.len());
+        // SAFETY: the caller's.
+        unsafe { (self.nibbles.unpack)(self.layout, w.values, w.multipliers, out) };
+    }
+
     /// One row by one panel, bounds checked.
     ///
     /// # Safety
@@ -172,7 +205,7 @@ impl Dot {
         assert!(comp.len() >= nr && acc.len() >= nr);
         // SAFETY: the lengths were checked just above; the caller vouches for the instruction set; an `Int4Matrix` has no -8.
         unsafe {
-            (self.one_row)(
+            (self.nibbles.one_row)(
                 k_groups,
                 a.as_ptr(),
                 w.values.as_ptr(),

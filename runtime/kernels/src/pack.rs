@@ -46,7 +46,7 @@ impl PackedInt8 {
         data: Bytes,
         k: usize,
         n: usize,
-        panel_sums: impl FnMut(&[u8], &mut [i32]),
+        panel_sums: impl FnMut(Panel<'_>, &mut [i32]),
     ) -> Result<Self, PanelsError> {
         let Layout { nr, kr, .. } = layout;
         Panels { nr, kr }.check(&data, k, n)?;
@@ -57,7 +57,7 @@ impl PackedInt8 {
     pub(crate) fn int4(
         layout: Layout,
         w: &Int4Matrix<'_>,
-        panel_sums: impl FnMut(&[u8], &mut [i32]),
+        panel_sums: impl FnMut(Panel<'_>, &mut [i32]),
     ) -> Self {
         let data = Data::Int4(Nibbles::pack(layout, w));
         Self::with_sums(layout, data, w.k(), w.n(), panel_sums)
@@ -68,7 +68,7 @@ impl PackedInt8 {
         data: Data,
         k: usize,
         n: usize,
-        mut panel_sums: impl FnMut(&[u8], &mut [i32]),
+        mut panel_sums: impl FnMut(Panel<'_>, &mut [i32]),
     ) -> Self {
         let Layout { nr, offset, .. } = layout;
         let zeros = || vec![0i32; n.next_multiple_of(nr)];
@@ -80,9 +80,9 @@ impl PackedInt8 {
             comp: zeros(),
             sums: zeros(),
         };
-        let (mut sums, mut unpacked) = (zeros(), AlignedBytes::default());
+        let mut sums = zeros();
         for (panel, sums) in sums.chunks_exact_mut(nr).enumerate() {
-            panel_sums(packed.panel(panel).int8(layout, &mut unpacked), sums);
+            panel_sums(packed.panel(panel), sums);
         }
         packed.comp = sums.iter().map(|sum| -sum * i32::from(offset)).collect();
         packed.sums = sums;
@@ -142,13 +142,17 @@ impl PackedInt8 {
 }
 
 impl<'a> Panel<'a> {
-    /// As the tile of int8 reads it: where it lies, or unpacked into `buffer`.
+    /// As the int8 tile reads it: where it lies, or unpacked into `buffer`.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set of `dot`.
     #[inline(always)]
-    pub(crate) fn int8(self, layout: Layout, buffer: &'a mut AlignedBytes) -> &'a [u8] {
+    pub(crate) unsafe fn int8(self, dot: &Dot, buffer: &'a mut AlignedBytes) -> &'a [u8] {
         match self {
             Self::Int8(bytes) => bytes,
             Self::Int4(nibbles) => {
-                nibbles.unpack(layout, buffer);
+                // SAFETY: the caller's.
+                unsafe { dot.unpack(nibbles, buffer) };
                 buffer
             }
         }

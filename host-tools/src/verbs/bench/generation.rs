@@ -33,7 +33,7 @@ pub(super) fn measure(
     let mut measured = Vec::new();
     for &samples in plan.samples {
         for &context in plan.contexts {
-            let seconds = token_seconds(model, context, plan.new_tokens, samples)?;
+            let (seconds, fastest) = token_seconds(model, context, plan.new_tokens, samples)?;
             let middle = context + plan.new_tokens / 2;
             let past = kv_bytes(model.config(), middle);
             // In lockstep the weights are read once for all.
@@ -50,6 +50,7 @@ pub(super) fn measure(
                 context,
                 tokens: plan.new_tokens,
                 tokens_per_s,
+                fastest_token_s: fastest,
                 bytes_per_token,
                 weights_gb_per_s,
                 bound_tokens_per_s,
@@ -65,13 +66,13 @@ pub(super) fn measure(
     Ok(measured)
 }
 
-/// Seconds from one token of every sample to the next, at the median, while `samples` sequences go on in lockstep.
+/// Seconds from one token of every sample to the next, at the median and the least, while `samples` sequences go on in lockstep.
 fn token_seconds(
     model: &ImageGptModel,
     context: usize,
     new_tokens: usize,
     samples: usize,
-) -> Result<f64, Failure> {
+) -> Result<(f64, f64), Failure> {
     let mut steps = (0..samples)
         .map(|_| model.steps())
         .collect::<Result<Vec<_>, _>>()
@@ -90,7 +91,7 @@ fn token_seconds(
         times.push(start.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);
-    Ok(quantile(&times, 0.5))
+    Ok((quantile(&times, 0.5), quantile(&times, 0.0)))
 }
 
 /// Feeds the likeliest token after these logits, `[tokens, num_colors]`, and gives the logits after it.

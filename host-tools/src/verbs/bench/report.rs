@@ -151,6 +151,8 @@ pub(super) struct Generation {
     pub(super) tokens: usize,
     /// Of all samples.
     pub(super) tokens_per_s: f64,
+    /// From one token to the next at the fastest: what other programs disturb least.
+    pub(super) fastest_token_s: f64,
     /// What a token needs: its share of the weights, which all samples read together, and the keys and values of this context.
     pub(super) bytes_per_token: f64,
     /// Reading as many bytes as the weights are, over and over.

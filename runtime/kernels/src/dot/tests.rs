@@ -70,11 +70,9 @@ fn check(dot: &Dot, rows: usize, k: usize, n: usize, seed: u64, extremes: bool) 
         let here = mr.min(rows - row_panel * mr);
         for panel in 0..n.div_ceil(nr) {
             let mut acc = vec![i32::MIN; mr * nr];
-            let (a, w, comp) = (
-                packed_a.panel(row_panel),
-                packed_w.panel(panel).int8(dot.layout, &mut buffer),
-                packed_w.comp(panel),
-            );
+            // SAFETY: `for_isa` found the instruction set.
+            let weights = unsafe { packed_w.panel(panel).int8(dot, &mut buffer) };
+            let (a, w, comp) = (packed_a.panel(row_panel), weights, packed_w.comp(panel));
             // SAFETY: `for_isa` found the instruction set.
             unsafe { dot.run(here, packed_w.k_groups(), a, w, comp, &mut acc, nr, w) };
             for i in 0..here {
@@ -128,7 +126,8 @@ fn no_tile_saturates_on_the_largest_values() {
             let a = PackedRows::from_int8(&dot, &vec![x; rows * k], rows, k);
             let mut acc = vec![0; rows * n];
             let mut buffer = AlignedBytes::default();
-            let bytes = w.panel(0).int8(dot.layout, &mut buffer);
+            // SAFETY: `for_isa` found the instruction set.
+            let bytes = unsafe { w.panel(0).int8(&dot, &mut buffer) };
             // SAFETY: `for_isa` found the instruction set.
             unsafe {
                 dot.run(

@@ -13,10 +13,12 @@
 use core::arch::x86_64::{
     __m256i, _mm_cvtsi64_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
     _mm256_cvtepu8_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_slli_epi32,
-    _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_xor_si256,
+    _mm256_mullo_epi16, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setzero_si256,
+    _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32,
+    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_xor_si256,
 };
 
+use super::ByNibbles;
 use crate::dot::Layout;
 use crate::int4::INT4_GROUP;
 use crate::isa::Isa;
@@ -29,12 +31,14 @@ const STEPS: usize = INT4_GROUP / LAYOUT.kr;
 /// Columns of a register of sums; a panel is two registers wide.
 const LANES: usize = 8;
 
+pub(crate) const NIBBLES: ByNibbles = ByNibbles { one_row, unpack };
+
 /// See [`OneRow`](super::OneRow).
 ///
 /// # Safety
 /// As [`OneRow`](super::OneRow).
 #[target_feature(enable = "avx2")]
-pub(crate) unsafe fn one_row(
+unsafe fn one_row(
     k_groups: usize,
     a: *const u8,
     values: *const u8,
@@ -97,18 +101,63 @@ unsafe fn add_group(
         products[1] = _mm256_add_epi16(products[1], _mm256_maddubs_epi16(high, row));
         bias = _mm256_add_epi16(bias, _mm256_maddubs_epi16(eights, row));
     }
-    // SAFETY: the caller vouches for nr / 2 = 8 bytes.
+    // SAFETY: the caller's.
+    let words = unsafe { load(multipliers) };
+    for half in 0..2 {
+        let product = _mm256_madd_epi16(_mm256_sub_epi16(products[half], bias), words[half]);
+        sums[half] = _mm256_add_epi32(sums[half], product);
+    }
+}
+
+/// The multipliers of a group of rows, each twice in a lane of its column.
+///
+/// # Safety
+/// `multipliers` must hold nr / 2 = 8 bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn load(multipliers: *const u8) -> [__m256i; 2] {
+    // SAFETY: the caller's.
     let bytes = _mm_cvtsi64_si128(unsafe { multipliers.cast::<i64>().read_unaligned() });
     let bytes = _mm256_cvtepu8_epi32(bytes);
-    let multipliers = [
+    let (low, high) = (
         _mm256_and_si256(bytes, _mm256_set1_epi32(0x0f)),
-        _mm256_srli_epi16::<4>(bytes),
-    ];
-    for half in 0..2 {
-        let m = _mm256_add_epi32(multipliers[half], _mm256_set1_epi32(1));
-        // Both products of a column's lane by the same multiplier.
-        let m = _mm256_or_si256(m, _mm256_slli_epi32::<16>(m));
-        let product = _mm256_madd_epi16(_mm256_sub_epi16(products[half], bias), m);
-        sums[half] = _mm256_add_epi32(sums[half], product);
+        _mm256_srli_epi32::<4>(bytes),
+    );
+    [low, high].map(|m| {
+        let m = _mm256_add_epi32(m, _mm256_set1_epi32(1));
+        _mm256_or_si256(m, _mm256_slli_epi32::<16>(m))
+    })
+}
+
+/// See [`Unpack`](super::Unpack). There is no product of bytes, but there is one of words: q + 8 is in 1..=15, so that (q + 8) m fits a byte
+/// and nothing is carried from one byte of a word to the other. Then 8 m is subtracted byte by byte.
+///
+/// # Safety
+/// As [`Unpack`](super::Unpack).
+#[target_feature(enable = "avx2")]
+unsafe fn unpack(_layout: Layout, values: &[u8], multipliers: &[u8], out: &mut [u8]) {
+    const HALF: usize = LAYOUT.nr * LAYOUT.kr / 2;
+    let (signs, lower) = (_mm256_set1_epi8(0x88_u8 as i8), _mm256_set1_epi8(0x0f));
+    let (values, _) = values.as_chunks::<HALF>();
+    let (out, _) = out.as_chunks_mut::<HALF>();
+    let groups = values.chunks(STEPS).zip(out.chunks_mut(2 * STEPS));
+    for ((values, out), multipliers) in groups.zip(multipliers.chunks_exact(LAYOUT.nr / 2)) {
+        // SAFETY: they are nr / 2 bytes.
+        let words = unsafe { load(multipliers.as_ptr()) };
+        let eights =
+            words.map(|m| _mm256_or_si256(_mm256_slli_epi16::<3>(m), _mm256_slli_epi16::<11>(m)));
+        for (values, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+            // SAFETY: they are `HALF` = 32 bytes.
+            let bytes = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
+            // A nibble of two's complement with its sign turned over is its value plus 8.
+            let bytes = _mm256_xor_si256(bytes, signs);
+            let (low, high) = (bytes, _mm256_srli_epi16::<4>(bytes));
+            for (half, biased) in [low, high].into_iter().enumerate() {
+                let product = _mm256_mullo_epi16(_mm256_and_si256(biased, lower), words[half]);
+                let weights = _mm256_sub_epi8(product, eights[half]);
+                // SAFETY: they are `HALF` = 32 bytes.
+                unsafe { _mm256_storeu_si256(out[half].as_mut_ptr().cast(), weights) };
+            }
+        }
     }
 }

@@ -11,10 +11,12 @@
 use core::arch::x86_64::{
     __m512i, _mm_and_si128, _mm_loadu_si128, _mm_set1_epi8, _mm_srli_epi16, _mm512_add_epi32,
     _mm512_and_si512, _mm512_cvtepu8_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512,
-    _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi32,
-    _mm512_srai_epi32, _mm512_storeu_si512,
+    _mm512_mullo_epi16, _mm512_mullo_epi32, _mm512_or_si512, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srli_epi16,
+    _mm512_storeu_si512, _mm512_sub_epi8, _mm512_xor_si512,
 };
 
+use super::ByNibbles;
 use crate::dot::Layout;
 use crate::int4::INT4_GROUP;
 use crate::isa::Isa;
@@ -27,12 +29,14 @@ const STEPS: usize = INT4_GROUP / LAYOUT.kr;
 /// Columns of a register of sums; a panel is two registers wide.
 const LANES: usize = 16;
 
+pub(crate) const NIBBLES: ByNibbles = ByNibbles { one_row, unpack };
+
 /// See [`OneRow`](super::OneRow).
 ///
 /// # Safety
 /// As [`OneRow`](super::OneRow).
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(crate) unsafe fn one_row(
+unsafe fn one_row(
     k_groups: usize,
     a: *const u8,
     values: *const u8,
@@ -93,19 +97,62 @@ unsafe fn add_group(
         products[0] = _mm512_dpbusd_epi32(products[0], row, low);
         products[1] = _mm512_dpbusd_epi32(products[1], row, high);
     }
-    // SAFETY: the caller vouches for nr / 2 = 16 bytes.
+    // SAFETY: the caller's.
+    let m = unsafe { load(multipliers) };
+    for half in 0..2 {
+        let product = _mm512_mullo_epi32(_mm512_srai_epi32::<4>(products[half]), m[half]);
+        sums[half] = _mm512_add_epi32(sums[half], product);
+    }
+}
+
+/// The multipliers of a group of rows, one a lane.
+///
+/// # Safety
+/// `multipliers` must hold nr / 2 = 16 bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn load(multipliers: *const u8) -> [__m512i; 2] {
+    // SAFETY: the caller's.
     let bytes = unsafe { _mm_loadu_si128(multipliers.cast()) };
     let lower = _mm_set1_epi8(0x0f);
-    let multipliers = [
-        _mm_and_si128(bytes, lower),
-        _mm_and_si128(_mm_srli_epi16::<4>(bytes), lower),
-    ];
-    for half in 0..2 {
-        let m = _mm512_add_epi32(
-            _mm512_cvtepu8_epi32(multipliers[half]),
-            _mm512_set1_epi32(1),
-        );
-        let product = _mm512_mullo_epi32(_mm512_srai_epi32::<4>(products[half]), m);
-        sums[half] = _mm512_add_epi32(sums[half], product);
+    let (low, high) = (bytes, _mm_srli_epi16::<4>(bytes));
+    [low, high].map(|bytes| {
+        let m = _mm512_cvtepu8_epi32(_mm_and_si128(bytes, lower));
+        _mm512_add_epi32(m, _mm512_set1_epi32(1))
+    })
+}
+
+/// See [`Unpack`](super::Unpack). There is no product of bytes, but there is one of words: q + 8 is in 1..=15, so that (q + 8) m fits a byte
+/// and nothing is carried from one byte of a word to the other. Then 8 m is subtracted byte by byte.
+///
+/// # Safety
+/// As [`Unpack`](super::Unpack).
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn unpack(_layout: Layout, values: &[u8], multipliers: &[u8], out: &mut [u8]) {
+    const HALF: usize = LAYOUT.nr * LAYOUT.kr / 2;
+    let signs = _mm512_set1_epi32(0x8888_8888_u32 as i32);
+    let lower = _mm512_set1_epi32(0x0f0f_0f0f);
+    let (values, _) = values.as_chunks::<HALF>();
+    let (out, _) = out.as_chunks_mut::<HALF>();
+    let groups = values.chunks(STEPS).zip(out.chunks_mut(2 * STEPS));
+    for ((values, out), multipliers) in groups.zip(multipliers.chunks_exact(LAYOUT.nr / 2)) {
+        // SAFETY: they are nr / 2 bytes.
+        let m = unsafe { load(multipliers.as_ptr()) };
+        let words = m.map(|m| _mm512_or_si512(m, _mm512_slli_epi32::<16>(m)));
+        let eights =
+            words.map(|m| _mm512_or_si512(_mm512_slli_epi32::<3>(m), _mm512_slli_epi32::<11>(m)));
+        for (values, out) in values.iter().zip(out.as_chunks_mut::<2>().0) {
+            // SAFETY: they are `HALF` = 64 bytes.
+            let bytes = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
+            // A nibble of two's complement with its sign turned over is its value plus 8.
+            let bytes = _mm512_xor_si512(bytes, signs);
+            let (low, high) = (bytes, _mm512_srli_epi16::<4>(bytes));
+            for (half, biased) in [low, high].into_iter().enumerate() {
+                let product = _mm512_mullo_epi16(_mm512_and_si512(biased, lower), words[half]);
+                let weights = _mm512_sub_epi8(product, eights[half]);
+                // SAFETY: they are `HALF` = 64 bytes.
+                unsafe { _mm512_storeu_si512(out[half].as_mut_ptr().cast(), weights) };
+            }
+        }
     }
 }

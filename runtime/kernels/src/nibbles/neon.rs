@@ -11,6 +11,7 @@ use core::arch::aarch64::{
     vst1q_s32,
 };
 
+use super::{ByNibbles, portable};
 use crate::dot::Layout;
 use crate::int4::INT4_GROUP;
 use crate::isa::Isa;
@@ -22,12 +23,17 @@ const KR: usize = LAYOUT.kr;
 /// Groups of `KR` rows that share multipliers.
 const STEPS: usize = INT4_GROUP / KR;
 
+pub(crate) const NIBBLES: ByNibbles = ByNibbles {
+    one_row,
+    unpack: portable,
+};
+
 /// See `OneRow`.
 ///
 /// # Safety
 /// As `OneRow`.
 #[target_feature(enable = "neon")]
-pub(crate) unsafe fn one_row(
+unsafe fn one_row(
     k_groups: usize,
     a: *const u8,
     values: *const u8,

@@ -1,16 +1,22 @@
 //! The reference of [`super::OneRow`]: loops.
 
+use super::{ByNibbles, portable};
 use crate::dot::Layout;
 use crate::int4::INT4_GROUP;
 use crate::isa::Isa;
 
 const LAYOUT: Layout = Layout::of(Isa::Scalar);
 
+pub(crate) const NIBBLES: ByNibbles = ByNibbles {
+    one_row,
+    unpack: portable,
+};
+
 /// See [`super::OneRow`].
 ///
 /// # Safety
 /// As [`super::OneRow`].
-pub(crate) unsafe fn one_row(
+unsafe fn one_row(
     k_groups: usize,
     a: *const u8,
     values: *const u8,

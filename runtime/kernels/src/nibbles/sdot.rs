@@ -11,6 +11,7 @@ use core::arch::aarch64::{
 };
 use core::arch::asm;
 
+use super::{ByNibbles, portable};
 use crate::dot::Layout;
 use crate::int4::INT4_GROUP;
 use crate::isa::Isa;
@@ -18,9 +19,19 @@ use crate::isa::Isa;
 /// Columns of both layouts, two registers of sums.
 const NR: usize = 8;
 
-const _: () = assert!(DOTPROD.nr == NR && I8MM.nr == NR);
-const DOTPROD: Layout = Layout::of(Isa::Dotprod);
-const I8MM: Layout = Layout::of(Isa::I8mm);
+const _: () = assert!(OF_DOTPROD.nr == NR && OF_I8MM.nr == NR);
+const OF_DOTPROD: Layout = Layout::of(Isa::Dotprod);
+const OF_I8MM: Layout = Layout::of(Isa::I8mm);
+
+pub(crate) const DOTPROD: ByNibbles = ByNibbles {
+    one_row: dotprod,
+    unpack: portable,
+};
+
+pub(crate) const I8MM: ByNibbles = ByNibbles {
+    one_row: i8mm,
+    unpack: portable,
+};
 
 /// The sums of a group of 32 rows, times 16.
 type Products = [int32x4_t; 2];
@@ -30,7 +41,7 @@ type Products = [int32x4_t; 2];
 /// # Safety
 /// As `OneRow`.
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) unsafe fn dotprod(
+unsafe fn dotprod(
     k_groups: usize,
     a: *const u8,
     values: *const u8,
@@ -39,7 +50,7 @@ pub(crate) unsafe fn dotprod(
     acc: *mut i32,
 ) {
     // SAFETY: the caller's.
-    unsafe { one_row::<{ DOTPROD.kr }>(DOTPROD, k_groups, a, values, multipliers, acc) };
+    unsafe { one_row::<{ OF_DOTPROD.kr }>(OF_DOTPROD, k_groups, a, values, multipliers, acc) };
 }
 
 /// See `OneRow`.
@@ -47,7 +58,7 @@ pub(crate) unsafe fn dotprod(
 /// # Safety
 /// As `OneRow`.
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) unsafe fn i8mm(
+unsafe fn i8mm(
     k_groups: usize,
     a: *const u8,
     values: *const u8,
@@ -56,7 +67,7 @@ pub(crate) unsafe fn i8mm(
     acc: *mut i32,
 ) {
     // SAFETY: the caller's.
-    unsafe { one_row::<{ I8MM.kr }>(I8MM, k_groups, a, values, multipliers, acc) };
+    unsafe { one_row::<{ OF_I8MM.kr }>(OF_I8MM, k_groups, a, values, multipliers, acc) };
 }
 
 /// `OneRow` for a layout with groups of `KR` rows.
@@ -103,7 +114,7 @@ unsafe fn one_row<const KR: usize>(
 unsafe fn products<const KR: usize>(steps: usize, a: *const i8, values: *const i8) -> Products {
     // SAFETY: the caller's.
     unsafe {
-        if KR == I8MM.kr {
+        if KR == OF_I8MM.kr {
             products_by_8(steps, a, values)
         } else {
             products_by_4(steps, a, values)
@@ -118,7 +129,7 @@ unsafe fn products<const KR: usize>(steps: usize, a: *const i8, values: *const i
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn products_by_4(steps: usize, a: *const i8, values: *const i8) -> Products {
-    let Layout { mr, nr, kr, .. } = DOTPROD;
+    let Layout { mr, nr, kr, .. } = OF_DOTPROD;
     // Two chains each, or `sdot` would wait for the one before it.
     let mut products = [[vdupq_n_s32(0); 2]; 2];
     for step in 0..steps {
@@ -146,7 +157,7 @@ unsafe fn products_by_4(steps: usize, a: *const i8, values: *const i8) -> Produc
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn products_by_8(steps: usize, a: *const i8, values: *const i8) -> Products {
-    let Layout { mr, nr, kr, .. } = I8MM;
+    let Layout { mr, nr, kr, .. } = OF_I8MM;
     let mut low = [vdupq_n_s32(0); 2];
     let mut high = [vdupq_n_s32(0); 2];
     for step in 0..steps {

@@ -102,7 +102,8 @@ impl Case {
             else {
                 panic!("{what}: int4 stays int4")
             };
-            nibbles.unpack(dot.layout, &mut unpacked);
+            // SAFETY: this machine has the instruction set.
+            unsafe { dot.unpack(nibbles, &mut unpacked) };
             assert!(&unpacked[..] == bytes, "{what}: unpacked");
             let mut acc = vec![i32::MIN; nr];
             let groups = want.k_groups();

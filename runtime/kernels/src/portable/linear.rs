@@ -31,7 +31,8 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         // One row is multiplied by int4 weights as they are; for more, a panel of them is unpacked first.
         let (weights, nibbles) = match w.panel(panel) {
             Panel::Int4(nibbles) if a.rows() == 1 => (&[][..], Some(nibbles)),
-            weights => (weights.int8(dot.layout, job.unpacked), None),
+            // SAFETY: the caller's.
+            weights => (unsafe { weights.int8(dot, job.unpacked) }, None),
         };
         let channels = Channels {
             w_sums: w.sums(panel),
