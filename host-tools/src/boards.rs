@@ -1,16 +1,21 @@
 //! Known boards: what their processor and memory can do at most, and the least time that a model then takes.
 //!
-//! | board | cores | 8-bit products a cycle and core | memory, and the most there is | source |
+//! | board | cores | int8 products a cycle and core | memory | most |
 //! |---|---|---|---|---|
-//! | Pi Zero 2 W | 4 Cortex-A53 at 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2 at 900 MT/s, 32 bit; 512 MB | [product brief][zero2]; RP3A0 with BCM2710A1 |
-//! | Pi 3 B | 4 Cortex-A53 at 1.2 GHz | 8 | LPDDR2 at 900 MT/s, 32 bit; 1 GB | [product page][pi3]; BCM2837 |
-//! | Pi 4 B | 4 Cortex-A72 at 1.8 GHz | 8 | LPDDR4 at 3200 MT/s, 32 bit; 8 GB | [product brief][pi4]; BCM2711 |
-//! | Pi 5 | 4 Cortex-A76 at 2.4 GHz | 32 (two `sdot`) | LPDDR4X at 4267 MT/s, 32 bit; 16 GB | [product brief][pi5]; BCM2712 |
-//! | Orin Nano 8 GB | 6 Cortex-A78AE at 1.5 GHz | 32 | LPDDR5, 68 GB/s; 8 GB | [module specifications][orin], without the Super mode; the GPU is not used |
+//! | Pi Zero 2 W | 4 Cortex-A53, 1.0 GHz | 8 (`smull`, `sadalp`) | LPDDR2-900, 32 bit | 512 MB |
+//! | Pi 3 B | 4 Cortex-A53, 1.2 GHz | 8 | LPDDR2-900, 32 bit | 1 GB |
+//! | Pi 4 B | 4 Cortex-A72, 1.8 GHz | 8 | LPDDR4-3200, 32 bit | 8 GB |
+//! | Pi 5 | 4 Cortex-A76, 2.4 GHz | 32 (two `sdot`) | LPDDR4X-4267, 32 bit | 16 GB |
+//! | Orin Nano 8 GB | 6 Cortex-A78AE, 1.5 GHz | 32 | LPDDR5, 68 GB/s | 8 GB |
 //!
-//! The products a cycle are our kernels' (Arm's optimisation guides of the cores give the pipes). All of it is what the
-//! hardware could do if nothing ever waited: the times are bounds from below and no forecast. The processors are
-//! described in [Raspberry Pi's documentation][soc].
+//! From the product briefs of the [Zero 2 W][zero2] (BCM2710A1), [Pi 4][pi4] (BCM2711) and [Pi 5][pi5]
+//! (BCM2712), the product page of the [Pi 3][pi3] (BCM2837) and NVIDIA's [specifications][orin], without the
+//! Super mode; its GPU is not used. Transfers a second of the Pis up to 4 are those of the Raspberry Pi
+//! Beginner's Guide, appendix F.
+//!
+//! The products a cycle are our kernels' (Arm's optimisation guides of the cores give the pipes). All of it
+//! is what the hardware could do if nothing ever waited: the times are bounds from below and no forecast. The
+//! processors are described in [Raspberry Pi's documentation][soc].
 //!
 //! [zero2]: https://datasheets.raspberrypi.com/rpizero2/raspberry-pi-zero-2-w-product-brief.pdf
 //! [pi3]: https://www.raspberrypi.com/products/raspberry-pi-3-model-b/

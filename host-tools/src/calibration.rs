@@ -1,10 +1,11 @@
 //! Calibration: the form and the rounding of a model's int8 weights, chosen on real images.
 //!
-//! The images pass through the model block by block, three times side by side: in f32, with the weights that a conversion
-//! without calibration stores, and with those chosen here, both with activations rounded as a board rounds them. For each
-//! block, first every exact pair ([`crate::quantization::block::Pair`]) is rescaled by SmoothQuant's factors (Xiao et al.
-//! 2023, arXiv:2211.10438) for the exponent that gives the least error of the block's output; then every matrix is rounded
-//! so that its product with the activations that it will meet is closest to the f32 model's ([`rounding`]).
+//! The images pass through the model block by block, three times side by side: in f32, with the weights that
+//! a conversion without calibration stores, and with those chosen here, both with activations rounded as a
+//! board rounds them. For each block, first every exact pair ([`crate::quantization::block::Pair`]) is
+//! rescaled by SmoothQuant's factors (Xiao et al. 2023, arXiv:2211.10438) for the exponent that gives the
+//! least error of the block's output; then every matrix is rounded so that its product with the activations
+//! that it will meet is closest to the f32 model's ([`rounding`]).
 
 mod forward;
 mod images;
@@ -40,8 +41,8 @@ pub struct RoundedBlock {
 pub struct CalibrationReport {
     /// The exponent chosen for each pair that was rescaled.
     pub smoothed: Vec<Smoothed>,
-    /// Error of the residual stream after this block, all blocks before it included, relative to the f32 model's: what a
-    /// conversion without calibration gives.
+    /// Error of the residual stream after this block, all blocks before it included, relative to the f32
+    /// model's: what a conversion without calibration gives.
     pub error_before: f64,
     /// The same with the weights chosen here.
     pub error_after: f64,

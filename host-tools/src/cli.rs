@@ -21,10 +21,10 @@ enum Verb {
     Bench(verbs::bench::Args),
     Complete(verbs::complete::Args),
     Palette(verbs::palette::Args),
+    Probe(verbs::probe::Args),
     Inspect(verbs::inspect::Args),
     Completions(verbs::completions::Args),
     Man(verbs::man::Args),
-    Probe(verbs::probe::Args),
 }
 
 impl Cli {

@@ -25,7 +25,8 @@ pub struct LabelledImages {
 
 impl LabelledImages {
     /// Reads a test set: `path` is its images' file, or the folder that holds `t10k-images-idx3-ubyte`. The
-    /// labels' file lies beside it, with `labels-idx1` for `images-idx3` in its name. Either may end in `.gz`.
+    /// labels' file lies beside it, with `labels-idx1` for `images-idx3` in its name. Either may end in
+    /// `.gz`.
     ///
     /// # Errors
     /// A file that is missing or not IDX, or labels that are not as many as images.

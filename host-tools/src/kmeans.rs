@@ -1,9 +1,10 @@
 //! k-means of weighted colours: greedy k-means++, then Lloyd's iterations, exact and seeded.
 //!
-//! Own code because no crate serves 512 colours: `kmeans_colors` and `quantette` stop at 256, and `linfa-clustering` 0.8
-//! took 105 s for 100,000 pixels and 512 clusters where scikit-learn took 15 s on the same busy machine. Two things make
-//! this one quick: equal colours are one point with a weight, and a point asks only the neighbours of its last centre
-//! that the triangle inequality leaves (Phillips, "Acceleration of k-means and related clustering algorithms", 2002).
+//! Own code because no crate serves 512 colours: `kmeans_colors` and `quantette` stop at 256, and
+//! `linfa-clustering` 0.8 took 105 s for 100,000 pixels and 512 clusters where scikit-learn took 15 s on the
+//! same busy machine. Two things make this one quick: equal colours are one point with a weight, and a point
+//! asks only the neighbours of its last centre that the triangle inequality leaves (Phillips, "Acceleration
+//! of k-means and related clustering algorithms", 2002).
 
 use std::collections::BTreeMap;
 
@@ -94,8 +95,8 @@ fn distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
 }
 
-/// k-means++ with several candidates for each centre, of which the one that helps most is taken, as in scikit-learn.
-/// Leaves every point with its nearest centre.
+/// k-means++ with several candidates for each centre, of which the one that helps most is taken, as in
+/// scikit-learn. Leaves every point with its nearest centre.
 fn plus_plus(points: &mut [Point], k: usize, rng: &mut ChaCha8Rng) -> Vec<[f32; 3]> {
     let trials = 2 + (k.max(1) as f64).ln() as usize;
     let mut nearest = vec![f32::INFINITY; points.len()];

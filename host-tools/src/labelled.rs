@@ -67,8 +67,9 @@ enum Images {
 }
 
 impl LabelledSet {
-    /// Reads the set at `path`: a CSV with the columns `file_name` and `label`; an IDX file of images, its labels beside it; a
-    /// folder with IDX's `train-` and `t10k-` files; a folder with a folder of images a class, or with `train` and `test` (or
+    /// Reads the set at `path`: a CSV with the columns `file_name` and `label`; an IDX file of images, its
+    /// labels beside it; a folder with IDX's `train-` and `t10k-` files; a folder with a folder of images a
+    /// class, or with `train` and `test` (or
     /// `val`) that hold those.
     ///
     /// Returns it and whether the other part is there as well.
@@ -226,8 +227,8 @@ impl LabelledSet {
         Ok(self)
     }
 
-    /// As [`LabelledSet::read`], for whoever asks for no classes: a picture, or a folder whose images lie in it as they like,
-    /// are all of one class without a name.
+    /// As [`LabelledSet::read`], for whoever asks for no classes: a picture, or a folder whose images lie in
+    /// it as they like, are all of one class without a name.
     ///
     /// # Errors
     /// As [`LabelledSet::read`].
@@ -311,7 +312,8 @@ impl LabelledSet {
         all
     }
 
-    /// `chosen` in two: of each class the share `held_out` is the second, drawn by `seed`, one image at least and never all.
+    /// `chosen` in two: of each class the share `held_out` is the second, drawn by `seed`, one image at least
+    /// and never all.
     pub fn split(&self, chosen: &[usize], held_out: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut train, mut test) = (Vec::new(), Vec::new());

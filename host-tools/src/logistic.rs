@@ -1,4 +1,5 @@
-//! Multinomial logistic regression on standardised features: scikit-learn's objective, minimised by argmin's L-BFGS.
+//! Multinomial logistic regression on standardised features: scikit-learn's objective, minimised by argmin's
+//! L-BFGS.
 
 use anyhow::{Context, ensure};
 use argmin::core::{CostFunction, Executor, Gradient, State};
@@ -8,7 +9,8 @@ use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice};
 
 use crate::onnx::LinearHead;
 
-/// Parts that the samples are summed in: a number of its own, so that the result does not depend on the threads.
+/// Parts that the samples are summed in: a number of its own, so that the result does not depend on the
+/// threads.
 const PARTS: usize = 16;
 /// Past gradients that L-BFGS remembers, as scipy does.
 const MEMORY: usize = 10;
@@ -38,9 +40,9 @@ pub struct Quality {
     pub nats: f64,
 }
 
-/// Fits `classes` linear functions: mean cross-entropy plus `|w|^2 / (2 c n)`, biases not penalised, on features of mean 0 and
-/// variance 1. The standardisation is folded into the head, which takes features as they are. Two classes are penalised as the
-/// one vector between them, as scikit-learn does.
+/// Fits `classes` linear functions: mean cross-entropy plus `|w|^2 / (2 c n)`, biases not penalised, on
+/// features of mean 0 and variance 1. The standardisation is folded into the head, which takes features as
+/// they are. Two classes are penalised as the one vector between them, as scikit-learn does.
 ///
 /// Returns the head and the iterations it took.
 ///
@@ -189,7 +191,8 @@ struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// Mean loss, and what `each` sums of every sample: it is given a sample's row and its softmax minus its one-hot class.
+    /// Mean loss, and what `each` sums of every sample: it is given a sample's row and its softmax minus its
+    /// one-hot class.
     fn sum<T: Send>(
         &self,
         parameters: &[f64],

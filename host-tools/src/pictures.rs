@@ -38,7 +38,8 @@ impl Grid {
         let sides = sides.filter(|(w, h)| u64::from(*w) * u64::from(*h) <= MAX_PIXELS);
         let (width, height) = sides.ok_or_else(|| {
             anyhow!(
-                "{columns} x {rows} images of {} x {} at {scale} times their size: more than {MAX_PIXELS} pixels",
+                "{columns} x {rows} images of {} x {} at {scale} times their size: \
+                 more than {MAX_PIXELS} pixels",
                 cell.0,
                 cell.1
             )

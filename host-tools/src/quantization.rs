@@ -31,7 +31,8 @@ pub enum Grid {
 pub struct QuantizedMatrix {
     /// Row-major `[in, out]`, each in [-127, 127].
     pub values: Vec<i8>,
-    /// int4 only: `[in / INT4_GROUP, out]`, rounded up, row-major. Each value is at most 7 times its group's, and a multiple of it.
+    /// int4 only: `[in / INT4_GROUP, out]`, rounded up, row-major. Each value is at most 7 times its group's,
+    /// and a multiple of it.
     pub multipliers: Option<Vec<u8>>,
     /// One per column; `values * scale` approximates the weight. Zero for a column of zeros.
     pub scales: Vec<f32>,
@@ -72,7 +73,8 @@ impl QuantizationError {
 }
 
 impl Grid {
-    /// Quantises `weights`, row-major `[in, out]` with `out` columns, all of them finite, each to the nearest.
+    /// Quantises `weights`, row-major `[in, out]` with `out` columns, all of them finite, each to the
+    /// nearest.
     pub fn quantize(self, weights: &[f32], out: usize) -> QuantizedMatrix {
         match self {
             Self::Int8 => quantize_matrix(weights, out),

@@ -65,7 +65,8 @@ impl Size {
         4 * (self.config.n_positions * self.config.n_embd) as u64
     }
 
-    /// A thread's scratch: the widest intermediate in f32, rows of the stream's width in f32, and quantised rows.
+    /// A thread's scratch: the widest intermediate in f32, rows of the stream's width in f32, and quantised
+    /// rows.
     fn tile(&self) -> u64 {
         let (c, i) = (self.config.n_embd, self.config.inner_dim());
         TILE * (4 * i.max(3 * c) + 4 * c + i.max(c)) as u64
@@ -168,7 +169,8 @@ fn the_documented_sizes_are_the_computed_ones() {
     );
 }
 
-/// The paper says 76 M, 455 M, 1362 M and, of XL, 6801 M: it does not tell all of XL's shapes, and these have 0.15 % more.
+/// The paper says 76 M, 455 M, 1362 M and, of XL, 6801 M: it does not tell all of XL's shapes, and these
+/// have 0.15 % more.
 #[test]
 fn the_parameters_are_the_papers() {
     let [s, m, l, xl] = Size::all();

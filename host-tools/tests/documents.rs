@@ -50,6 +50,7 @@ fn bash_completes() {
     };
     assert_eq!(complete("igpt quan", 1), "quantize");
     assert_eq!(complete("igpt palette --col", 2), "--colors");
+    assert_eq!(complete("igpt run --cpu sca", 3), "scalar");
 }
 
 #[test]
@@ -65,6 +66,13 @@ fn there_is_a_manual_page_for_every_verb_with_the_exit_codes() {
         let page = std::fs::read_to_string(out.join(format!("{name}.1"))).unwrap();
         assert!(page.contains(".SH \"EXIT STATUS\""), "{name}");
         assert!(page.contains("the input is at fault"), "{name}");
+        let verb = name.strip_prefix("igpt-").unwrap_or("--help");
+        let help = igpt().args([verb, "-h"]).unwrap().stdout;
+        assert_eq!(
+            page.contains(".SH EXAMPLES"),
+            String::from_utf8(help).unwrap().contains("Examples:"),
+            "{name}"
+        );
     }
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), pages.len());
     // A file where the folder should be: not the input's fault.

@@ -12,11 +12,12 @@ use crate::lockstep::Lockstep;
 use crate::model::{ImageGptModel, LoadOptions, State};
 use crate::onnx::Task;
 
-/// How to choose the next token. The defaults are Hugging Face's; the ImageGPT paper samples with `do_sample` and `top_k` 40.
+/// How to choose the next token. The defaults are Hugging Face's; the ImageGPT paper samples with `do_sample`
+/// and `top_k` 40.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GenerationConfig {
-    /// Tokens to have in the end, the context included; `n_positions + 1` if absent, and at most, since the last one is never
-    /// fed back.
+    /// Tokens to have in the end, the context included; `n_positions + 1` if absent, and at most, since the
+    /// last one is never fed back.
     pub max_length: Option<usize>,
     /// Draw from the distribution instead of taking the largest logit.
     pub do_sample: bool,
@@ -89,7 +90,8 @@ impl ImageGptForCausalImageModeling {
     /// Continues `context` (start token first) to `max_length` tokens, context included.
     ///
     /// # Errors
-    /// On a context or a length that does not fit the model, a temperature that is not above 0, or a `top_p` outside (0, 1].
+    /// On a context or a length that does not fit the model, a temperature that is not above 0, or a `top_p`
+    /// outside (0, 1].
     pub fn generate(&self, context: &[u16], how: &GenerationConfig) -> Result<Vec<u16>, Error> {
         let sample = self.generate_batch(&[context], 1, how, &|_| {})?;
         Ok(sample.into_iter().next().unwrap_or_default())
@@ -97,9 +99,10 @@ impl ImageGptForCausalImageModeling {
 
     /// Continues every context `samples` times, the samples of one context after those of the one before.
     ///
-    /// A context is read once, whatever the number of its samples, and samples advance together, so that the weights are read once for
-    /// a token of each. Sample `i` draws from stream `i` of the seed, so it depends neither on the threads nor on how many others there
-    /// are; sample 0 is what [`ImageGptForCausalImageModeling::generate`] gives. `progress` is told, from any thread, of every
+    /// A context is read once, whatever the number of its samples, and samples advance together, so that the
+    /// weights are read once for a token of each. Sample `i` draws from stream `i` of the seed, so it depends
+    /// neither on the threads nor on how many others there are; sample 0 is what
+    /// [`ImageGptForCausalImageModeling::generate`] gives. `progress` is told, from any thread, of every
     /// token as it is chosen.
     ///
     /// # Errors
@@ -226,8 +229,8 @@ impl ImageGptForCausalImageModeling {
     }
 }
 
-/// Sequences that advance together at most. Each keeps keys and values of its own (ImageGPT-small: 27 MB), and past a dozen the
-/// weights' reading is a small part of a token's time.
+/// Sequences that advance together at most. Each keeps keys and values of its own (ImageGPT-small: 27 MB),
+/// and past a dozen the weights' reading is a small part of a token's time.
 const LANES: usize = 12;
 
 /// A sequence under way.

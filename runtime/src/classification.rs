@@ -1,4 +1,5 @@
-//! `ImageGptForImageClassification`: tokens in, labelled probabilities out; and its session, which reuses what did not change.
+//! `ImageGptForImageClassification`: tokens in, labelled probabilities out; and its session, which reuses
+//! what did not change.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -177,11 +178,12 @@ impl Shared {
     }
 }
 
-/// Classifies one image after another. What begins like the image before is not computed again, with exactly the result of a fresh
-/// session.
+/// Classifies one image after another. What begins like the image before is not computed again, with exactly
+/// the result of a fresh session.
 ///
-/// Keys and values are worth keeping for such a stream only: ImageGPT-small's are 25 MiB, and writing them costs a twentieth of a pass.
-/// So an image keeps them if it begins like the one before, and the next may use them; a camera's noise never pays.
+/// Keys and values are worth keeping for such a stream only: ImageGPT-small's are 25 MiB, and writing them
+/// costs a twentieth of a pass. So an image keeps them if it begins like the one before, and the next may use
+/// them; a camera's noise never pays.
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,

@@ -21,9 +21,9 @@ pub fn is_hidden(path: &Path) -> bool {
     name(path).starts_with(b".")
 }
 
-/// The order of two paths by their last parts, as a person counts: runs of digits by their value, so that `frame9`
-/// comes before `frame10`, everything else byte by byte. Names equal in that order (`a1`, `a01`) are told apart by
-/// their bytes.
+/// The order of two paths by their last parts, as a person counts: runs of digits by their value, so that
+/// `frame9` comes before `frame10`, everything else byte by byte. Names equal in that order (`a1`, `a01`) are
+/// told apart by their bytes.
 #[must_use]
 pub fn natural_order(a: &Path, b: &Path) -> Ordering {
     natural(name(a), name(b))

@@ -1,7 +1,7 @@
 //! ImageGPT from an int8 ONNX file: processor, model, heads and sessions.
 //!
-//! The names and the semantics are Hugging Face's; the arithmetic is `igpt-kernels`', bit-identical on every instruction set and for
-//! any number of threads (docs/numerics.md); the file is docs/model-format.md's.
+//! The names and the semantics are Hugging Face's; the arithmetic is `igpt-kernels`', bit-identical on every
+//! instruction set and for any number of threads (docs/numerics.md); the file is docs/model-format.md's.
 
 mod causal;
 mod classification;

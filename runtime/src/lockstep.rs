@@ -1,11 +1,12 @@
-//! Several sequences that advance together, a token each at a time: the weights are read once for all of them.
+//! Several sequences that advance together, a token each at a time: the weights are read once for all of
+//! them.
 
 use crate::error::Error;
 use crate::model::{ImageGptModel, State};
 use crate::ops::op::{join, retain};
 
-/// Sequences in lockstep on one model, each with keys and values of its own and as long as it happens to be. What one of them gives
-/// has the same bits as if it were alone.
+/// Sequences in lockstep on one model, each with keys and values of its own and as long as it happens to be.
+/// What one of them gives has the same bits as if it were alone.
 #[derive(Debug)]
 pub struct Lockstep<'a> {
     model: &'a ImageGptModel,
@@ -37,8 +38,8 @@ impl<'a> Lockstep<'a> {
     /// Logits after one more token of each sequence, `[sequences, vocab_size - 1]`.
     ///
     /// # Errors
-    /// On another number of tokens, on one that does not fit the model, on a sequence that has no position left, or on activations
-    /// that overflow; after the last of these no sequence is left.
+    /// On another number of tokens, on one that does not fit the model, on a sequence that has no position
+    /// left, or on activations that overflow; after the last of these no sequence is left.
     pub fn feed(&mut self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
         if tokens.len() != self.pasts.len() || tokens.is_empty() {
             return Err(Error::Tokens(format!(
@@ -71,7 +72,8 @@ impl<'a> Lockstep<'a> {
         }
     }
 
-    /// Goes on with those sequences only for which `keep` is true, one a sequence; the others' memory is freed.
+    /// Goes on with those sequences only for which `keep` is true, one a sequence; the others' memory is
+    /// freed.
     ///
     /// # Errors
     /// On another number of them.

@@ -101,7 +101,8 @@ impl ImageGptModel {
         Self::build(options, || ModelFile::open(path))
     }
 
-    /// Loads a file that is in memory, such as an embedded one (`&'static [u8]`); its weights are used where they lie if they can be.
+    /// Loads a file that is in memory, such as an embedded one (`&'static [u8]`); its weights are used where
+    /// they lie if they can be.
     ///
     /// # Errors
     /// As [`ImageGptModel::load`].
@@ -175,7 +176,8 @@ impl ImageGptModel {
         self.packing
     }
 
-    /// What to tell whoever runs a file that was packed for another CPU: loading it takes longer than it has to.
+    /// What to tell whoever runs a file that was packed for another CPU: loading it takes longer than it has
+    /// to.
     #[must_use]
     pub fn repacked(&self) -> Option<String> {
         let Packing::AtLoad { file: Some(file) } = self.packing else {
@@ -183,7 +185,8 @@ impl ImageGptModel {
         };
         let (isa, panels) = (self.isa(), self.panels());
         Some(format!(
-            "weights repacked from {file} to {panels} while loading; `igpt quantize --pack {isa}` makes a file that needs none"
+            "weights repacked from {file} to {panels} while loading; \
+             `igpt quantize --pack {isa}` makes a file that needs none"
         ))
     }
 
@@ -245,7 +248,8 @@ impl ImageGptModel {
         Ok(self.run(&mut state, tokens)?.pop().unwrap_or_default())
     }
 
-    /// Runs a batch of sequences of the same length and gives every hidden state, and logits if there is a head.
+    /// Runs a batch of sequences of the same length and gives every hidden state, and logits if there is a
+    /// head.
     ///
     /// # Errors
     /// On tokens that do not fit the model, or activations that overflow.
@@ -289,7 +293,8 @@ impl ImageGptModel {
             .map_err(|e| Error::Run(format!("{}: {e:#}", self.name)))
     }
 
-    /// Refuses a sequence of no tokens, of more than the model has positions for, or of tokens it does not know.
+    /// Refuses a sequence of no tokens, of more than the model has positions for, or of tokens it does not
+    /// know.
     pub(crate) fn check_tokens(&self, tokens: &[u16]) -> Result<(), Error> {
         let (n_positions, vocab_size) = (self.config.n_positions, self.config.vocab_size);
         let count = tokens.len();

@@ -1,11 +1,13 @@
-//! Where the time of a forward pass goes: one clock reading after each operator, in every thread, when asked for.
+//! Where the time of a forward pass goes: one clock reading after each operator, in every thread, when asked
+//! for.
 //!
 //! Off, which it is unless a tool turns it on, it costs one relaxed load an operator and tile of tokens.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A step of the forward pass. Each is what one thread does between two clock readings, so a step names all that happens in it.
+/// A step of the forward pass. Each is what one thread does between two clock readings, so a step names all
+/// that happens in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Token and position embeddings.

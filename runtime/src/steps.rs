@@ -1,5 +1,5 @@
-//! A model fed its tokens piece by piece: what classification sessions and generation are made of, for tools that
-//! time it.
+//! A model fed its tokens piece by piece: what classification sessions and generation are made of, for tools
+//! that time it.
 
 use crate::error::Error;
 use crate::lockstep::Lockstep;
@@ -29,12 +29,12 @@ impl ImageGptModel {
 }
 
 impl<'a> Steps<'a> {
-    /// Logits after the tokens that follow: `[num_labels]` of everything so far, or `[tokens, vocab_size - 1]` of
-    /// these.
+    /// Logits after the tokens that follow: `[num_labels]` of everything so far, or `[tokens, vocab_size -
+    /// 1]` of these.
     ///
     /// # Errors
-    /// On tokens that do not fit the model or what is left of its positions, or activations that overflow; the
-    /// sequence then starts afresh.
+    /// On tokens that do not fit the model or what is left of its positions, or activations that overflow;
+    /// the sequence then starts afresh.
     pub fn feed(&mut self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
         self.model.check_tokens(tokens)?;
         let n_positions = self.model.config().n_positions;
@@ -59,8 +59,8 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Forgets the tokens from `tokens` on, and keeps the memory for them. A classifier, whose head sums tiles of 64
-    /// tokens, goes back to a whole tile.
+    /// Forgets the tokens from `tokens` on, and keeps the memory for them. A classifier, whose head sums
+    /// tiles of 64 tokens, goes back to a whole tile.
     pub fn rewind(&mut self, tokens: usize) {
         let tile = match self.model.task() {
             crate::onnx::Task::Classify => igpt_kernels::KV_TILE,
@@ -74,7 +74,8 @@ impl<'a> Steps<'a> {
     /// Joins sequences, all of one language model, to go on together.
     ///
     /// # Errors
-    /// On none, on sequences of different models, or a model for another task, whose logits belong to a whole sequence.
+    /// On none, on sequences of different models, or a model for another task, whose logits belong to a whole
+    /// sequence.
     pub fn join(sequences: Vec<Self>) -> Result<Lockstep<'a>, Error> {
         let Some(first) = sequences.first() else {
             return Err(Error::Tokens("no sequences to join".into()));

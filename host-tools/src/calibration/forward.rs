@@ -1,7 +1,8 @@
 //! One transformer block over many sequences, in f32 and as a board's int8 kernels round it.
 //!
-//! The int8 form is computed in f32 on rounded operands: the integers of a dot product are the same, only its sum rounds
-//! differently. The softmax's weights, which the kernels round to a 255th of the largest in a tile, are left exact.
+//! The int8 form is computed in f32 on rounded operands: the integers of a dot product are the same, only its
+//! sum rounds differently. The softmax's weights, which the kernels round to a 255th of the largest in a
+//! tile, are left exact.
 
 use igpt_kernels::{AttentionF32, Heads, Kernels, LinearF32, PackedF32, TINY};
 use igpt_runtime::{Activation, ImageGptConfig};
@@ -101,7 +102,8 @@ impl Forward {
         self.activation
     }
 
-    /// Token embeddings plus position embeddings; ids beyond the table, which the caller has refused, give zeros.
+    /// Token embeddings plus position embeddings; ids beyond the table, which the caller has refused, give
+    /// zeros.
     pub fn embed(&self, tokens: &[u16], wte: &[f32], wpe: &[f32]) -> Vec<f32> {
         let width = self.width();
         let mut x = vec![0.0; tokens.len() * width];
@@ -118,7 +120,8 @@ impl Forward {
         x
     }
 
-    /// Values of a stream that pass through a block together: what lies between its layers is never held for more.
+    /// Values of a stream that pass through a block together: what lies between its layers is never held for
+    /// more.
     pub fn chunk(&self) -> usize {
         (CHUNK / self.length).max(1) * self.length * self.width()
     }

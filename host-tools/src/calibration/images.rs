@@ -22,7 +22,8 @@ pub struct ImageSet {
 /// Reads `source`. A causal model sees the start token and all but the last pixel.
 ///
 /// # Errors
-/// Files that are missing or unreadable, images without a processor to read them by, tokens the model does not have.
+/// Files that are missing or unreadable, images without a processor to read them by, tokens the model does
+/// not have.
 pub fn read(
     source: &Source,
     config: &ImageGptConfig,

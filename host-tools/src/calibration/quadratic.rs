@@ -8,12 +8,13 @@ use crate::quantization::transpose;
 /// Rows of a partial product.
 const ROWS: usize = 2048;
 
-/// `Xc^T Xc` `[in, in]` and `Xc^T R` `[in, out]`, where Xc is X less its columns' means: a bias makes the rest good.
+/// `Xc^T Xc` `[in, in]` and `Xc^T R` `[in, out]`, where Xc is X less its columns' means: a bias makes the
+/// rest good.
 pub(super) struct Quadratic {
     inputs: usize,
     outputs: usize,
-    /// Means of the first chunk, subtracted from all: near enough to the true ones that what is left of them, which is subtracted
-    /// at the end, costs no precision.
+    /// Means of the first chunk, subtracted from all: near enough to the true ones that what is left of them,
+    /// which is subtracted at the end, costs no precision.
     shift: Option<Vec<f32>>,
     pub(super) form: Vec<f32>,
     pub(super) gradient: Vec<f32>,

@@ -1,11 +1,12 @@
 //! Rounding a matrix so that its products, not its weights, are closest to the f32 model's.
 //!
-//! For inputs X (what the layer will meet, rounded as a board rounds it), wanted outputs Y and a matrix Q on its grid, the
-//! error |Y - X Q - b|^2 is a quadratic form in every weight, and rounding to the nearest is not its minimum: what one
-//! weight loses, another that sees the same inputs can make good (GPTQ, Frantar et al. 2022, arXiv:2210.17323). Found by
-//! coordinate descent from the nearest rounding (QuantEase, Behdin et al. 2023, arXiv:2309.01885): one weight after the
-//! other moves to the step where the error is least, which never makes it larger. Since Y is the f32 model's and X the
-//! int8 model's, what earlier layers lost is made good too. The bias takes the mean of what is left.
+//! For inputs X (what the layer will meet, rounded as a board rounds it), wanted outputs Y and a matrix Q on
+//! its grid, the error |Y - X Q - b|^2 is a quadratic form in every weight, and rounding to the nearest is
+//! not its minimum: what one weight loses, another that sees the same inputs can make good (GPTQ, Frantar et
+//! al. 2022, arXiv:2210.17323). Found by coordinate descent from the nearest rounding (QuantEase, Behdin et
+//! al. 2023, arXiv:2309.01885): one weight after the other moves to the step where the error is least, which
+//! never makes it larger. Since Y is the f32 model's and X the int8 model's, what earlier layers lost is made
+//! good too. The bias takes the mean of what is left.
 
 use igpt_kernels::INT4_LIMIT;
 use rayon::prelude::*;
@@ -19,15 +20,16 @@ use crate::quantization::{INT4_GROUP, QuantizationError, QuantizedMatrix, transp
 /// Passes over all weights. The fourth moves a weight in a thousand.
 const SWEEPS: usize = 3;
 
-/// How strongly a weight is held to its f32 value, relative to the mean square of an input: keeps directions that the
-/// calibration images hardly show from being fitted to noise.
+/// How strongly a weight is held to its f32 value, relative to the mean square of an input: keeps directions
+/// that the calibration images hardly show from being fitted to noise.
 const DAMPING: f32 = 0.01;
 
 /// Columns that share a row of the quadratic form while it is in the nearest cache.
 const COLUMNS: usize = 8;
 
-/// Rounds `block` for the int8 model's stream `x`, beside the f32 model's `exact`, and takes both past it, a chunk after the
-/// other: what lies between two layers is computed anew for each of them rather than held for all sequences.
+/// Rounds `block` for the int8 model's stream `x`, beside the f32 model's `exact`, and takes both past it, a
+/// chunk after the other: what lies between two layers is computed anew for each of them rather than held for
+/// all sequences.
 pub(super) fn round(
     forward: &Forward,
     layer: usize,
@@ -94,8 +96,8 @@ impl Fitted {
     }
 }
 
-/// Rounds `linear` and corrects its bias. Of each chunk of the two streams `of` gives what the layer reads, `[rows, in]`, and what
-/// it should then write, `[rows, out]`.
+/// Rounds `linear` and corrects its bias. Of each chunk of the two streams `of` gives what the layer reads,
+/// `[rows, in]`, and what it should then write, `[rows, out]`.
 fn fit(
     forward: &Forward,
     linear: &LinearWeights,
@@ -179,7 +181,8 @@ fn descend(matrix: &mut QuantizedMatrix, weights: &[f32], form: &[f32], gradient
     }
 }
 
-/// Of each column and group of rows, the distance between neighbours on the grid, in integers, and the most that a weight may be.
+/// Of each column and group of rows, the distance between neighbours on the grid, in integers, and the most
+/// that a weight may be.
 fn units(matrix: &QuantizedMatrix, inputs: usize, outputs: usize) -> Vec<(f32, f32)> {
     match &matrix.multipliers {
         None => vec![(1.0, 127.0); inputs.div_ceil(INT4_GROUP) * outputs],

@@ -1,11 +1,12 @@
-//! SmoothQuant's factors for every exact pair of a block, each for the exponent that serves the block's output best.
+//! SmoothQuant's factors for every exact pair of a block, each for the exponent that serves the block's
+//! output best.
 
 use super::forward::{Forward, NotFinite, Trace};
 use super::{Smoothed, distance, round_plainly};
 use crate::quantization::block::{BlockWeights, LinearWeights, Pair};
 
-/// How much of the spread moves from the activations into the weights: 0 leaves rows of weights that are all alike, 1
-/// channels of activations that are all alike.
+/// How much of the spread moves from the activations into the weights: 0 leaves rows of weights that are all
+/// alike, 1 channels of activations that are all alike.
 const ALPHAS: [f32; 4] = [0.25, 0.5, 0.75, 1.0];
 
 /// Sequences the candidates are measured on, if they have no more tokens than [`TOKENS`] together.
@@ -17,7 +18,8 @@ const TOKENS: usize = 2048;
 /// A candidate must be better by so much than the form that is there: less is noise.
 const WORTHWHILE: f64 = 0.98;
 
-/// Rescales the pairs of `block`, greedily one after the other, and says which. `x` is what the block will read.
+/// Rescales the pairs of `block`, greedily one after the other, and says which. `x` is what the block will
+/// read.
 pub(super) fn smooth(
     forward: &Forward,
     layer: usize,

@@ -33,7 +33,8 @@ pub struct Confusion {
     pub cells: Vec<(usize, usize, u64)>,
 }
 
-/// Writes the matrix as SVG. A cell's shade is its share of the row; a row's share that is right stands at its end.
+/// Writes the matrix as SVG. A cell's shade is its share of the row; a row's share that is right stands at
+/// its end.
 ///
 /// # Errors
 /// It cannot be drawn or written.

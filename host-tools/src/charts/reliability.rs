@@ -47,8 +47,8 @@ impl Curve {
     }
 }
 
-/// Writes accuracy over confidence as SVG, of `this` as bars and of `other` as a line, and below it how many predictions
-/// there are.
+/// Writes accuracy over confidence as SVG, of `this` as bars and of `other` as a line, and below it how many
+/// predictions there are.
 ///
 /// # Errors
 /// It cannot be drawn or written.

@@ -37,8 +37,8 @@ pub enum CheckpointError {
     },
     /// A pickle asks for something outside the allow-list. Nothing of it was executed.
     #[error(
-        "{}: the pickle refers to `{global}`, which is not among what a state dict of tensors needs; refused, \
-         nothing was executed",
+        "{}: the pickle refers to `{global}`, which is not among what a state dict of tensors needs; \
+         refused, nothing was executed",
         path.display()
     )]
     ForbiddenGlobal {
@@ -84,7 +84,10 @@ pub enum CheckpointError {
         problems: Vec<String>,
     },
     /// A weight is not a finite number.
-    #[error("{}: tensor `{tensor}` holds {value} at flat index {index}; weights must be finite", path.display())]
+    #[error(
+        "{}: tensor `{tensor}` holds {value} at flat index {index}; weights must be finite",
+        path.display()
+    )]
     NonFinite {
         /// The file that holds it.
         path: PathBuf,

@@ -1,7 +1,8 @@
 //! A checkpoint folder in Hugging Face's layout, whatever its weights are stored as.
 //!
-//! The weights are mapped into memory and nothing of them is read before it is asked for, nor kept once it has been
-//! converted, so the memory of a conversion is that of the tensor being converted, whatever the checkpoint's size.
+//! The weights are mapped into memory and nothing of them is read before it is asked for, nor kept once it
+//! has been converted, so the memory of a conversion is that of the tensor being converted, whatever the
+//! checkpoint's size.
 
 mod error;
 pub mod expected;
@@ -43,15 +44,18 @@ impl std::fmt::Debug for Checkpoint {
     }
 }
 
-/// Where a conversion takes its weights from: a checkpoint folder, or anything else that can name every tensor.
+/// Where a conversion takes its weights from: a checkpoint folder, or anything else that can name every
+/// tensor.
 pub trait Weights {
-    /// One tensor's elements as f32, row-major, all of them finite. Names are without the `transformer.` prefix.
+    /// One tensor's elements as f32, row-major, all of them finite. Names are without the `transformer.`
+    /// prefix.
     ///
     /// # Errors
     /// As [`Checkpoint::to_f32`].
     fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
 
-    /// A matrix that is already on its int8 grid, `[in, out]`; without one the writer rounds what [`Weights::to_f32`] gives.
+    /// A matrix that is already on its int8 grid, `[in, out]`; without one the writer rounds what
+    /// [`Weights::to_f32`] gives.
     ///
     /// # Errors
     /// As [`Weights::to_f32`].
@@ -107,7 +111,8 @@ enum Kind {
     Torch(TorchFile),
 }
 
-/// The file of the weights, or (`true`) the index of the files that hold them, in the order Hugging Face looks for them.
+/// The file of the weights, or (`true`) the index of the files that hold them, in the order Hugging Face
+/// looks for them.
 pub(crate) const WEIGHTS: [(&str, bool); 4] = [
     ("model.safetensors", false),
     ("model.safetensors.index.json", true),
@@ -305,10 +310,12 @@ impl Checkpoint {
 }
 
 impl WeightFile {
-    /// Tells the system that nothing of the file is needed for now: it counts as this process's memory otherwise, all of it
-    /// at the end of a conversion. The whole map, because what a tensor touched may be more than its bytes.
+    /// Tells the system that nothing of the file is needed for now: it counts as this process's memory
+    /// otherwise, all of it at the end of a conversion. The whole map, because what a tensor touched may be
+    /// more than its bytes.
     fn release(&self) {
-        // SAFETY: the map is a file's and never written: pages let go are read from the file again when touched.
+        // SAFETY: the map is a file's and never written: pages let go are read from the file again when
+        // touched.
         let advised = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
         // Advice that is not taken costs memory, nothing else.
         drop(advised);

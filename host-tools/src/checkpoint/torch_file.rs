@@ -45,8 +45,8 @@ impl TorchFile {
             |e: zip::result::ZipError| malformed(format!("not a zip archive of torch.save: {e}"));
         if map.get(..2) == Some(&[0x80, 0x02]) {
             return Err(malformed(
-                "the format torch.save had before PyTorch 1.6 (a bare pickle); expected a zip archive: load it \
-                 and save it again"
+                "the format torch.save had before PyTorch 1.6 (a bare pickle); expected a zip archive: \
+                 load it and save it again"
                     .into(),
             ));
         }

@@ -1,4 +1,5 @@
-//! Where weights in panels begin: at multiples of a cache line in the file, so that a kernel reads them out of a map of it.
+//! Where weights in panels begin: at multiples of a cache line in the file, so that a kernel reads them out
+//! of a map of it.
 
 use prost::Message as _;
 
@@ -16,8 +17,9 @@ mod field {
     pub(super) const TENSOR_DOC_STRING: u32 = 12;
 }
 
-/// One initializer of a graph, up to its values. Before values in panels a `doc_string` of spaces fills up: `at`, where the
-/// initializer begins, and the file's first byte of the graph must be as many bytes apart as a multiple of [`ALIGNMENT`].
+/// One initializer of a graph, up to its values. Before values in panels a `doc_string` of spaces fills up:
+/// `at`, where the initializer begins, and the file's first byte of the graph must be as many bytes apart as
+/// a multiple of [`ALIGNMENT`].
 pub(super) fn head(initializer: &Initializer, at: usize) -> Vec<u8> {
     let tensor = TensorProto {
         name: initializer.name.clone(),
@@ -47,7 +49,8 @@ pub(super) fn head(initializer: &Initializer, at: usize) -> Vec<u8> {
         .unwrap_or_else(|| filled(None))
 }
 
-/// A text field that leads from byte `at` of the file to where the content of a field of `length` bytes after it is aligned.
+/// A text field that leads from byte `at` of the file to where the content of a field of `length` bytes after
+/// it is aligned.
 pub(super) fn before(text: u32, at: u64, number: u32, length: usize) -> Vec<u8> {
     let after = field_len(number, length) - length;
     let content = at as usize % ALIGNMENT + field_len(text, 0) + after;

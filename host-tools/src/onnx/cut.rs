@@ -35,7 +35,8 @@ pub struct CutModel {
 }
 
 impl CutModel {
-    /// Reads the file at `path`, which the runtime has loaded before and so found whole. It is in memory once, as protobuf.
+    /// Reads the file at `path`, which the runtime has loaded before and so found whole. It is in memory
+    /// once, as protobuf.
     ///
     /// # Errors
     /// A file that cannot be read or decoded, or whose weights are in a CPU's order.

@@ -100,11 +100,12 @@ pub(super) fn linear_uint8(panels: Option<Panels>) -> FunctionProto {
     int8("ImageGptLinearUint8", panels, body)
 }
 
-/// The integer product of `rows` (uint8, their zero at `zero`) and the weights: `acc`; leaves the weights as `w_i32`.
+/// The integer product of `rows` (uint8, their zero at `zero`) and the weights: `acc`; leaves the weights as
+/// `w_i32`.
 fn product(rows: &str, zero: u8) -> Vec<NodeProto> {
     vec![
-        // The weights become uint8 as well (once: they are constant). onnxruntime's uint8 x int8 product saturates
-        // on x86 without VNNI, its uint8 x uint8 product is exact everywhere.
+        // The weights become uint8 as well (once: they are constant). onnxruntime's uint8 x int8 product
+        // saturates on x86 without VNNI, its uint8 x uint8 product is exact everywhere.
         constant_u8("zero_point", 128),
         constant_u8("rows_zero", zero),
         cast("w", "w_i32", DataType::Int32),
@@ -123,8 +124,9 @@ fn product(rows: &str, zero: u8) -> Vec<NodeProto> {
 /// `acc_f32` with `row_scale` and `w_scale` to `y`.
 fn scaled() -> Vec<NodeProto> {
     vec![
-        // The outer product of the scales, which is what Mul would broadcast to. onnxruntime 1.32 fuses a Mul of
-        // two scales into MatMulIntegerToFloat, which takes one scale for all rows and gives wrong results.
+        // The outer product of the scales, which is what Mul would broadcast to. onnxruntime 1.32 fuses a Mul
+        // of two scales into MatMulIntegerToFloat, which takes one scale for all rows and gives wrong
+        // results.
         constant_ints("first", &[0]),
         node("Unsqueeze", &["w_scale", "first"], &["w_scale_row"], vec![]),
         node("MatMul", &["row_scale", "w_scale_row"], &["scale"], vec![]),
@@ -133,8 +135,8 @@ fn scaled() -> Vec<NodeProto> {
     ]
 }
 
-/// `int4` values and their `multipliers`, less one each, to `int8`, the matrix that they are. Not a function of its own:
-/// onnxruntime 1.32 lets a function hand int4 on to operators, but not to another function.
+/// `int4` values and their `multipliers`, less one each, to `int8`, the matrix that they are. Not a function
+/// of its own: onnxruntime 1.32 lets a function hand int4 on to operators, but not to another function.
 pub(super) fn int4_weight(int4: &str, multipliers: &str, int8: &str) -> [NodeProto; 5] {
     let name = |part: &str| format!("{int8}_{part}");
     let (less_one, one, multiplier) = (name("less_one"), name("one"), name("multiplier"));

@@ -55,7 +55,8 @@ impl Task {
 pub enum ModelDtype {
     /// int8 weights with a scale per output channel, float16 embeddings.
     Int8,
-    /// As int8, but the blocks' weights are int4: 4.1 bits each, for generation on boards that wait for their memory.
+    /// As int8, but the blocks' weights are int4: 4.1 bits each, for generation on boards that wait for their
+    /// memory.
     Int4,
     /// f32 throughout.
     F32,
@@ -217,7 +218,8 @@ pub(super) fn initializers(
     list
 }
 
-/// A linear layer's weight, after an int4 weight its multipliers, and after both kinds of integers their scales.
+/// A linear layer's weight, after an int4 weight its multipliers, and after both kinds of integers their
+/// scales.
 fn push_linear(
     list: &mut Vec<Initializer>,
     name: String,

@@ -278,7 +278,8 @@ fn write_values<W: Write>(
     }))
 }
 
-/// A matrix on its grid: as it was prepared, or else each weight to the nearest. `transposed` if the tensor is `[out, in]`.
+/// A matrix on its grid: as it was prepared, or else each weight to the nearest. `transposed` if the tensor
+/// is `[out, in]`.
 fn quantized(
     initializer: &Initializer,
     weights: &impl Weights,

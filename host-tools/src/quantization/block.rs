@@ -1,8 +1,10 @@
-//! The f32 weights of one transformer block, and the rescalings of its channels that change nothing it computes.
+//! The f32 weights of one transformer block, and the rescalings of its channels that change nothing it
+//! computes.
 //!
-//! Each takes one factor per channel: what writes the channel is multiplied by it and what reads it is divided. There are
-//! four such pairs in a block of ImageGPT. The MLP's inner channels have one only under ReLU: no other activation commutes
-//! with a factor. The channels of the residual stream have none: the RMS norm divides by a mean over all of them.
+//! Each takes one factor per channel: what writes the channel is multiplied by it and what reads it is
+//! divided. There are four such pairs in a block of ImageGPT. The MLP's inner channels have one only under
+//! ReLU: no other activation commutes with a factor. The channels of the residual stream have none: the RMS
+//! norm divides by a mean over all of them.
 
 use igpt_runtime::{Activation, ImageGptConfig};
 
@@ -152,7 +154,8 @@ impl BlockWeights {
         }
     }
 
-    /// Multiplies what writes each channel of `pair` by its factor and divides what reads it: a change of form alone.
+    /// Multiplies what writes each channel of `pair` by its factor and divides what reads it: a change of
+    /// form alone.
     ///
     /// `factors` are positive and finite, one a channel.
     pub fn rescale(&mut self, pair: Pair, factors: &[f32]) {

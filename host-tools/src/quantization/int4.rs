@@ -1,7 +1,8 @@
 //! int4 weights: four bits each, and four more for every 32 of a column.
 //!
-//! A weight is `s * m * q`: s the column's f32 scale, m in 1..=16 the group's multiplier, q in [-7, 7] its own. `m * q` is an int8,
-//! which makes an int4 matrix an int8 matrix of few values: every kernel computes with it as with any other.
+//! A weight is `s * m * q`: s the column's f32 scale, m in 1..=16 the group's multiplier, q in [-7, 7] its
+//! own. `m * q` is an int8, which makes an int4 matrix an int8 matrix of few values: every kernel computes
+//! with it as with any other.
 
 use igpt_runtime::{INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER};
 
@@ -21,7 +22,8 @@ const STRIDE: usize = 3;
 /// A group's step is sought between this fraction of the one that clips nothing, and that.
 const LEAST: f32 = 0.6;
 
-/// The scale and multipliers of least squared error, among those of [`SHRINKS`] and, in every group, all multipliers from
+/// The scale and multipliers of least squared error, among those of [`SHRINKS`] and, in every group, all
+/// multipliers from
 /// [`LEAST`] of its range on. Then the scale is fitted to the integers.
 pub(super) fn quantize_column(column: &[f32]) -> Column {
     let largest = column.iter().fold(0f32, |largest, w| largest.max(w.abs()));

@@ -1,22 +1,23 @@
-//! Weights that lie on an integer grid already: a checkpoint fine-tuned for int8 has, in every column, a step of which all its
-//! weights are multiples.
+//! Weights that lie on an integer grid already: a checkpoint fine-tuned for int8 has, in every column, a step
+//! of which all its weights are multiples.
 //!
-//! Rounding such a checkpoint costs nothing, until one row is scaled by any factor but a whole number: then that row falls
-//! between the steps. The other rows still show where those are, and of all factors only the true one brings the row back.
+//! Rounding such a checkpoint costs nothing, until one row is scaled by any factor but a whole number: then
+//! that row falls between the steps. The other rows still show where those are, and of all factors only the
+//! true one brings the row back.
 
 /// The largest integer on the grid.
 const LIMIT: u8 = 127;
 
-/// Squared error of rounding to a grid, relative to the weights' squares, below which they lie on it. Weights stored as f16
-/// have 4e-8 on their own grid; weights on no grid lose at least 1e-5 even to the finest.
+/// Squared error of rounding to a grid, relative to the weights' squares, below which they lie on it. Weights
+/// stored as f16 have 4e-8 on their own grid; weights on no grid lose at least 1e-5 even to the finest.
 const ON_GRID: f64 = 1e-6;
 
 /// Columns looked at, evenly spaced: more than enough to tell a grid from chance.
 const SAMPLE: usize = 64;
 const FEWEST: usize = 8;
 
-/// Puts the rows of `weight` (`[in, out]`) that are to be divided by a factor other than one back on the grid that the
-/// others lie on, if they do: their factors become those near by that do.
+/// Puts the rows of `weight` (`[in, out]`) that are to be divided by a factor other than one back on the grid
+/// that the others lie on, if they do: their factors become those near by that do.
 pub(super) fn refine(weight: &[f32], outputs: usize, factors: &mut [f64]) {
     let Some(steps) = steps(weight, outputs, factors) else {
         return;
@@ -52,7 +53,8 @@ fn steps(weight: &[f32], outputs: usize, factors: &[f64]) -> Option<Vec<(usize, 
     (steps.len() >= FEWEST).then_some(steps)
 }
 
-/// The factor nearest to `estimate` by which a row, in multiples of its columns' steps, is to be divided to lie on the grid.
+/// The factor nearest to `estimate` by which a row, in multiples of its columns' steps, is to be divided to
+/// lie on the grid.
 fn nearest(multiples: &[f64], estimate: f64) -> Option<f64> {
     let largest = multiples
         .iter()

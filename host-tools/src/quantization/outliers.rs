@@ -1,25 +1,28 @@
-//! Outlier channels, from the weights alone: a channel that is written large and read small costs every other its bits.
+//! Outlier channels, from the weights alone: a channel that is written large and read small costs every other
+//! its bits.
 //!
-//! One scale serves a whole row of activations, and one a whole column of weights. A channel whose norm gain is a hundred
-//! times its neighbours' and whose weights are a hundredth therefore leaves all others a hundredth of the int8 range, though
-//! the pair computes what an ordinary one would. How large the rows of the reading matrix are shows it: they are as alike as
-//! the channels' contributions are, so a row far from the median is brought to it, and its writer compensates.
+//! One scale serves a whole row of activations, and one a whole column of weights. A channel whose norm gain
+//! is a hundred times its neighbours' and whose weights are a hundredth therefore leaves all others a
+//! hundredth of the int8 range, though the pair computes what an ordinary one would. How large the rows of
+//! the reading matrix are shows it: they are as alike as the channels' contributions are, so a row far from
+//! the median is brought to it, and its writer compensates.
 //!
-//! Where a matrix writes the channel, its columns show it too: in a trained model what writes a channel and what reads it
-//! grow together (weight decay balances them), and the quotients of the two are more alike than either. On the shipped
-//! models and two of another training they lie within 2^0.36 of their median, the rows within 2^1.06. A norm's gain is no
-//! such witness: it is also large where its channel of the residual stream is small, and is then right.
+//! Where a matrix writes the channel, its columns show it too: in a trained model what writes a channel and
+//! what reads it grow together (weight decay balances them), and the quotients of the two are more alike than
+//! either. On the shipped models and two of another training they lie within 2^0.36 of their median, the rows
+//! within 2^1.06. A norm's gain is no such witness: it is also large where its channel of the residual stream
+//! is small, and is then right.
 //!
-//! What this cannot see are activations. A channel of ordinary weights whose values are large stays as it is; so does
-//! an outlier among the MLP's inner channels behind quick_gelu, for which no exact pair exists.
+//! What this cannot see are activations. A channel of ordinary weights whose values are large stays as it is;
+//! so does an outlier among the MLP's inner channels behind quick_gelu, for which no exact pair exists.
 
 use igpt_runtime::Activation;
 
 use super::block::{BlockWeights, LinearWeights, Pair};
 use super::{lattice, sizes};
 
-/// Channels within this factor of the median are left alone: trained models' differ by less, and a conversion that
-/// changes nothing needs no explanation.
+/// Channels within this factor of the median are left alone: trained models' differ by less, and a conversion
+/// that changes nothing needs no explanation.
 const TOLERATED: f64 = 4.0;
 
 /// A pair of one layer that was rescaled.
@@ -62,7 +65,8 @@ pub fn normalize(block: &mut BlockWeights, activation: Activation) -> Vec<Rescal
     report
 }
 
-/// Brings outlier channels of `gain` and the rows of a head's `weight` (`[in, out]`) into line: whether any was.
+/// Brings outlier channels of `gain` and the rows of a head's `weight` (`[in, out]`) into line: whether any
+/// was.
 pub fn normalize_head(gain: &mut [f32], weight: &mut [f32], outputs: usize) -> bool {
     let factors = factors_of(None, weight, outputs);
     let outliers = factors.iter().any(|f| *f != 1.0);
@@ -90,15 +94,16 @@ pub fn summary(pair: Pair, factors: &[f32]) -> Option<Rescaled> {
     })
 }
 
-/// For each channel the factor that brings it into line, or one where it is near enough: by the rows of what reads it and, if
-/// they are known, the sizes of what writes it.
+/// For each channel the factor that brings it into line, or one where it is near enough: by the rows of what
+/// reads it and, if they are known, the sizes of what writes it.
 fn factors(writers: Option<&[f64]>, reader: &LinearWeights) -> Vec<f32> {
     factors_of(writers, &reader.weight, reader.outputs())
 }
 
 fn factors_of(writers: Option<&[f64]>, weight: &[f32], outputs: usize) -> Vec<f32> {
     let mut factors = vec![1.0; weight.len() / outputs.max(1)];
-    // An outlier's size shows once its columns' sizes are known without it: three rounds are enough for a single one.
+    // An outlier's size shows once its columns' sizes are known without it: three rounds are enough for a
+    // single one.
     for _ in 0..8 {
         let rows = sizes::of_rows(weight, outputs, &factors);
         let mut logs = sizes::spread(rows.iter().copied());

@@ -22,8 +22,8 @@ pub struct LayerReport {
     pub calibration: Option<CalibrationReport>,
 }
 
-/// The weights of an int8 or int4 file: blocks pass through [`outliers::normalize`] and, with images, through a [`Calibrator`];
-/// everything else is as it was.
+/// The weights of an int8 or int4 file: blocks pass through [`outliers::normalize`] and, with images, through
+/// a [`Calibrator`]; everything else is as it was.
 #[derive(Debug)]
 pub struct PreparedWeights<'a, W> {
     from: &'a W,
@@ -58,7 +58,8 @@ impl Prepared {
 }
 
 impl<'a, W: Weights> PreparedWeights<'a, W> {
-    /// `causal` if the file gets an `lm_head`; `grid` is that of the blocks. With `images`, blocks must be asked for in their order.
+    /// `causal` if the file gets an `lm_head`; `grid` is that of the blocks. With `images`, blocks must be
+    /// asked for in their order.
     ///
     /// # Errors
     /// Embeddings that cannot be read.

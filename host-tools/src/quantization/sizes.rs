@@ -1,7 +1,9 @@
-//! How large the channels between two tensors are, as the one that writes them and the one that reads them show it.
+//! How large the channels between two tensors are, as the one that writes them and the one that reads them
+//! show it.
 
-/// Root mean square of each row of `weight` (`[in, out]`), every column counted relative to its own size, as its scale will
-/// store it. A column's size is that of its rows divided by their `factors`: else a single large row would hide how large it is.
+/// Root mean square of each row of `weight` (`[in, out]`), every column counted relative to its own size, as
+/// its scale will store it. A column's size is that of its rows divided by their `factors`: else a single
+/// large row would hide how large it is.
 pub(super) fn of_rows(weight: &[f32], outputs: usize, factors: &[f64]) -> Vec<f64> {
     let outputs = outputs.max(1);
     let mut columns = vec![0f64; outputs];
@@ -20,8 +22,9 @@ pub(super) fn of_rows(weight: &[f32], outputs: usize, factors: &[f64]) -> Vec<f6
     weight.chunks_exact(outputs).map(size).collect()
 }
 
-/// The size of each column of a linear layer behind a norm of these `gains`, whose rows are in line. The bias counts: a
-/// channel of small weights may consist of it. A norm's outputs are about as large as the median gain.
+/// The size of each column of a linear layer behind a norm of these `gains`, whose rows are in line. The bias
+/// counts: a channel of small weights may consist of it. A norm's outputs are about as large as the median
+/// gain.
 pub(super) fn of_columns(weight: &[f32], bias: &[f32], gains: &[f32]) -> Vec<f64> {
     let gain = median(gains.iter().map(|g| f64::from(g.abs()))).unwrap_or_default();
     let mut squares: Vec<f64> = bias.iter().map(|b| f64::from(*b).powi(2)).collect();

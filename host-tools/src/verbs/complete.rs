@@ -40,7 +40,8 @@ The same seed gives the same picture on every machine.")]
 pub struct Args {
     /// Pictures to complete, or folders of them; none to paint from nothing.
     pub images: Vec<PathBuf>,
-    /// A file made with `igpt quantize --task causal`, or a language model's checkpoint: its folder or its name on the hub.
+    /// A file made with `igpt quantize --task causal`, or a language model's checkpoint: its folder or its
+    /// name on the hub.
     #[arg(short, long, value_name = "FILE|CHECKPOINT")]
     pub model: PathBuf,
     /// The PNG to write.

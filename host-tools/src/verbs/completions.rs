@@ -9,9 +9,9 @@ use crate::failure::{Blame, Failure};
 
 /// Print a completion script for a shell.
 ///
-/// bash: `igpt completions bash > ~/.local/share/bash-completion/completions/igpt`;
-/// fish: `igpt completions fish > ~/.config/fish/completions/igpt.fish`;
-/// zsh: `igpt completions zsh > DIR/_igpt`, with DIR in `fpath`. A new shell has them.
+/// bash: `igpt completions bash > ~/.local/share/bash-completion/completions/igpt`; fish: `igpt completions
+/// fish > ~/.config/fish/completions/igpt.fish`; zsh: `igpt completions zsh > DIR/_igpt`, with DIR in
+/// `fpath`. Make the folder if it is not there; a new shell has them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The shell.

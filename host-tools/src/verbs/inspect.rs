@@ -19,8 +19,8 @@ use crate::pictures::Grid;
 /// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
 ///
 /// A board's time is a bound from below: its cores' peak in int8 multiply-accumulates and its memory's peak,
-/// whichever is longer. Weights that a cache keeps cost less. For a frame the weights are read once; so they are
-/// for every token of a generated picture.
+/// whichever is longer. Weights that a cache keeps cost less. For a frame the weights are read once; so they
+/// are for every token of a generated picture.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   igpt inspect model.onnx

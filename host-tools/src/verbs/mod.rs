@@ -15,10 +15,16 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
 use crate::failure::{Blame, Failure};
+
+/// Names of instruction sets, which shells complete.
+fn isa() -> impl TypedValueParser<Value = Isa> {
+    PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|name| name.parse())
+}
 
 /// How to run a model.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -27,7 +33,7 @@ pub struct Backend {
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
     /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
-    #[arg(long)]
+    #[arg(long, value_parser = isa(), hide_possible_values = true)]
     pub cpu: Option<Isa>,
 }
 

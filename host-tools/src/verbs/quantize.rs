@@ -20,10 +20,18 @@ use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteE
 use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
+///
+/// The file runs on a board through `igpt-cam`, here through the other verbs, and in any ONNX runtime.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt quantize openai/imagegpt-small -o small.onnx          from the Hugging Face hub
+  igpt quantize my-checkpoint/ -o model.onnx --pack neon     a folder, for a Raspberry Pi 3 or 4
+  igpt quantize my-checkpoint/ -o model.onnx --calibrate photos/ --weights int4
+  igpt quantize my-checkpoint/ -o model.onnx --json | jq .layers")]
 pub struct Args {
-    /// Folder with config.json, the weights and, for images, preprocessor_config.json; or if there is no such folder, its
-    /// name on the Hugging Face hub: openai/imagegpt-small, or with a branch, tag or commit OWNER/NAME@REVISION.
+    /// Folder with config.json, the weights and, for images, preprocessor_config.json; or if there is no such
+    /// folder, its name on the Hugging Face hub: openai/imagegpt-small, or with a branch, tag or commit
+    /// OWNER/NAME@REVISION.
     pub checkpoint: PathBuf,
     /// The ONNX file to write.
     #[arg(short, long, value_name = "FILE.onnx")]
@@ -34,16 +42,17 @@ pub struct Args {
     /// How the linear layers are stored and computed.
     #[arg(long, visible_alias = "weights", value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
-    /// Choose the form and the rounding of the int8 or int4 weights on these images: a folder of pictures, an IDX file or the folder
-    /// of an IDX data set (its training images), or tokens in an .npy.
+    /// Choose the form and the rounding of the int8 or int4 weights on these images: a folder of pictures, an
+    /// IDX file or the folder of an IDX data set (its training images), or tokens in an .npy.
     #[arg(long, value_name = "IMAGES")]
     pub calibrate: Option<PathBuf>,
-    /// How many of them, evenly spaced; more is better and slower. Each takes 12 bytes of memory for every token and channel: 19 MB
-    /// for 1024 tokens of ImageGPT-large, beside 0.6 GB for its blocks.
+    /// How many of them, evenly spaced; more is better and slower. Each takes 12 bytes of memory for every
+    /// token and channel: 19 MB for 1024 tokens of ImageGPT-large, beside 0.6 GB for its blocks.
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate")]
     pub calibrate_images: usize,
-    /// Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an instruction set
-    /// (avx512vnni, avx2, neon, dotprod, i8mm) or columns x rows, such as 32x4. Other CPUs repack them while loading.
+    /// Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an
+    /// instruction set (avx512vnni, avx2, neon, dotprod, i8mm) or columns x rows, such as 32x4. Other CPUs
+    /// repack them while loading.
     #[arg(long, value_name = "CPU|NRxKR", value_parser = panels)]
     pub pack: Option<Panels>,
     /// Print the report as JSON.
@@ -246,7 +255,8 @@ pub(super) fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
     recipe.to_string()
 }
 
-/// A checkpoint's name: on the hub with the commit that it is (the last part of its folder in the cache), else its folder's.
+/// A checkpoint's name: on the hub with the commit that it is (the last part of its folder in the cache),
+/// else its folder's.
 fn source_name(asked: &Path, folder: &Path) -> String {
     let last = |path: &Path| {
         path.file_name()
@@ -433,7 +443,8 @@ fn print_calibration(out: &mut impl Write, layers: &[LayerReport]) -> io::Result
     }
     writeln!(
         out,
-        "error of the hidden states on the calibration images, relative to f32\n{:>5} {:>10} {:>10}  smoothed (alpha)",
+        "error of the hidden states on the calibration images, relative to f32\n\
+         {:>5} {:>10} {:>10}  smoothed (alpha)",
         "layer", "before", "after"
     )?;
     for (layer, report) in calibrated.iter().enumerate() {

@@ -19,6 +19,10 @@ use crate::failure::{Blame, Failure};
 /// Hugging Face numbers them (the last after ln_f), and `logits` f32 if the file has a head. Tokens are taken
 /// as they are: for a causal model nothing is put before or shifted.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt run model.onnx picture.png -o out.npz
+  igpt run model.onnx photos/*.jpg -o out.npz --threads 1 --json
+  igpt run model.onnx --tokens tokens.npy -o out.npz --cpu scalar")]
 pub struct Args {
     /// The ONNX file that `igpt quantize` wrote.
     pub file: PathBuf,

@@ -1,7 +1,8 @@
-//! Whether a decoded file is the graph its configuration asks for: every node, name, type, shape, attribute and constant.
+//! Whether a decoded file is the graph its configuration asks for: every node, name, type, shape, attribute
+//! and constant.
 //!
-//! Written against docs/model-format.md, not against the code that writes the file. What passes here cannot surprise tract
-//! or the kernels, which trust shapes and finite constants.
+//! Written against docs/model-format.md, not against the code that writes the file. What passes here cannot
+//! surprise tract or the kernels, which trust shapes and finite constants.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -38,8 +39,8 @@ enum Value<'a> {
 }
 
 impl Expected<'_> {
-    /// The graph's constants, whose values lie in `file` at `raw_data`. The values of int8 and int4 weights are checked when a kernel takes
-    /// them.
+    /// The graph's constants, whose values lie in `file` at `raw_data`. The values of int8 and int4 weights
+    /// are checked when a kernel takes them.
     ///
     /// # Errors
     /// The first difference: what, found, expected.

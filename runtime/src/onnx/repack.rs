@@ -1,7 +1,8 @@
 //! int8 weights into the panels of the kernels in use, all in one block of memory.
 //!
-//! One block, because the system can then back it with huge pages. A token of generation reads every weight; in pages of 4 KiB that is as many
-//! walks through page tables as there are pages, and a hardware prefetcher stops at the end of each.
+//! One block, because the system can then back it with huge pages. A token of generation reads every weight;
+//! in pages of 4 KiB that is as many walks through page tables as there are pages, and a hardware prefetcher
+//! stops at the end of each.
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ struct Job<'a> {
 }
 
 impl Weights {
-    /// Packs every int8 matrix into `panels`, unless the file has them so. What the file holds of them is let go.
+    /// Packs every int8 matrix into `panels`, unless the file has them so. What the file holds of them is let
+    /// go.
     ///
     /// # Errors
     /// A value of -128, which the kernels do not take; a matrix that is not one; no memory.

@@ -1,6 +1,8 @@
-//! A file without its weights: protobuf's wire format read just far enough to leave each initializer's `raw_data` where it lies.
+//! A file without its weights: protobuf's wire format read just far enough to leave each initializer's
+//! `raw_data` where it lies.
 //!
-//! The bytes are not trusted: a length that leads out of its message is an error, and nothing is copied but what is small.
+//! The bytes are not trusted: a length that leads out of its message is an error, and nothing is copied but
+//! what is small.
 
 use std::ops::Range;
 

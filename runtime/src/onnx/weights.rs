@@ -1,4 +1,5 @@
-//! The constants of a file, each where it lies: in a memory map, in the program, or in memory that was handed over.
+//! The constants of a file, each where it lies: in a memory map, in the program, or in memory that was handed
+//! over.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -58,9 +59,9 @@ impl Source {
         if file.metadata()?.len() == 0 {
             return Ok(Bytes::new().into());
         }
-        // SAFETY: the map is only read. Sound only while no other process writes the file in place, as every memory map of a file
-        // is; models are replaced by renaming (docs/model-format.md), and one that is cut short ends this process with SIGBUS
-        // rather than with wrong weights.
+        // SAFETY: the map is only read. Sound only while no other process writes the file in place, as every
+        // memory map of a file is; models are replaced by renaming (docs/model-format.md), and one that is
+        // cut short ends this process with SIGBUS rather than with wrong weights.
         let map = Arc::new(unsafe { Mmap::map(file) }?);
         Ok(Self {
             bytes: Bytes::from_owner(Share(map.clone())),
@@ -68,7 +69,8 @@ impl Source {
         })
     }
 
-    /// Tells the system that a part of the file is not needed any more, so that it and a copy of it are not in memory at once.
+    /// Tells the system that a part of the file is not needed any more, so that it and a copy of it are not
+    /// in memory at once.
     pub(crate) fn release(&self, part: &[u8]) {
         const PAGE: usize = 4096;
         let Some(map) = &self.map else { return };
@@ -82,7 +84,8 @@ impl Source {
             (start + part.len()) / PAGE * PAGE,
         );
         if start < end {
-            // SAFETY: the map is a file's, shared and never written: pages let go are read from the file again when touched.
+            // SAFETY: the map is a file's, shared and never written: pages let go are read from the file
+            // again when touched.
             let advised = unsafe {
                 map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start)
             };

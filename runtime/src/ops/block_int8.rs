@@ -1,8 +1,8 @@
 //! One transformer block in int8, from residual stream to residual stream.
 //!
-//! Two passes over tiles of tokens. The first needs only the rows themselves: norm, quantise, c_attn, split into q, k, v. The second
-//! needs every key up to the tile: attention, c_proj, norm, the MLP, all for one tile at a time so that its activations
-//! stay in the nearest caches.
+//! Two passes over tiles of tokens. The first needs only the rows themselves: norm, quantise, c_attn, split
+//! into q, k, v. The second needs every key up to the tile: attention, c_proj, norm, the MLP, all for one
+//! tile at a time so that its activations stay in the nearest caches.
 
 use std::ops::Range;
 
@@ -38,8 +38,8 @@ impl LinearInt8 {
         if a.rows() != 1 {
             return self.run_panels(engine, a, 0..panels, out, self.w.n(), add, unpacked);
         }
-        // One row, as in generation, is as fast as the weights can be read, and one core does not saturate the memory: the
-        // columns are shared out among the threads.
+        // One row, as in generation, is as fast as the weights can be read, and one core does not saturate
+        // the memory: the columns are shared out among the threads.
         let share = panels.div_ceil(engine.pool.current_num_threads());
         out.par_chunks_mut(share * engine.kernels.layout().nr)
             .enumerate()
@@ -51,8 +51,9 @@ impl LinearInt8 {
             });
     }
 
-    /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them by its share of the columns,
-    /// so that the weights are read once. `shares` is working memory: rows of `out` cannot be lent out by columns.
+    /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them
+    /// by its share of the columns, so that the weights are read once. `shares` is working memory: rows of
+    /// `out` cannot be lent out by columns.
     pub(crate) fn run_shared(
         &self,
         engine: &Engine,

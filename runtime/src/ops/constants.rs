@@ -1,4 +1,5 @@
-//! The constants of one operator, from the file to what its kernels take: where they lie if possible, packed if not.
+//! The constants of one operator, from the file to what its kernels take: where they lie if possible, packed
+//! if not.
 
 use anyhow::{Context as _, ensure};
 use igpt_kernels::{Int4Matrix, PackedF32, PackedInt8};

@@ -1,4 +1,5 @@
-//! What every operator of a loaded model shares: the kernels chosen at start, the threads, the scratch memory.
+//! What every operator of a loaded model shares: the kernels chosen at start, the threads, the scratch
+//! memory.
 
 use std::sync::{Mutex, PoisonError};
 

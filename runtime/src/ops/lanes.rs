@@ -1,7 +1,9 @@
-//! One transformer block in int8 for sequences in lockstep: one token of each, all multiplied by the weights together.
+//! One transformer block in int8 for sequences in lockstep: one token of each, all multiplied by the weights
+//! together.
 //!
-//! A token alone costs as much as reading every weight. Several at once share that reading, and the more there are the nearer they
-//! come to what the multipliers can do; only keys and values are each sequence's own.
+//! A token alone costs as much as reading every weight. Several at once share that reading, and the more
+//! there are the nearer they come to what the multipliers can do; only keys and values are each sequence's
+//! own.
 
 use igpt_kernels::{Attention, KV_TILE, NonFinite, PackedRows, Prepare};
 use rayon::prelude::*;

@@ -441,7 +441,8 @@ impl OpState for NativeState {
     }
 }
 
-/// Says whether the next run of a session is the last that needs its past: then no operator keeps more than it needs for that run.
+/// Says whether the next run of a session is the last that needs its past: then no operator keeps more than
+/// it needs for that run.
 pub(crate) fn run_once(states: &mut [Option<Box<dyn OpState>>], once: bool) {
     for state in states.iter_mut().filter_map(native) {
         state.once = once;
@@ -455,8 +456,8 @@ pub(crate) fn truncate(states: &mut [Option<Box<dyn OpState>>], tokens: usize) {
     }
 }
 
-/// Makes `joined`, the operators of a new session, those of several sequences in lockstep: operator by operator, the pasts of `states` are
-/// its lanes.
+/// Makes `joined`, the operators of a new session, those of several sequences in lockstep: operator by
+/// operator, the pasts of `states` are its lanes.
 pub(crate) fn join(
     joined: &mut [Option<Box<dyn OpState>>],
     states: &mut [&mut [Option<Box<dyn OpState>>]],

@@ -2,12 +2,14 @@
 
 use igpt_kernels::KvInt8;
 
-/// The past of one operator: tokens seen, their keys and values, pooled sums. Which fields are used depends on the operator.
+/// The past of one operator: tokens seen, their keys and values, pooled sums. Which fields are used depends
+/// on the operator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LayerState {
     /// Tokens already computed.
     pub(crate) past: usize,
-    /// No run follows that needs this one: an int8 block borrows keys and values from the engine, an f32 block lets go of them.
+    /// No run follows that needs this one: an int8 block borrows keys and values from the engine, an f32
+    /// block lets go of them.
     pub(crate) once: bool,
     /// Keys and values of an int8 block, one entry a kv tile.
     pub(crate) kv: Vec<KvInt8>,
@@ -15,7 +17,8 @@ pub(crate) struct LayerState {
     pub(crate) kv_f32: Vec<f32>,
     /// Sums of the classification head, one row a tile of tokens.
     pub(crate) pooled: Vec<Vec<f32>>,
-    /// Sequences in lockstep: if there are any, row `i` of a run is the next token of lane `i`, and the fields above are not used.
+    /// Sequences in lockstep: if there are any, row `i` of a run is the next token of lane `i`, and the
+    /// fields above are not used.
     pub(crate) lanes: Vec<LayerState>,
 }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::machine::{processor, register_peak, tile_rate};
 use crate::failure::{Blame as _, Failure};
 
-/// Integer extensions that we have no kernels for; whoever compares with a runtime that uses them should know.
+/// Integer extensions that we have no kernels for; whoever compares with a runtime that uses them should
+/// know.
 const UNUSED: [&str; 7] = [
     "amx_int8",
     "avx_vnni",

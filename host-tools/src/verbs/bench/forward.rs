@@ -11,7 +11,8 @@ use super::{machine, tokens};
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::Task;
 
-/// Multiply-accumulates for `tokens` tokens: linear layers, those of a language model's head included, and attention.
+/// Multiply-accumulates for `tokens` tokens: linear layers, those of a language model's head included, and
+/// attention.
 pub(crate) fn macs(config: &ImageGptConfig, task: &str, tokens: usize) -> (u64, u64) {
     let of = |operator| operator_macs(config, task, tokens, operator).unwrap_or(0);
     let all = Operator::ALL

@@ -1,5 +1,5 @@
-//! Generation with the K/V cache, a token of each sample at a time: how fast, against reading the weights once and every past, and
-//! against the dot products that it takes.
+//! Generation with the K/V cache, a token of each sample at a time: how fast, against reading the weights
+//! once and every past, and against the dot products that it takes.
 
 use std::time::Instant;
 
@@ -66,7 +66,8 @@ pub(super) fn measure(
     Ok(measured)
 }
 
-/// Seconds from one token of every sample to the next, at the median and the least, while `samples` sequences go on in lockstep.
+/// Seconds from one token of every sample to the next, at the median and the least, while `samples` sequences
+/// go on in lockstep.
 fn token_seconds(
     model: &ImageGptModel,
     context: usize,

@@ -12,24 +12,28 @@ use crate::failure::{Blame as _, Failure};
 
 /// Samples of a rate; the best is kept, since other programs can only slow one down.
 const SAMPLES: usize = 50;
-/// How long a sample lasts: many times the clock's grain, and shorter than a time slice, so that some fall between disturbances.
+/// How long a sample lasts: many times the clock's grain, and shorter than a time slice, so that some fall
+/// between disturbances.
 const SAMPLE: Duration = Duration::from_millis(1);
 /// Times that a buffer is read, for the same reason.
 const READS: usize = 5;
 /// Bytes of a MiB.
 pub(super) const MIB: u64 = 1 << 20;
 
-/// 10^9 multiply-accumulates a second of `threads` threads that do nothing but the dot products of `isa`, on registers.
+/// 10^9 multiply-accumulates a second of `threads` threads that do nothing but the dot products of `isa`, on
+/// registers.
 pub(super) fn register_peak(isa: Isa, threads: usize) -> Result<f64, Failure> {
     rate(threads, || peak_benchmark(isa, 2_000))
 }
 
-/// The same of the kernels' tile on operands that stay in the nearest cache: what a layer of these kernels can reach.
+/// The same of the kernels' tile on operands that stay in the nearest cache: what a layer of these kernels
+/// can reach.
 pub(super) fn tile_rate(isa: Isa, threads: usize) -> Result<f64, Failure> {
     rate(threads, || tile_benchmark(isa, 20))
 }
 
-/// Repeats `work`, which says how much it did, on every thread at once; the best sum of several samples, in 10^9 a second.
+/// Repeats `work`, which says how much it did, on every thread at once; the best sum of several samples, in
+/// 10^9 a second.
 fn rate(threads: usize, work: impl Fn() -> Result<u64, IsaError> + Sync) -> Result<f64, Failure> {
     let mut best = 0f64;
     for _ in 0..SAMPLES {
@@ -63,9 +67,11 @@ fn on_threads<T: Send>(
     .failed()
 }
 
-/// 10^9 bytes a second that `threads` threads read out of a buffer of so many bytes, over and over, each its own part.
+/// 10^9 bytes a second that `threads` threads read out of a buffer of so many bytes, over and over, each its
+/// own part.
 pub(super) fn bandwidth(bytes: u64, threads: usize) -> Result<f64, Failure> {
-    // In huge pages where there are any, as the weights are. Not zeros, which would all be one page of memory until written to.
+    // In huge pages where there are any, as the weights are. Not zeros, which would all be one page of memory
+    // until written to.
     let mut map = MmapMut::map_anon((bytes as usize).next_multiple_of(8).max(8)).failed()?;
     #[cfg(target_os = "linux")]
     {
@@ -85,7 +91,8 @@ pub(super) fn bandwidth(bytes: u64, threads: usize) -> Result<f64, Failure> {
     Ok(best)
 }
 
-/// Four streams at once, as many as hardware prefetchers like to follow, and lanes enough that no addition waits for another.
+/// Four streams at once, as many as hardware prefetchers like to follow, and lanes enough that no addition
+/// waits for another.
 fn sum(words: &[u64]) -> u64 {
     let (lines, rest) = words.as_chunks::<8>();
     let quarter = lines.len() / 4;
@@ -107,7 +114,8 @@ fn sum(words: &[u64]) -> u64 {
         .fold(0, |a, b| a.wrapping_add(*b))
 }
 
-/// Bytes of a buffer that no cache holds: four times the largest, within 64 MiB to 1 GiB and a quarter of the free memory.
+/// Bytes of a buffer that no cache holds: four times the largest, within 64 MiB to 1 GiB and a quarter of the
+/// free memory.
 pub(super) fn beyond_caches() -> u64 {
     let largest = (0..8)
         .filter_map(|index| {
@@ -133,12 +141,14 @@ fn meminfo(path: &str, key: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// Largest resident memory of this process since [`forget_peak`], bytes; `None` where the system does not say.
+/// Largest resident memory of this process since [`forget_peak`], bytes; `None` where the system does not
+/// say.
 pub(super) fn peak_memory() -> Option<u64> {
     meminfo("/proc/self/status", "VmHWM:")
 }
 
-/// Starts the peak again from what is resident now, where the system can: making a random checkpoint is not what is measured.
+/// Starts the peak again from what is resident now, where the system can: making a random checkpoint is not
+/// what is measured.
 pub(super) fn forget_peak() {
     // proc_pid_clear_refs(5): 5 resets the high water mark. Without it the peak is an upper bound.
     let _ = fs::write("/proc/self/clear_refs", "5");

@@ -1,4 +1,5 @@
-//! `igpt bench`: how long a model takes on this machine, where the time goes, and how near that is to the most it can do.
+//! `igpt bench`: how long a model takes on this machine, where the time goes, and how near that is to the
+//! most it can do.
 
 mod cpu;
 mod forward;
@@ -30,18 +31,20 @@ const WARM_LOADS: usize = 3;
 
 /// Measure a model on this machine.
 ///
-/// MODEL is a file that `igpt quantize` wrote, or a checkpoint folder, which is quantised into a temporary file first. Instead of
-/// it, --size measures random weights of any size of the ImageGPT paper: no kernel's time depends on the values.
+/// MODEL is a file that `igpt quantize` wrote, or a checkpoint folder, which is quantised into a temporary
+/// file first. Instead of it, --size measures random weights of any size of the ImageGPT paper: no kernel's
+/// time depends on the values.
 ///
-/// For each number of threads: percentiles of the time of a forward pass; its multiply-accumulates a second as a fraction of the
-/// peak, which is what the integer dot-product instructions alone do on registers, measured in the same run; and, of further runs,
-/// the time in each operator. With --generate, or a file made for it, also tokens a second with the K/V cache as a fraction of the
-/// bound: reading the weights once for a token of every sample, and each past, at the rate measured in the same run, or the dot
-/// products where these take longer. Memory is that of one model and
-/// one sequence; page faults in steady state should be none.
+/// For each number of threads: percentiles of the time of a forward pass; its multiply-accumulates a second
+/// as a fraction of the peak, which is what the integer dot-product instructions alone do on registers,
+/// measured in the same run; and, of further runs, the time in each operator. With --generate, or a file made
+/// for it, also tokens a second with the K/V cache as a fraction of the bound: reading the weights once for a
+/// token of every sample, and each past, at the rate measured in the same run, or the dot products where
+/// these take longer. Memory is that of one model and one sequence; page faults in steady state should be
+/// none.
 ///
-/// Use an idle machine. Nothing here is averaged away: the peak is the best of several short samples, and `min` beside `median`
-/// tells how much other programs disturbed.
+/// Use an idle machine. Nothing here is averaged away: the peak is the best of several short samples, and
+/// `min` beside `median` tells how much other programs disturbed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   igpt bench model.onnx                          a file, on 1, 2, 4, ... all cores
@@ -57,7 +60,8 @@ pub struct Args {
     #[arg(long, value_enum, conflicts_with = "model")]
     pub size: Option<Size>,
     /// Number of blocks [default: the size's].
-    #[arg(long, requires = "size", conflicts_with = "model", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, requires = "size", conflicts_with = "model",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub layers: Option<u32>,
     /// Seed of the random weights.
     #[arg(long, default_value_t = 0)]
@@ -66,7 +70,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
     /// Numbers of threads to try, 0 for one a core [default: 1, 2, 4, ... one a core].
-    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    #[arg(long, value_delimiter = ',', value_name = "N,...",
+          value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub threads: Vec<u16>,
     /// Timed runs for each number of threads, after one that is not counted.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
@@ -88,12 +93,14 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4, 12],
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub samples: Vec<u16>,
-    /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is]. Without MODEL and --size,
-    /// print which kernels this machine gets, and why.
-    #[arg(long, value_name = "ISA", num_args = 0..=1)]
+    /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
+    /// Without MODEL and --size, print which kernels this machine gets, and why.
+    #[arg(long, value_name = "ISA", num_args = 0..=1, value_parser = super::isa(),
+          hide_possible_values = true)]
     pub cpu: Option<Option<Isa>>,
-    /// Run once for each line of standard input, and answer with the seconds: for scripts that interleave contenders. The first
-    /// line of the answer is JSON with the load time and the logits. With --generate, a run is --new-tokens after the first --context.
+    /// Run once for each line of standard input, and answer with the seconds: for scripts that interleave
+    /// contenders. The first line of the answer is JSON with the load time and the logits. With --generate, a
+    /// run is --new-tokens after the first --context.
     #[arg(long)]
     pub step: bool,
     /// Print the report as JSON.
@@ -104,7 +111,8 @@ pub struct Args {
 /// Runs the verb and prints its report.
 ///
 /// # Errors
-/// A model that cannot be used (bad input), an instruction set that this machine lacks, a standard output that cannot be written.
+/// A model that cannot be used (bad input), an instruction set that this machine lacks, a standard output
+/// that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let isa = args.cpu.flatten();
     if let Some(isa) = isa.filter(|isa| !isa.is_available()) {

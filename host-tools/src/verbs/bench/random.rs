@@ -12,8 +12,8 @@ use crate::checkpoint::{CheckpointError, Weights};
 /// Standard deviation of Hugging Face's `initializer_range`.
 const INITIALIZER_RANGE: f32 = 0.02;
 
-/// Weights as `transformers` initialises them, in scale, with gains and biases that a trained model might have: a fresh
-/// checkpoint's ones and zeros would leave their paths idle.
+/// Weights as `transformers` initialises them, in scale, with gains and biases that a trained model might
+/// have: a fresh checkpoint's ones and zeros would leave their paths idle.
 #[derive(Debug)]
 pub(super) struct RandomWeights {
     config: ImageGptConfig,

@@ -153,11 +153,13 @@ pub(super) struct Generation {
     pub(super) tokens_per_s: f64,
     /// From one token to the next at the fastest: what other programs disturb least.
     pub(super) fastest_token_s: f64,
-    /// What a token needs: its share of the weights, which all samples read together, and the keys and values of this context.
+    /// What a token needs: its share of the weights, which all samples read together, and the keys and values
+    /// of this context.
     pub(super) bytes_per_token: f64,
     /// Reading as many bytes as the weights are, over and over.
     pub(super) weights_gb_per_s: f64,
-    /// Tokens a second if nothing took time but that reading, or nothing but the dot products where these take longer.
+    /// Tokens a second if nothing took time but that reading, or nothing but the dot products where these
+    /// take longer.
     pub(super) bound_tokens_per_s: f64,
     /// Which of the two it is: bandwidth or compute.
     pub(super) bound_by: &'static str,
@@ -216,7 +218,8 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nthreads  runs    min ms  median ms     p95 ms     p99 ms   GMAC/s  peak GMAC/s  of peak  tile of peak  faults/run"
+        "\nthreads  runs    min ms  median ms     p95 ms     p99 ms   GMAC/s  \
+         peak GMAC/s  of peak  tile of peak  faults/run"
     )?;
     for t in timings {
         let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.1}%", 100.0 * x));

@@ -100,7 +100,8 @@ impl Source {
         }
     }
 
-    /// The file to load: the one given, or one made for `task` (`None`: the checkpoint's own; a classifier, if random).
+    /// The file to load: the one given, or one made for `task` (`None`: the checkpoint's own; a classifier,
+    /// if random).
     pub(super) fn model(&self, task: Option<Task>) -> Result<Model, Failure> {
         match self {
             Self::File(path) => Ok(Model::Given(path.clone())),

@@ -22,8 +22,8 @@ pub(super) enum Run {
     Generate { context: usize, new_tokens: usize },
 }
 
-/// Says that it is ready, with the load time and the last logits of a first run; then answers each line of standard input with the
-/// seconds of a run.
+/// Says that it is ready, with the load time and the last logits of a first run; then answers each line of
+/// standard input with the seconds of a run.
 pub(super) fn serve(path: &Path, options: &LoadOptions, run: Run) -> Result<(), Failure> {
     let start = Instant::now();
     let model = ImageGptModel::load(path, options).bad_input()?;

@@ -62,8 +62,9 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Adds an image's predictions, `this` and `other` model's, and returns their mean divergence: what it costs in nats to
-    /// take this model's probabilities where the other's are true, the Kullback-Leibler divergence of this from the other.
+    /// Adds an image's predictions, `this` and `other` model's, and returns their mean divergence: what it
+    /// costs in nats to take this model's probabilities where the other's are true, the Kullback-Leibler
+    /// divergence of this from the other.
     pub(super) fn add(&mut self, this: &Logits, other: &Logits, targets: &[u16]) -> f64 {
         let (mut divergence, mut count) = (0.0, 0u64);
         for ((a, b), target) in this.rows().zip(other.rows()).zip(targets) {

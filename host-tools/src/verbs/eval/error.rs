@@ -6,7 +6,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     /// A file that predicts nothing.
-    #[error("{}: made for task {found}, expected classify or causal, which predict something", file.display())]
+    #[error(
+        "{}: made for task {found}, expected classify or causal, which predict something",
+        file.display()
+    )]
     NoHead {
         /// The model file.
         file: PathBuf,
@@ -20,7 +23,11 @@ pub enum EvalError {
         file: PathBuf,
     },
     /// A class of the data set that the model has no label for.
-    #[error("{}: class {class:?} is no label of {}, expected one of {labels}", data.display(), file.display())]
+    #[error(
+        "{}: class {class:?} is no label of {}, expected one of {labels}",
+        data.display(),
+        file.display()
+    )]
     UnknownClass {
         /// The data set.
         data: PathBuf,
@@ -32,7 +39,12 @@ pub enum EvalError {
         labels: String,
     },
     /// A number of a class beyond the model's.
-    #[error("{}: label {label}, expected 0 to {} as {} has {labels} of them", data.display(), labels - 1, file.display())]
+    #[error(
+        "{}: label {label}, expected 0 to {} as {} has {labels} of them",
+        data.display(),
+        labels - 1,
+        file.display()
+    )]
     LabelRange {
         /// The data set.
         data: PathBuf,

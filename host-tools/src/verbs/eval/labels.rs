@@ -10,8 +10,9 @@ const LISTED: usize = 20;
 
 /// The model's index of every class of `set`.
 ///
-/// A numbered class (IDX) is its number. A named one is the label of that name; if there is none, the only label that is the same
-/// but for case and punctuation, which a folder's name may lack; and if every class is a whole number, the label of that number.
+/// A numbered class (IDX) is its number. A named one is the label of that name; if there is none, the only
+/// label that is the same but for case and punctuation, which a folder's name may lack; and if every class is
+/// a whole number, the label of that number.
 ///
 /// # Errors
 /// A class that the model has no label for.

@@ -35,9 +35,10 @@ use tally::{Judged, Tally};
 
 /// Measure a model file on images, alone or against another such as the checkpoint it was made from.
 ///
-/// A classifier: top-1 and top-5, cross-entropy, calibration, which classes are confused. A language model: nats per token and
-/// bits per dimension, every token of every image predicted from the start token and the tokens before it. With --against
-/// also which verdicts flipped and which way, how far the logits are apart, and how the error grows from layer to layer.
+/// A classifier: top-1 and top-5, cross-entropy, calibration, which classes are confused. A language model:
+/// nats per token and bits per dimension, every token of every image predicted from the start token and the
+/// tokens before it. With --against also which verdicts flipped and which way, how far the logits are apart,
+/// and how the error grows from layer to layer.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data):
   a folder with a folder of images for each class. They are named as the model's labels are,
@@ -70,7 +71,8 @@ Examples:
   igpt eval model.onnx --data labels.csv --predictions out.csv
         every image with its verdict, for your own statistics")]
 pub struct Args {
-    /// The ONNX file that `igpt quantize` wrote, or a checkpoint (its folder or its name on the hub, taken as int8).
+    /// The ONNX file that `igpt quantize` wrote, or a checkpoint (its folder or its name on the hub, taken as
+    /// int8).
     pub file: PathBuf,
     /// Images: a folder a class, IDX or a CSV.
     #[arg(long, value_name = "DIR|IDX|CSV")]
@@ -264,7 +266,8 @@ fn measure(
     Ok(gathered)
 }
 
-/// Adds an image's predictions to a tally; returns their mean cross-entropy and the last of them, which of a classifier is the only one.
+/// Adds an image's predictions to a tally; returns their mean cross-entropy and the last of them, which of a
+/// classifier is the only one.
 fn judge(
     logits: &subject::Logits,
     targets: &[u16],

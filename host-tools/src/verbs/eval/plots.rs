@@ -10,7 +10,8 @@ use crate::charts::confusion::{self, Confusion};
 use crate::charts::errors_by_layer;
 use crate::charts::reliability::{self, Curve, Point};
 
-/// Draws what there is to draw into `folder`; returns the files. `cells` are images by label and verdict, indices of `labels`.
+/// Draws what there is to draw into `folder`; returns the files. `cells` are images by label and verdict,
+/// indices of `labels`.
 ///
 /// # Errors
 /// A folder or a file that cannot be written.

@@ -6,7 +6,8 @@ use super::Data;
 use super::gather::Gathered;
 use super::subject::Subject;
 
-/// Writes the rows; columns that do not apply (a language model's label, a comparison that was not asked for) are empty.
+/// Writes the rows; columns that do not apply (a language model's label, a comparison that was not asked for)
+/// are empty.
 ///
 /// # Errors
 /// A file that cannot be written.

@@ -108,7 +108,8 @@ fn verdicts(
     } else {
         write!(
             out,
-            "{this} flipped {} of {} {what} ({:.2} % the same): {} to right, {} to wrong, {} from wrong to wrong",
+            "{this} flipped {} of {} {what} ({:.2} % the same): {} to right, {} to wrong, \
+             {} from wrong to wrong",
             turns.flipped,
             score.predictions,
             100.0 * comparison.argmax_agreement,

@@ -35,7 +35,8 @@ pub struct Score {
     /// A language model's `nats` over ln 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_token: Option<f64>,
-    /// A language model's bits of a sub-pixel: a third of `bits_per_token`, as a token is a pixel of three channels.
+    /// A language model's bits of a sub-pixel: a third of `bits_per_token`, as a token is a pixel of three
+    /// channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_dimension: Option<f64>,
     /// Mean time of one image's forward pass in seconds.
@@ -138,7 +139,8 @@ pub struct Flip {
 pub struct Disagreement {
     /// Which.
     pub image: ImageName,
-    /// Kullback-Leibler divergence of this file's probabilities from the other's in nats; the mean token's of a language model.
+    /// Kullback-Leibler divergence of this file's probabilities from the other's in nats; the mean token's of
+    /// a language model.
     pub divergence: f64,
     /// Of a classifier.
     #[serde(flatten)]

@@ -87,7 +87,8 @@ impl Subject {
         }
     }
 
-    /// What is fed for an image's tokens: a language model sees the start token first, and never the last token.
+    /// What is fed for an image's tokens: a language model sees the start token first, and never the last
+    /// token.
     pub(super) fn input(&self, tokens: &[u16]) -> Vec<u16> {
         if !self.is_causal() {
             return tokens.to_vec();
@@ -124,7 +125,8 @@ impl Subject {
         shape(self) == shape(other)
     }
 
-    /// Refuses another model whose predictions are of something else: another task, palette, image size or set of labels.
+    /// Refuses another model whose predictions are of something else: another task, palette, image size or
+    /// set of labels.
     pub(super) fn check_comparable(&self, other: &Self) -> Result<(), EvalError> {
         let differs = |field: &str, found: String, expected: String| {
             Err(EvalError::Differs {

@@ -61,7 +61,8 @@ pub struct Bin {
 /// How far confidence can be trusted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Calibration {
-    /// Expected calibration error: the mean of |confidence - accuracy| over the bins, weighted by their predictions.
+    /// Expected calibration error: the mean of |confidence - accuracy| over the bins, weighted by their
+    /// predictions.
     pub ece: f64,
     /// Bins of equal width over [0, 1].
     pub bins: Vec<Bin>,

@@ -66,7 +66,8 @@ impl Features {
     }
 }
 
-/// The mean of the rows of `hidden`, `[tokens, width]`, each divided by its root mean square first if `epsilon` is given: what
+/// The mean of the rows of `hidden`, `[tokens, width]`, each divided by its root mean square first if
+/// `epsilon` is given: what
 /// `ln_f` with a gain of one would make of them.
 fn pool(hidden: &[f32], width: usize, epsilon: Option<f64>) -> Vec<f32> {
     let mut sums = vec![0f64; width];

@@ -24,12 +24,14 @@ use write::Cut;
 
 /// Find the layer whose features tell the classes of your images apart best, and write it as a model.
 ///
-/// Linear probing as in the ImageGPT paper: of every layer the hidden states, normalised and averaged over the image, go into a
-/// logistic regression. The best features are often those of a middle layer, and a file that stops there is smaller and faster.
+/// Linear probing as in the ImageGPT paper: of every layer the hidden states, normalised and averaged over
+/// the image, go into a logistic regression. The best features are often those of a middle layer, and a file
+/// that stops there is smaller and faster.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data, --test):
-  a folder with a folder of images for each class (their names are the labels), or with train/ and test/ of that form;
-  a folder with IDX files (train-images-idx3-ubyte and t10k-...), or one IDX file with its labels beside it;
+  a folder with a folder of images for each class (their names are the labels), or with train/
+  and test/ of that form;
+  a folder with IDX files (train-images-idx3-ubyte and t10k-...), or one IDX file, its labels beside it;
   a CSV with the columns file_name and label, the files named from where it lies.
 What is measured: --test, else the data set's own test part, else --held-out of each class.
 
@@ -69,7 +71,8 @@ pub struct Args {
     /// Draw accuracy over layer.
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
-    /// Write the features, [layers + 1, images, width], and labels: train_features, train_labels, test_features, test_labels.
+    /// Write the features, [layers + 1, images, width], and labels: train_features, train_labels,
+    /// test_features, test_labels.
     #[arg(long, value_name = "OUT.npz")]
     pub features: Option<PathBuf>,
     /// How to run it.
