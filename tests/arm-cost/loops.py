@@ -9,9 +9,6 @@ import program
 # Iterations that llvm-mca simulates: enough that filling and draining the pipeline do not show.
 ITERATIONS = 1000
 
-# Bytes of a page of QEMU's.
-PAGE = 4096
-
 # A loop: its function, the operator it works for, its instructions, and their share of all that was counted.
 Loop = namedtuple("Loop", "function operator assembly share")
 
@@ -32,9 +29,13 @@ def find(path, functions, blocks, least):
         if function.start not in code:
             code[function.start] = program.disassemble(path, function)
         end = start + 4 * size
-        if end % PAGE == 0:
-            # QEMU ends a block where a page ends: the rest of the loop is the block after it.
-            end += 4 * max((size for at, size, of in blocks if at == end and of == operator), default=0)
+        text = dict(code[function.start])
+        while branch_target(text.get(end - 4, "")) is None:
+            # QEMU ends a block where a page ends, or where it has grown too long: the rest of the loop is the block after it.
+            rest = max((size for at, size, of in blocks if at == end and of == operator), default=0)
+            if rest == 0:
+                break
+            end += 4 * rest
         assembly = [text for at, text in code[function.start] if start <= at < end]
         if branch_target(assembly[-1]) == start:
             found.append(Loop(function.name, operator, assembly, len(assembly) * runs / total))

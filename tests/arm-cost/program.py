@@ -13,7 +13,7 @@ OPERATORS = {
     "attention": r"kernels::table::\w+::attend$",
     "rows": r"kernels::table::\w+::(prepare|split)$",
     "driver": r"^rayon::iter::plumbing::bridge_producer_consumer::helper$",
-    "+": r"^<?igpt_kernels::(dot|pack|kv|aligned|portable)",
+    "+": r"^<?igpt_kernels::",
 }
 NAMES = [name for name in OPERATORS if name != "+"]
 

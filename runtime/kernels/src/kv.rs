@@ -1,5 +1,8 @@
 //! Keys and values of one layer as int8, in the order the attention tiles read them.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -153,6 +156,20 @@ impl KvInt8 {
         let summed = layout.offset == 0;
         let rows = values.len() / dim;
         let len = Self::v_len(layout, heads);
+        #[cfg(target_arch = "aarch64")]
+        if summed
+            && cfg!(target_feature = "neon")
+            && first.is_multiple_of(KR)
+            && rows.is_multiple_of(KR)
+            && dim.is_multiple_of(neon::COLUMNS)
+            && neon::COLUMNS.is_multiple_of(nr)
+        {
+            let tile = &mut self.v.as_mut_slice()[head * len..][..len];
+            let sums = &mut self.v_comp[head * dim..][..dim];
+            // SAFETY: the architecture's baseline, as was checked just above.
+            unsafe { neon::store_v::<KR>(nr, dim, first, values, tile, sums) };
+            return;
+        }
         let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
         let sums = self.v_comp[head * (len / KV_TILE)..].chunks_exact_mut(nr);
         for (panel, (tile, sums)) in panels.zip(sums).enumerate() {
@@ -213,6 +230,17 @@ impl KvInt8 {
     pub(crate) fn v_panel(&self, layout: Layout, heads: Heads, head: usize, panel: usize) -> &[u8] {
         let len = Self::v_len(layout, heads);
         &self.v.as_slice()[head * len + panel * KV_TILE * layout.nr..][..KV_TILE * layout.nr]
+    }
+
+    /// All panels of a head's keys, and of its values.
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub(crate) fn panels(&self, layout: Layout, heads: Heads, head: usize) -> (&[u8], &[u8]) {
+        let (k, v) = (Self::k_len(layout, heads), Self::v_len(layout, heads));
+        (
+            &self.k.as_slice()[head * k..][..k],
+            &self.v.as_slice()[head * v..][..v],
+        )
     }
 
     /// What each channel of the head's values lacks when their weights are taken as signed: 128 times the sum over the tile's tokens. Padded

@@ -1,7 +1,7 @@
 //! Kernels for ImageGPT: int8 linear layers, causal attention, RMS norm, activations.
 //!
 //! One set of formulas (`portable`), compiled for every instruction set; hand-written for each are the integer dot-product tile (`dot`)
-//! and the fixed-point softmax between the two products of attention (`softmax`). The same inputs give the same bits on all
+//! and the fixed-point softmax between the two products of attention (`softmax`), for 64-bit ARM also steps of a row (`rows`). The same inputs give the same bits on all
 //! of them: see `docs/numerics.md`.
 //!
 //! This crate knows nothing of models, files or threads. [`Kernels`] is the whole interface: choose one with
@@ -23,6 +23,7 @@ mod pack;
 mod panels;
 mod peak;
 mod portable;
+mod rows;
 mod softmax;
 
 pub use aligned::{Aligned, AlignedBytes};

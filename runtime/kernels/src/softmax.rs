@@ -23,6 +23,9 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 #[cfg(target_arch = "aarch64")]
+#[macro_use]
+mod neon_steps;
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 pub(crate) mod portable;
 
@@ -90,7 +93,8 @@ pub(crate) struct Rows {
     pub(crate) valid: [usize; MAX_MR],
 }
 
-/// What it tells of each, beside the bytes.
+/// What it tells of each, beside the bytes. The order is relied on.
+#[repr(C)]
 pub(crate) struct Found {
     pub(crate) top: [f32; MAX_MR],
     pub(crate) sum: [i32; MAX_MR],

@@ -24,44 +24,44 @@ pub(crate) unsafe fn interleave(
     lane: usize,
     kr: usize,
 ) {
+    match kr {
+        4 => interleave_groups::<4>(rows, panel, lanes, lane),
+        8 => interleave_groups::<8>(rows, panel, lanes, lane),
+        16 => interleave_groups::<16>(rows, panel, lanes, lane),
+        _ => unreachable!("no layout has kr = {kr}"),
+    }
+}
+
+/// [`interleave`] with the size of a group known.
+#[inline]
+#[target_feature(enable = "neon")]
+fn interleave_groups<const KR: usize>(rows: &[u8], panel: &mut [u8], lanes: usize, lane: usize) {
     let len = rows.len() / GROUP;
     let whole = len - len % BLOCK;
+    assert!(lane + GROUP <= lanes && panel.len() >= whole * lanes);
     for start in (0..whole).step_by(BLOCK) {
         let load = |row: usize| {
             // SAFETY: a block within row `row < 4` of `rows`.
             unsafe { vld1q_u8(rows.as_ptr().add(row * len + start)) }
         };
-        let rows = [load(0), load(1), load(2), load(3)];
-        store(rows, &mut panel[start * lanes..], lanes, lane, kr);
+        let vectors = transpose([load(0), load(1), load(2), load(3)], KR);
+        for (n, vector) in vectors.into_iter().enumerate() {
+            // The 16 / KR groups take KR / 4 vectors each.
+            let (group, part) = (n / (KR / 4), n % (KR / 4));
+            // SAFETY: of `panel`'s `whole / KR` groups of `lanes * KR` bytes this is number `start / KR + group`, in which four lanes are
+            // `4 * KR` bytes from `lane * KR` on.
+            unsafe {
+                let to = panel
+                    .as_mut_ptr()
+                    .add(start * lanes + (group * lanes + lane) * KR + part * BLOCK);
+                vst1q_u64(to.cast(), vector);
+            }
+        }
     }
     if whole < len {
         let panel = &mut panel[whole * lanes..];
         for i in 0..GROUP {
-            scatter(&rows[i * len..][whole..len], panel, lanes, lane + i, kr);
-        }
-    }
-}
-
-/// Stores 16 bytes of four rows as lanes `lane..lane + 4` of the first groups of a panel.
-#[inline]
-#[target_feature(enable = "neon")]
-pub(crate) fn store(
-    rows: [uint8x16_t; GROUP],
-    panel: &mut [u8],
-    lanes: usize,
-    lane: usize,
-    kr: usize,
-) {
-    assert!(lane + GROUP <= lanes && panel.len() >= lanes * BLOCK && matches!(kr, 4 | 8 | 16));
-    for (n, vector) in transpose(rows, kr).into_iter().enumerate() {
-        // The 16 / kr groups take kr / 4 vectors each.
-        let (group, part) = (n / (kr / 4), n % (kr / 4));
-        // SAFETY: group < 16 / kr of the panel has lanes * kr bytes, of which four lanes are 4 * kr from lane * kr on.
-        unsafe {
-            let to = panel
-                .as_mut_ptr()
-                .add((group * lanes + lane) * kr + part * BLOCK);
-            vst1q_u64(to.cast(), vector);
+            scatter(&rows[i * len..][whole..len], panel, lanes, lane + i, KR);
         }
     }
 }

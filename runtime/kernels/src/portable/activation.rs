@@ -4,6 +4,9 @@ use core::f32::consts::LOG2_E;
 
 use super::lanes::{LANES, Range, RangeBits};
 use super::math::{exp2, fma};
+use crate::dot::Dot;
+#[cfg(target_arch = "aarch64")]
+use crate::{isa::Isa, rows::gelu};
 
 /// `config.activation_function`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,9 +29,12 @@ fn gate(u: f32, scaled: f32) -> f32 {
     u / (1.0 + exp2(scaled))
 }
 
+/// What quick_gelu multiplies by in the exponent.
+pub(crate) const QUICK_GELU: f32 = -1.702 * LOG2_E;
+
 #[inline(always)]
-fn quick_gelu(u: f32) -> f32 {
-    gate(u, u * (-1.702 * LOG2_E))
+pub(crate) fn quick_gelu(u: f32) -> f32 {
+    gate(u, u * QUICK_GELU)
 }
 
 #[inline(always)]
@@ -108,7 +114,13 @@ pub(crate) fn activate(kind: Activation, row: &mut [f32]) {
 
 /// Applies `kind` to `from`, and gives the range of the result.
 #[inline(always)]
-pub(crate) fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
+pub(crate) fn activate_range(dot: &Dot, kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
+    #[cfg(target_arch = "aarch64")]
+    if dot.isa != Isa::Scalar && kind == Activation::QuickGelu {
+        // SAFETY: every other instruction set of this architecture has NEON.
+        return unsafe { gelu::quick_gelu_range(from, to) };
+    }
+    let _ = dot;
     match kind {
         Activation::QuickGelu => map_range(from, to, quick_gelu),
         Activation::Gelu => map_range(from, to, gelu),

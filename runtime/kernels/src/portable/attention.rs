@@ -7,6 +7,8 @@
 use core::f32::consts::LOG2_E;
 
 use super::math::{exp2, fma, max};
+#[cfg(target_arch = "aarch64")]
+use crate::dot::aarch64::attention as fused;
 use crate::dot::{Dot, Layout, MAX_MR};
 use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
 use crate::kv::KV_TILE;
@@ -142,7 +144,18 @@ unsafe fn attend_heads(
             let after = tiles.get(t + 2).unwrap_or(tile);
             let start = t * KV_TILE;
             let span = KV_TILE.min(first + rows - start);
-            for panel in 0..span.div_ceil(nr) {
+            #[cfg(target_arch = "aarch64")]
+            let fused = rows == mr && fused::fits(dot.isa, dim);
+            #[cfg(not(target_arch = "aarch64"))]
+            let fused = false;
+            #[cfg(target_arch = "aarch64")]
+            if fused {
+                let (k, _) = tile.panels(layout, heads, head);
+                let q = q.panel(row_panel);
+                // SAFETY: the caller's.
+                unsafe { fused::scores(dot.isa, dim, q, k, span.div_ceil(nr), scores) };
+            }
+            for panel in 0..(if fused { 0 } else { span.div_ceil(nr) }) {
                 let (k, comp) = tile.k_panel(layout, heads, head, panel);
                 let (ahead, _) = after.k_panel(layout, heads, head, panel);
                 // SAFETY: the caller's.
@@ -181,6 +194,19 @@ unsafe fn attend_heads(
             };
             let from = start.saturating_sub(first);
             online.take(mr, &found, &c, from);
+            #[cfg(target_arch = "aarch64")]
+            if fused && from == 0 {
+                let update = fused::Update {
+                    p,
+                    v: tile.panels(layout, heads, head).1,
+                    v_comp: tile.v_comp(layout, heads, head),
+                    alpha: &online.alpha,
+                    scale: &online.scale,
+                };
+                // SAFETY: the caller's.
+                unsafe { fused::update(dot.isa, dim, &update, output) };
+                continue;
+            }
             // The sum of the values spans the whole tile, so the product it completes has to as well.
             let groups = if signed {
                 KV_TILE / kr

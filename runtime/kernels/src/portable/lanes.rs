@@ -61,8 +61,8 @@ pub(crate) struct Range {
 /// u32 those of negative ones. Two integer maxima find all three; f32 ones in lanes became masked stores on AVX-512.
 #[derive(Clone, Copy)]
 pub(crate) struct RangeBits {
-    high: i32,
-    low: u32,
+    pub(crate) high: i32,
+    pub(crate) low: u32,
 }
 
 impl RangeBits {

@@ -2,6 +2,8 @@
 
 use super::lanes::Line;
 use super::math::fma;
+#[cfg(target_arch = "aarch64")]
+use crate::dot::aarch64::linear as fused;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
 use crate::pack::Panel;
@@ -47,6 +49,28 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
             _ => weights,
         };
         let share = weights.len() / SHARES;
+        #[cfg(target_arch = "aarch64")]
+        if a.rows().is_multiple_of(mr)
+            && columns.len() == nr
+            && fused::fits(dot.isa, k_groups, shifted, job.add)
+        {
+            let mut job = fused::Job {
+                a: a.data.as_slice(),
+                scales: a.scales(),
+                shifts: &a.shifts[..a.rows()],
+                shifted,
+                weights,
+                w_scale: channels.w_scale,
+                w_sums: channels.w_sums,
+                bias: channels.bias,
+                out,
+                ldo,
+                add: job.add,
+            };
+            // SAFETY: the caller's; the shape fits.
+            unsafe { fused::panel(dot.isa, k_groups, &mut job) };
+            continue;
+        }
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
             let ahead = if row_panel < SHARES && scales.len() == mr {
                 &next[row_panel * share..]

@@ -55,29 +55,35 @@ pub(crate) fn min(a: f32, b: f32) -> f32 {
 /// Adding this rounds an f32 below 2^22 in magnitude to an integer, ties to even, and leaves that integer in the low bits.
 pub(crate) const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 
-/// Coefficients of 2^f on [-1/2, 1/2]: 1 + f*(C1 + f*(C2 + ...)). A weighted least-squares fit driven to equal
+/// Coefficients of 2^f on [-1/2, 1/2], the constant term first. A weighted least-squares fit driven to equal
 /// ripple; with the constant term held at 1, so that exp2(0) is exactly 1 (the largest key of a softmax). Relative error 1.6e-7.
 #[allow(
     clippy::approx_constant,
     reason = "the fit's own coefficient, not ln 2: the others were fitted with it"
 )]
-const C1: f32 = 0.693_147;
-const C2: f32 = 0.240_222_42;
-const C3: f32 = 0.055_507_336;
-const C4: f32 = 0.009_671_513;
-const C5: f32 = 0.001_326_472_7;
+pub(crate) const EXP2: [f32; 6] = [
+    1.0,
+    0.693_147,
+    0.240_222_42,
+    0.055_507_336,
+    0.009_671_513,
+    0.001_326_472_7,
+];
+
+/// What the exponent is clamped to.
+pub(crate) const EXP2_RANGE: [f32; 2] = [-125.0, 127.0];
 
 /// 2^t for t clamped to [-125, 127]; a NaN gives the lower end.
 #[inline(always)]
 pub(crate) fn exp2(t: f32) -> f32 {
-    let t = min(max(t, -125.0), 127.0);
+    let t = min(max(t, EXP2_RANGE[0]), EXP2_RANGE[1]);
     let z = t + ROUND;
     let f = t - (z - ROUND);
-    let p = fma(f, C5, C4);
-    let p = fma(f, p, C3);
-    let p = fma(f, p, C2);
-    let p = fma(f, p, C1);
-    let p = fma(f, p, 1.0);
+    let p = fma(f, EXP2[5], EXP2[4]);
+    let p = fma(f, p, EXP2[3]);
+    let p = fma(f, p, EXP2[2]);
+    let p = fma(f, p, EXP2[1]);
+    let p = fma(f, p, EXP2[0]);
     // The low bits of z hold round(t); what else z carries is shifted out.
     f32::from_bits(p.to_bits().wrapping_add(z.to_bits() << 23))
 }

@@ -6,6 +6,8 @@ use super::math::{ROUND, sqrt};
 use crate::dot::Dot;
 use crate::kernels::{NonFinite, Prepare};
 use crate::pack::PackedRows;
+#[cfg(target_arch = "aarch64")]
+use crate::{isa::Isa, rows::neon};
 
 /// Rows whose largest magnitude is below this are zeros: 127 / amax would overflow not far below.
 pub const TINY: f32 = 7.888_609e-31; // 2^-100
@@ -19,10 +21,48 @@ pub(crate) fn norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
     }
 }
 
+/// [`norm`], and the bits of the largest magnitude it leaves.
+#[inline(always)]
+pub(crate) fn norm_amax(dot: &Dot, x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) -> u32 {
+    #[cfg(target_arch = "aarch64")]
+    if has_neon(dot) {
+        // SAFETY: it has NEON.
+        return unsafe { neon::norm(x, gain, eps, out) };
+    }
+    let _ = dot;
+    norm(x, gain, eps, out);
+    amax_bits(out)
+}
+
+/// Whether the steps that are written out for NEON may be taken: by every instruction set of this architecture but the reference.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn has_neon(dot: &Dot) -> bool {
+    dot.isa != Isa::Scalar
+}
+
 /// Quantises a row to `bytes` (value XOR `offset`) and gives its scale; the bits of the largest magnitude on NaN or infinity.
 #[inline(always)]
-pub(crate) fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f32> {
-    let amax = f32::from_bits(amax_bits(x));
+pub(crate) fn quantize(dot: &Dot, x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f32> {
+    #[cfg(target_arch = "aarch64")]
+    if has_neon(dot) {
+        // SAFETY: it has NEON.
+        let amax = unsafe { neon::amax_bits(x) };
+        return quantize_to(dot, x, amax, bytes, offset);
+    }
+    quantize_to(dot, x, amax_bits(x), bytes, offset)
+}
+
+/// [`quantize`] where the bits of the largest magnitude are known.
+#[inline(always)]
+fn quantize_to(
+    dot: &Dot,
+    x: &[f32],
+    amax_bits: u32,
+    bytes: &mut [u8],
+    offset: u8,
+) -> Result<f32, f32> {
+    let amax = f32::from_bits(amax_bits);
     if !amax.is_finite() {
         return Err(amax);
     }
@@ -31,6 +71,13 @@ pub(crate) fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f
         return Ok(0.0);
     }
     let inverse = 127.0 / amax;
+    #[cfg(target_arch = "aarch64")]
+    if has_neon(dot) {
+        // SAFETY: it has NEON.
+        unsafe { neon::round(x, inverse, bytes) };
+        return Ok(amax / 127.0);
+    }
+    let _ = dot;
     for (byte, x) in bytes.iter_mut().zip(x) {
         // Rounds to nearest even and leaves the integer in the low byte.
         *byte = (*x * inverse + ROUND).to_bits() as u8 ^ offset;
@@ -42,6 +89,7 @@ pub(crate) fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f
 /// scale, and `128 - zero`, where `u - zero` steps is the value; the offending magnitude on NaN or infinity.
 #[inline(always)]
 pub(crate) fn quantize_skewed(
+    dot: &Dot,
     x: &[f32],
     range: Range,
     bytes: &mut [u8],
@@ -59,6 +107,13 @@ pub(crate) fn quantize_skewed(
     let inverse = 255.0 / span;
     let steps = |x: f32| (x * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
     let zero = steps(-low);
+    #[cfg(target_arch = "aarch64")]
+    if has_neon(dot) {
+        // SAFETY: it has NEON.
+        unsafe { neon::round_skewed(x, inverse, zero, bytes) };
+        return Ok((span / 255.0, 128 - zero));
+    }
+    let _ = dot;
     let flip = offset ^ 0x80;
     for (byte, x) in bytes.iter_mut().zip(x) {
         *byte = (steps(*x) + zero).clamp(0, 255) as u8 ^ flip;
@@ -83,14 +138,14 @@ pub(crate) fn prepare(
         let x = &x[row * ldx..][..k];
         let (bytes, values) = out.row(row);
         let quantized = match how {
-            Prepare::Plain => quantize(x, bytes, offset).map(|scale| (scale, 0)),
+            Prepare::Plain => quantize(dot, x, bytes, offset).map(|scale| (scale, 0)),
             Prepare::Norm { gain, eps } => {
-                norm(x, gain, eps, values);
-                quantize(values, bytes, offset).map(|scale| (scale, 0))
+                let amax = norm_amax(dot, x, gain, eps, values);
+                quantize_to(dot, values, amax, bytes, offset).map(|scale| (scale, 0))
             }
             Prepare::Activate(kind) => {
-                let range = activate_range(kind, x, values);
-                quantize_skewed(values, range, bytes, offset)
+                let range = activate_range(dot, kind, x, values);
+                quantize_skewed(dot, values, range, bytes, offset)
             }
         };
         (out.scales[row], out.shifts[row]) = quantized.map_err(|found| NonFinite { row, found })?;

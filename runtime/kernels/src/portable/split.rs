@@ -61,13 +61,13 @@ fn split_heads(
                 let part = |i: usize| &qkv[i * width + head * dim..][..dim];
                 let refuse = |found| NonFinite { row, found };
                 let (bytes, scratch) = q.row(row);
-                let scale = quantize(part(0), bytes, layout.offset).map_err(refuse)?;
+                let scale = quantize(dot, part(0), bytes, layout.offset).map_err(refuse)?;
                 let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
                 let (keys, values) = scratch.split_at_mut(BLOCK * padded);
                 let key = &mut keys[(row - start) * padded..][..dim];
-                let k_scale = quantize(part(1), key, 0).map_err(refuse)?;
+                let k_scale = quantize(dot, part(1), key, 0).map_err(refuse)?;
                 let value = &mut values[(row - start) * dim..][..dim];
-                let v_scale = quantize(part(2), value, 0).map_err(refuse)?;
+                let v_scale = quantize(dot, part(2), value, 0).map_err(refuse)?;
                 tile.set_scales(head, first + row, k_scale, v_scale);
                 q.scales[row] = scale;
                 q.store(dot, row);

@@ -1,34 +1,75 @@
-//! The softmax on NEON: four rows at a time, four scores and then eight weights a vector. Nothing in it is newer than ARMv8.0.
+//! The softmax on NEON, a row at a time, all 64 keys of it in registers. Nothing in it is newer than ARMv8.0.
 //!
 //! `fcvtnu` and `uqxtn` saturate by themselves, `sqrdmulh` is [`mul_high`](super::mul_high), and `ushl` by a negative number is a
-//! shift to the right. The scales of a vector of keys are loaded once for the four rows.
+//! shift to the right. It is written out because it needs every register there is, and a compiler that finds none free
+//! spills vectors by the dozen:
+//!
+//! ```text
+//! v0-v15    scores; then in the even ones z, y, w and u of eight keys, in the odd ones their e
+//! v16-v23   scales on their way, and what is reduced to one number
+//! v24-v27   C       v28 2^10       v29 sum of p       v30, v31 s and b
+//! ```
+//!
+//! A key that a row does not see gets a score of minus infinity, for which z saturates and p is 0, and a shift that makes e the largest
+//! there is.
 
-use core::arch::aarch64::{
-    float32x4_t, int16x8_t, int32x4_t, uint8x16_t, uint16x8_t, vaddq_s16, vandq_u16, vbslq_f32,
-    vbslq_s16, vcltq_s16, vcltq_s32, vcombine_u16, vcvtnq_u32_f32, vcvtq_f32_s32, vdupq_laneq_s16,
-    vdupq_n_f32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, vdupq_n_u16, vdupq_n_u32, veorq_u8,
-    vld1q_f32, vld1q_s16, vld1q_s32, vmaxq_f32, vmaxq_s16, vminq_s16, vmulq_f32, vnegq_s16,
-    vpadalq_u16, vpaddq_u32, vpmaxq_f32, vpmaxq_s16, vpminq_s16, vqaddq_u16, vqmovn_u32,
-    vqrdmulhq_s16, vreinterpretq_s16_u16, vreinterpretq_u8_s16, vreinterpretq_u16_s16, vshlq_n_u16,
-    vshlq_u16, vshrq_n_u16, vst1q_f32, vst1q_s16, vst1q_u8, vst1q_u32, vsubq_f32, vsubq_s16,
-    vuzp1q_u8,
-};
+use core::arch::asm;
 
 use super::{C, FRACTION, FULL, Found, Keys, Rows};
-use crate::dot::{Layout, MAX_MR};
+use crate::dot::Layout;
 use crate::interleave::GROUP;
-use crate::interleave::neon::store;
+use crate::interleave::neon::interleave;
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
+use crate::portable::lanes::Line;
 
-/// Scores in a vector.
-const LANES: usize = 4;
+// The offsets at which the code below writes.
+const _: () = assert!(
+    core::mem::offset_of!(Found, sum) == 64
+        && core::mem::offset_of!(Found, e) == 128
+        && core::mem::offset_of!(Found, inverse) == 192
+);
 
-/// Weights in a vector.
-const WORDS: usize = 8;
+/// What every row needs: C, eight of each, and FULL.
+#[repr(C, align(64))]
+struct Constants {
+    c: [[i16; 8]; 4],
+    full: f32,
+}
 
-/// Vectors of weights of a row.
-const VECTORS: usize = KV_TILE / WORDS;
+static CONSTANTS: Constants = Constants {
+    c: [[C[0]; 8], [C[1]; 8], [C[2]; 8], [C[3]; 8]],
+    full: FULL,
+};
+
+/// The largest n, which a key that is not seen has.
+const N_MAX: i16 = (u16::MAX >> FRACTION) as i16;
+
+/// `[KV_TILE - valid..]` is the most that the scores of a row may be.
+static MOST: Line<[f32; 2 * KV_TILE]> = Line(halves(f32::INFINITY, f32::NEG_INFINITY));
+
+/// `[KV_TILE - valid..]` is the least that the shifts of values may be.
+static LEAST: Line<[i16; 2 * KV_TILE]> = Line(halves_i16(i16::MIN, i16::MAX - N_MAX));
+
+const fn halves(seen: f32, unseen: f32) -> [f32; 2 * KV_TILE] {
+    let mut all = [seen; 2 * KV_TILE];
+    let mut i = KV_TILE;
+    while i < all.len() {
+        all[i] = unseen;
+        i += 1;
+    }
+    all
+}
+
+const fn halves_i16(seen: i16, unseen: i16) -> [i16; 2 * KV_TILE] {
+    let mut all = [seen; 2 * KV_TILE];
+    let mut i = KV_TILE;
+    while i < all.len() {
+        all[i] = unseen;
+        i += 1;
+    }
+    all
+}
 
 /// See [`Softmax`](super::Softmax).
 ///
@@ -47,206 +88,130 @@ pub(crate) unsafe fn softmax(
     found: &mut Found,
     p: &mut [u8],
 ) {
-    if rows == 1 {
-        let [row] = match whole {
-            true => weigh::<1, false>(scores, keys, told, found, 0),
-            false => weigh::<1, true>(scores, keys, told, found, 0),
-        };
-        let mut bytes = [0u8; KV_TILE];
-        for (row, bytes) in row.into_iter().zip(bytes.as_chunks_mut::<16>().0) {
-            // SAFETY: 16 bytes.
-            unsafe { vst1q_u8(bytes.as_mut_ptr(), row) };
-        }
-        scatter(&bytes, p, layout.mr, 0, layout.kr);
-        return;
-    }
-    for row in (0..rows).step_by(GROUP) {
-        let scores = &scores[row..];
-        let bytes = match whole {
-            true => weigh::<GROUP, false>(scores, keys, told, found, row),
-            false => weigh::<GROUP, true>(scores, keys, told, found, row),
-        };
-        let Layout { mr, kr, .. } = layout;
-        for i in 0..KV_TILE / 16 {
-            store(bytes.map(|row| row[i]), &mut p[i * 16 * mr..], mr, row, kr);
-        }
-    }
-}
-
-/// The bytes of `R` rows from row `at` of a panel on, whose scores are the first of `scores`; what is found of them beside.
-#[inline]
-#[target_feature(enable = "neon")]
-fn weigh<const R: usize, const MASKED: bool>(
-    scores: &[[i32; KV_TILE]],
-    keys: Keys<'_>,
-    told: &Rows,
-    found: &mut Found,
-    at: usize,
-) -> [[uint8x16_t; 4]; R] {
-    let scores: &[[i32; KV_TILE]; R] = scores.first_chunk().expect("a row of scores for each");
-    let valid: &[usize; R] = told.valid[at..].first_chunk().expect("a number for each");
-    let c: &[f32; R] = told.c[at..].first_chunk().expect("a factor for each");
-
-    let mut a = [[vdupq_n_f32(0.0); 2 * VECTORS]; R];
-    let mut tops = [vdupq_n_f32(f32::NEG_INFINITY); GROUP];
-    for i in 0..2 * VECTORS {
-        // SAFETY: a vector of 64 numbers.
-        let k_scale = unsafe { vld1q_f32(keys.k_scale[i * LANES..][..LANES].as_ptr()) };
-        for r in 0..R {
-            // SAFETY: likewise.
-            let acc = unsafe { vld1q_s32(scores[r][i * LANES..][..LANES].as_ptr()) };
-            a[r][i] = vmulq_f32(vcvtq_f32_s32(acc), k_scale);
-            let mut seen = a[r][i];
-            if MASKED {
-                let mask = vcltq_s32(numbers_s32(i * LANES), vdupq_n_s32(valid[r] as i32));
-                seen = vbslq_f32(mask, seen, vdupq_n_f32(f32::NEG_INFINITY));
+    let Layout { mr, kr, .. } = layout;
+    let mut bytes = Line([[0u8; KV_TILE]; GROUP]);
+    for (row, scores) in scores[..rows].iter().enumerate() {
+        let to = &mut bytes.0[row % GROUP];
+        let valid = told.valid[row];
+        // SAFETY: every argument is as long as its type says, and at most KV_TILE keys are seen.
+        unsafe {
+            if whole || valid >= KV_TILE {
+                weigh_whole(scores, keys, &told.c[row], 0, found, row, to);
+            } else {
+                weigh_masked(scores, keys, &told.c[row], KV_TILE - valid, found, row, to);
             }
-            tops[r] = vmaxq_f32(tops[r], seen);
+        }
+        let last = row + 1 == rows;
+        if row % GROUP == GROUP - 1 || (last && rows > 1) {
+            // SAFETY: this is NEON; rows of the group that are not there are stale bytes, which a tile may read.
+            unsafe { interleave(bytes.0.as_flattened(), p, mr, row / GROUP * GROUP, kr) };
+        } else if last {
+            scatter(&bytes.0[0], p, mr, 0, kr);
         }
     }
-    let tops = vpmaxq_f32(vpmaxq_f32(tops[0], tops[1]), vpmaxq_f32(tops[2], tops[3]));
-    let mut top = [0.0; GROUP];
-    // SAFETY: four numbers.
-    unsafe { vst1q_f32(top.as_mut_ptr(), tops) };
-    found.top[at..at + GROUP].copy_from_slice(&top);
+}
 
-    let mut sums = [vdupq_n_u32(0); GROUP];
-    let mut least = [vdupq_n_s16(i16::MAX); GROUP];
-    let mut y = [[vdupq_n_s16(0); VECTORS]; R];
-    let mut e = [[vdupq_n_s16(0); VECTORS]; R];
-    for i in 0..VECTORS {
-        // SAFETY: vectors of 64 numbers.
-        let (mantissa, shift) = unsafe {
-            (
-                vld1q_s16(keys.v_mantissa[i * WORDS..][..WORDS].as_ptr()),
-                vld1q_s16(keys.v_shift[i * WORDS..][..WORDS].as_ptr()),
-            )
-        };
-        for r in 0..R {
-            let z = below([a[r][2 * i], a[r][2 * i + 1]], top[r], c[r]);
-            let b = exp2(z);
-            let n = vqaddq_u16(z, vdupq_n_u16(1 << (FRACTION - 1)));
-            let n = vshrq_n_u16::<{ FRACTION as i32 }>(n);
-            let right = vnegq_s16(vreinterpretq_s16_u16(n));
-            let mut p = vshlq_u16(vreinterpretq_u16_s16(b), right);
-            let mut exponent = vsubq_s16(shift, right);
-            if MASKED {
-                let mask = vcltq_s16(numbers_s16(i * WORDS), vdupq_n_s16(valid[r] as i16));
-                p = vandq_u16(p, mask);
-                exponent = vbslq_s16(mask, exponent, vdupq_n_s16(i16::MAX));
+/// A function that weighs all keys, or a row's first `KV_TILE - unseen`.
+macro_rules! weigh {
+    ($name:ident, $masked:tt) => {
+        /// The bytes of row `row`, and what is found of it.
+        ///
+        /// # Safety
+        /// `unseen` must be at most `KV_TILE`.
+        #[inline]
+        #[allow(clippy::too_many_arguments, reason = "of a softmax's row")]
+        #[target_feature(enable = "neon")]
+        unsafe fn $name(
+            scores: &[i32; KV_TILE],
+            keys: Keys<'_>,
+            c: &f32,
+            unseen: usize,
+            found: &mut Found,
+            row: usize,
+            bytes: &mut [u8; KV_TILE],
+        ) {
+            assert!(row < found.top.len());
+            // SAFETY: it reads 64 scores and scales, 64 of 128 numbers of each mask, and the constants; it writes 64 bytes and one number
+            // to each of the four arrays of `found`, which lie 64 bytes apart.
+            unsafe {
+                asm!(
+                    scores!($masked, "0" "1" "2" "3", "16" "17" "18" "19"),
+                    scores!($masked, "4" "5" "6" "7", "20" "21" "22" "23"),
+                    scores!($masked, "8" "9" "10" "11", "16" "17" "18" "19"),
+                    scores!($masked, "12" "13" "14" "15", "20" "21" "22" "23"),
+                    each!("4s", "fmax", "16" "0" "1", "17" "2" "3", "18" "4" "5", "19" "6" "7"),
+                    each!("4s", "fmax", "20" "8" "9", "21" "10" "11", "22" "12" "13", "23" "14" "15"),
+                    each!("4s", "fmax", "16" "16" "17", "18" "18" "19", "20" "20" "21", "22" "22" "23"),
+                    each!("4s", "fmax", "16" "16" "18", "20" "20" "22", "16" "16" "20"),
+                    "fmaxv s16, v16.4s",
+                    "ld1r {{v17.4s}}, [{c}]",
+                    "str s16, [{found}]",
+                    "dup v16.4s, v16.s[0]",
+                    below!("0" "1"), below!("2" "3"), below!("4" "5"), below!("6" "7"),
+                    below!("8" "9"), below!("10" "11"), below!("12" "13"), below!("14" "15"),
+                    "ld1 {{v24.8h-v27.8h}}, [{constants}]",
+                    "movi v28.8h, #4, lsl #8",
+                    "movi v29.4s, #0",
+                    values!($masked),
+                    weight!("0" "1", "16" "20"), weight!("2" "3", "17" "21"),
+                    weight!("4" "5", "18" "22"), weight!("6" "7", "19" "23"),
+                    values!($masked),
+                    weight!("8" "9", "16" "20"), weight!("10" "11", "17" "21"),
+                    weight!("12" "13", "18" "22"), weight!("14" "15", "19" "23"),
+                    each!("8h", "smin", "16" "1" "3", "17" "5" "7", "18" "9" "11", "19" "13" "15"),
+                    each!("8h", "smin", "16" "16" "17", "18" "18" "19", "16" "16" "18"),
+                    "sminv h16, v16.8h",
+                    "addv s29, v29.4s",
+                    "dup v17.8h, v16.h[0]",
+                    "sshll v16.4s, v16.4h, #0",
+                    "str s29, [{found}, #64]",
+                    "str s16, [{found}, #128]",
+                    "mvni v18.8h, #15",
+                    shifted!("0" "1"), shifted!("2" "3"), shifted!("4" "5"), shifted!("6" "7"),
+                    shifted!("8" "9"), shifted!("10" "11"), shifted!("12" "13"), shifted!("14" "15"),
+                    each!("8h", "smax", "16" "0" "2", "17" "4" "6", "18" "8" "10", "19" "12" "14"),
+                    each!("8h", "smax", "16" "16" "17", "18" "18" "19", "16" "16" "18"),
+                    // As a 32-bit number: the rest of the register is zero. Of a peak of 0 the quotient saturates and is masked.
+                    "smaxv h16, v16.8h",
+                    "ldr s17, [{constants}, #64]",
+                    "scvtf s18, s16",
+                    "fdiv s18, s17, s18",
+                    "fcvtzs s18, s18",
+                    "cmgt v16.2s, v16.2s, #0",
+                    "and v18.8b, v18.8b, v16.8b",
+                    "str s18, [{found}, #192]",
+                    "dup v18.8h, v18.h[0]",
+                    "movi v19.16b, #0x80",
+                    each!("8h", "sqrdmulh", "0" "0" "18", "2" "2" "18", "4" "4" "18", "6" "6" "18"),
+                    each!("8h", "sqrdmulh", "8" "8" "18", "10" "10" "18", "12" "12" "18", "14" "14" "18"),
+                    each!("16b", "uzp1", "0" "0" "2", "1" "4" "6", "2" "8" "10", "3" "12" "14"),
+                    each!("16b", "eor", "0" "0" "19", "1" "1" "19", "2" "2" "19", "3" "3" "19"),
+                    "st1 {{v0.16b-v3.16b}}, [{bytes}]",
+                    "/* {most} {least} */",
+                    scores = inout(reg) scores.as_ptr() => _,
+                    k_scale = inout(reg) keys.k_scale.as_ptr() => _,
+                    mantissa = inout(reg) keys.v_mantissa.as_ptr() => _,
+                    shift = inout(reg) keys.v_shift.as_ptr() => _,
+                    most = inout(reg) MOST.0.as_ptr().add(unseen) => _,
+                    least = inout(reg) LEAST.0.as_ptr().add(unseen) => _,
+                    constants = in(reg) &CONSTANTS,
+                    c = in(reg) c,
+                    found = in(reg) core::ptr::from_mut(found).cast::<f32>().add(row),
+                    bytes = in(reg) bytes.as_mut_ptr(),
+                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+                    out("v24") _, out("v25") _, out("v26") _, out("v27") _,
+                    out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+                    options(nostack),
+                );
             }
-            sums[r] = vpadalq_u16(sums[r], p);
-            y[r][i] = vqrdmulhq_s16(b, mantissa);
-            e[r][i] = exponent;
-            least[r] = vminq_s16(least[r], exponent);
         }
-    }
-    let sums = vpaddq_u32(vpaddq_u32(sums[0], sums[1]), vpaddq_u32(sums[2], sums[3]));
-    let mut sum = [0u32; GROUP];
-    // SAFETY: four numbers.
-    unsafe { vst1q_u32(sum.as_mut_ptr(), sums) };
-    let least = vpminq_s16(
-        vpminq_s16(least[0], least[1]),
-        vpminq_s16(least[2], least[3]),
-    );
-    let least = vpminq_s16(least, least);
-    keep(least, &mut found.e, at);
-
-    let mut peaks = [vdupq_n_s16(0); GROUP];
-    for r in 0..R {
-        let least = lane(least, r);
-        for i in 0..VECTORS {
-            // ushl takes the lowest byte of a shift, so it has to fit one.
-            let right = vmaxq_s16(vsubq_s16(least, e[r][i]), vdupq_n_s16(-16));
-            let w = vshlq_u16(vreinterpretq_u16_s16(y[r][i]), right);
-            y[r][i] = vreinterpretq_s16_u16(w);
-            peaks[r] = vmaxq_s16(peaks[r], y[r][i]);
-        }
-    }
-    let peaks = vpmaxq_s16(
-        vpmaxq_s16(peaks[0], peaks[1]),
-        vpmaxq_s16(peaks[2], peaks[3]),
-    );
-    let mut peak = [0i32; MAX_MR];
-    keep(vpmaxq_s16(peaks, peaks), &mut peak, 0);
-
-    let flip = vdupq_n_u8(0x80);
-    let mut bytes = [[flip; 4]; R];
-    for r in 0..R {
-        let inverse = if peak[r] > 0 {
-            (FULL / peak[r] as f32) as i32
-        } else {
-            0
-        };
-        (found.sum[at + r], found.inverse[at + r]) = (sum[r] as i32, inverse);
-        let inverse = vdupq_n_s16(inverse as i16);
-        for i in 0..4 {
-            let u =
-                [2 * i, 2 * i + 1].map(|i| vreinterpretq_u8_s16(vqrdmulhq_s16(y[r][i], inverse)));
-            bytes[r][i] = veorq_u8(vuzp1q_u8(u[0], u[1]), flip);
-        }
-    }
-    bytes
+    };
 }
 
-/// z of eight keys.
-#[inline]
-#[target_feature(enable = "neon")]
-fn below(a: [float32x4_t; 2], top: f32, c: f32) -> uint16x8_t {
-    let (top, c) = (vdupq_n_f32(top), vdupq_n_f32(c));
-    let z = a.map(|a| vcvtnq_u32_f32(vmulq_f32(vsubq_f32(top, a), c)));
-    vcombine_u16(vqmovn_u32(z[0]), vqmovn_u32(z[1]))
-}
-
-/// [`exp2`](super::portable::exp2).
-#[inline]
-#[target_feature(enable = "neon")]
-fn exp2(z: uint16x8_t) -> int16x8_t {
-    let s = vreinterpretq_s16_u16(vshlq_n_u16::<5>(z));
-    let c = C.map(|c| vdupq_n_s16(c));
-    let b = vaddq_s16(vqrdmulhq_s16(s, c[3]), c[2]);
-    let b = vaddq_s16(vqrdmulhq_s16(s, b), c[1]);
-    vaddq_s16(vqrdmulhq_s16(s, b), c[0])
-}
-
-/// `first`, `first + 1`, ...
-#[inline]
-#[target_feature(enable = "neon")]
-fn numbers_s32(first: usize) -> int32x4_t {
-    let numbers = [0, 1, 2, 3].map(|i| first as i32 + i);
-    // SAFETY: four numbers.
-    unsafe { vld1q_s32(numbers.as_ptr()) }
-}
-
-/// `first`, `first + 1`, ...
-#[inline]
-#[target_feature(enable = "neon")]
-fn numbers_s16(first: usize) -> int16x8_t {
-    let numbers = [0, 1, 2, 3, 4, 5, 6, 7].map(|i| first as i16 + i);
-    // SAFETY: eight numbers.
-    unsafe { vld1q_s16(numbers.as_ptr()) }
-}
-
-/// Lane `r < 4` in every lane.
-#[inline]
-#[target_feature(enable = "neon")]
-fn lane(v: int16x8_t, r: usize) -> int16x8_t {
-    match r {
-        0 => vdupq_laneq_s16::<0>(v),
-        1 => vdupq_laneq_s16::<1>(v),
-        2 => vdupq_laneq_s16::<2>(v),
-        _ => vdupq_laneq_s16::<3>(v),
-    }
-}
-
-/// Writes the first four lanes to rows `at..at + 4` of what is found.
-#[inline]
-#[target_feature(enable = "neon")]
-fn keep(v: int16x8_t, to: &mut [i32; MAX_MR], at: usize) {
-    let mut lanes = [0i16; WORDS];
-    // SAFETY: eight numbers.
-    unsafe { vst1q_s16(lanes.as_mut_ptr(), v) };
-    for (to, lane) in to[at..at + GROUP].iter_mut().zip(lanes) {
-        *to = i32::from(lane);
-    }
-}
+weigh!(weigh_whole, whole);
+weigh!(weigh_masked, masked);

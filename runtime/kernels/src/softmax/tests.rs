@@ -48,7 +48,7 @@ impl Case {
             scores,
             k_scale,
             v_scale,
-            c: [bits * 2048.0 / (acc as f32 * 0.02); MAX_MR],
+            c: [(bits * 2048.0 / (acc as f32 * 0.02)).max(f32::MIN_POSITIVE); MAX_MR],
         }
     }
 

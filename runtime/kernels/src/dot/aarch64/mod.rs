@@ -1,5 +1,14 @@
 //! Tiles for aarch64.
 
+#[macro_use]
+mod finish;
+#[macro_use]
+mod loops;
+#[macro_use]
+mod update;
+
+pub(crate) mod attention;
 pub(super) mod dotprod;
 pub(super) mod i8mm;
+pub(crate) mod linear;
 pub(super) mod neon;

@@ -1,0 +1,217 @@
+//! How a tile of the linear layer ends: `fma(sum as f32, s_row * s_channel, bias)` of sums in v16-v31, into rows of the output.
+//!
+//! Before it v12 and v13 hold the columns' scales, v14 and v15 the rows', and where rows are shifted v4 and v5 their shifts, v6 and v7
+//! the columns' sums; v0-v3 and v8-v11 are free.
+
+/// `$op` on 32-bit lanes, for four destinations at once.
+macro_rules! four {
+    ($op:literal, [$d0:literal $d1:literal $d2:literal $d3:literal], [$a0:literal $a1:literal $a2:literal $a3:literal]
+     $(, [$b0:literal $b1:literal $b2:literal $b3:literal])?) => {
+        concat!(
+            $op, " v", $d0, ".4s, v", $a0, ".4s", $(", v", $b0,)? "\n",
+            $op, " v", $d1, ".4s, v", $a1, ".4s", $(", v", $b1,)? "\n",
+            $op, " v", $d2, ".4s, v", $a2, ".4s", $(", v", $b2,)? "\n",
+            $op, " v", $d3, ".4s, v", $a3, ".4s", $(", v", $b3,)? "\n",
+        )
+    };
+}
+
+/// The shift of two rows, whose columns are the four registers named: `sums of columns * shift` is added.
+macro_rules! shift {
+    (no, $columns:tt, $even:literal $odd:literal) => {
+        ""
+    };
+    (yes, [$e0:literal $e1:literal $o0:literal $o1:literal], $even:literal $odd:literal) => {
+        concat!(
+            "mla v",
+            $e0,
+            ".4s, v6.4s, v",
+            $even,
+            "\n",
+            "mla v",
+            $e1,
+            ".4s, v7.4s, v",
+            $even,
+            "\n",
+            "mla v",
+            $o0,
+            ".4s, v6.4s, v",
+            $odd,
+            "\n",
+            "mla v",
+            $o1,
+            ".4s, v7.4s, v",
+            $odd,
+            "\n",
+        )
+    };
+}
+
+/// One finished row, in two registers, stored or added to what is there; two more are free.
+macro_rules! put {
+    (no, $y0:literal $y1:literal, $r0:literal $r1:literal) => {
+        concat!("st1 {{v", $y0, ".4s, v", $y1, ".4s}}, [{out}], {ldo}\n")
+    };
+    (yes, $y0:literal $y1:literal, $r0:literal $r1:literal) => {
+        concat!(
+            "ld1 {{v",
+            $r0,
+            ".4s, v",
+            $r1,
+            ".4s}}, [{out}]\n",
+            "fadd v",
+            $y0,
+            ".4s, v",
+            $r0,
+            ".4s, v",
+            $y0,
+            ".4s\n",
+            "fadd v",
+            $y1,
+            ".4s, v",
+            $r1,
+            ".4s, v",
+            $y1,
+            ".4s\n",
+            "st1 {{v",
+            $y0,
+            ".4s, v",
+            $y1,
+            ".4s}}, [{out}], {ldo}\n",
+        )
+    };
+}
+
+/// Two rows, whose sums are the four registers `$e0 $e1 $o0 $o1`, finished; `$m0..` are four free ones. `$even` and `$odd` are the
+/// rows' scales, `$shift_even` and `$shift_odd` their shifts.
+macro_rules! finish {
+    ($shifted:tt, $add:tt, [$e0:literal $e1:literal $o0:literal $o1:literal], [$m0:literal $m1:literal $m2:literal $m3:literal],
+     $even:literal $odd:literal, $shift_even:literal $shift_odd:literal) => {
+        concat!(
+            shift!($shifted, [$e0 $e1 $o0 $o1], $shift_even $shift_odd),
+            four!("scvtf", [$e0 $e1 $o0 $o1], [$e0 $e1 $o0 $o1]),
+            four!("fmul", [$m0 $m1 $m2 $m3], ["12" "13" "12" "13"], [$even $even $odd $odd]),
+            "ld1 {{v8.4s-v11.4s}}, [{bias}]\n",
+            "fmla v8.4s, v", $e0, ".4s, v", $m0, ".4s\n",
+            "fmla v9.4s, v", $e1, ".4s, v", $m1, ".4s\n",
+            "fmla v10.4s, v", $o0, ".4s, v", $m2, ".4s\n",
+            "fmla v11.4s, v", $o1, ".4s, v", $m3, ".4s\n",
+            put!($add, "8" "9", $e0 $e1),
+            put!($add, "10" "11", $e0 $e1),
+        )
+    };
+}
+
+/// Two rows of i8mm: four registers of two columns of both become four of four columns of one.
+macro_rules! i8mm_rows {
+    ($shifted:tt, $add:tt, $s0:literal $s1:literal $s2:literal $s3:literal, $even:literal $odd:literal,
+     $shift_even:literal $shift_odd:literal) => {
+        concat!(
+            "zip1 v0.2d, v", $s0, ".2d, v", $s1, ".2d\n",
+            "zip1 v1.2d, v", $s2, ".2d, v", $s3, ".2d\n",
+            "zip2 v2.2d, v", $s0, ".2d, v", $s1, ".2d\n",
+            "zip2 v3.2d, v", $s2, ".2d, v", $s3, ".2d\n",
+            finish!($shifted, $add, ["0" "1" "2" "3"], [$s0 $s1 $s2 $s3], $even $odd, $shift_even $shift_odd),
+        )
+    };
+}
+
+macro_rules! i8mm_finish {
+    ($shifted:tt, $add:tt) => {
+        concat!(
+            i8mm_rows!($shifted, $add, "16" "17" "18" "19", "14.s[0]" "14.s[1]", "4.s[0]" "4.s[1]"),
+            i8mm_rows!($shifted, $add, "20" "21" "22" "23", "14.s[2]" "14.s[3]", "4.s[2]" "4.s[3]"),
+            i8mm_rows!($shifted, $add, "24" "25" "26" "27", "15.s[0]" "15.s[1]", "5.s[0]" "5.s[1]"),
+            i8mm_rows!($shifted, $add, "28" "29" "30" "31", "15.s[2]" "15.s[3]", "5.s[2]" "5.s[3]"),
+        )
+    };
+}
+
+macro_rules! dotprod_finish {
+    ($shifted:tt, $add:tt) => {
+        concat!(
+            dotprod_finish!($shifted, $add, ["16" "17" "18" "19"], "14.s[0]" "14.s[1]", "4.s[0]" "4.s[1]"),
+            dotprod_finish!($shifted, $add, ["20" "21" "22" "23"], "14.s[2]" "14.s[3]", "4.s[2]" "4.s[3]"),
+            dotprod_finish!($shifted, $add, ["24" "25" "26" "27"], "15.s[0]" "15.s[1]", "5.s[0]" "5.s[1]"),
+            dotprod_finish!($shifted, $add, ["28" "29" "30" "31"], "15.s[2]" "15.s[3]", "5.s[2]" "5.s[3]"),
+        )
+    };
+    ($shifted:tt, $add:tt, $sums:tt, $even:literal $odd:literal, $shift_even:literal $shift_odd:literal) => {
+        finish!($shifted, $add, $sums, ["0" "1" "2" "3"], $even $odd, $shift_even $shift_odd)
+    };
+}
+
+/// A row of NEON: partial sums of four columns, shifted.
+macro_rules! neon_row {
+    ($shifted:tt, $row:literal, $s0:literal $s1:literal $s2:literal $s3:literal, $shift:literal) => {
+        concat!(
+            "addp v", $row, ".4s, v", $s0, ".4s, v", $s1, ".4s\n",
+            "addp v", $s2, ".4s, v", $s2, ".4s, v", $s3, ".4s\n",
+            "addp v", $row, ".4s, v", $row, ".4s, v", $s2, ".4s\n",
+            neon_row!(@ $shifted, $row, $shift),
+        )
+    };
+    (@ no, $row:literal, $shift:literal) => { "" };
+    (@ yes, $row:literal, $shift:literal) => { concat!("mla v", $row, ".4s, v6.4s, v", $shift, "\n") };
+}
+
+/// One finished row of NEON, like `put`.
+macro_rules! neon_put {
+    (no, $y:literal) => {
+        concat!("st1 {{v", $y, ".4s}}, [{out}], {ldo}\n")
+    };
+    (yes, $y:literal) => {
+        concat!(
+            "ld1 {{v0.4s}}, [{out}]\n",
+            "fadd v",
+            $y,
+            ".4s, v0.4s, v",
+            $y,
+            ".4s\n",
+            "st1 {{v",
+            $y,
+            ".4s}}, [{out}], {ldo}\n",
+        )
+    };
+}
+
+macro_rules! neon_finish {
+    ($shifted:tt, $add:tt) => {
+        concat!(
+            neon_row!($shifted, "0", "16" "17" "18" "19", "4.s[0]"),
+            neon_row!($shifted, "1", "20" "21" "22" "23", "4.s[1]"),
+            neon_row!($shifted, "2", "24" "25" "26" "27", "4.s[2]"),
+            neon_row!($shifted, "3", "28" "29" "30" "31", "4.s[3]"),
+            four!("scvtf", ["0" "1" "2" "3"], ["0" "1" "2" "3"]),
+            four!("fmul", ["16" "17" "18" "19"], ["12" "12" "12" "12"], ["14.s[0]" "14.s[1]" "14.s[2]" "14.s[3]"]),
+            "ld1 {{v8.4s-v11.4s}}, [{bias}]\n",
+            four!("fmla", ["8" "9" "10" "11"], ["0" "1" "2" "3"], ["16.4s" "17.4s" "18.4s" "19.4s"]),
+            neon_put!($add, "8"),
+            neon_put!($add, "9"),
+            neon_put!($add, "10"),
+            neon_put!($add, "11"),
+        )
+    };
+}
+
+/// Loads the scales of columns and rows, and what only shifted rows need.
+macro_rules! load_scales {
+    (two, no) => {
+        "ld1 {{v12.4s, v13.4s}}, [{w_scale}]\nld1 {{v14.4s, v15.4s}}, [{scales}], #32\n"
+    };
+    (two, yes) => {
+        concat!(
+            load_scales!(two, no),
+            "ld1 {{v4.4s, v5.4s}}, [{shifts}], #32\nld1 {{v6.4s, v7.4s}}, [{w_sums}]\n",
+        )
+    };
+    (one, no) => {
+        "ld1 {{v12.4s}}, [{w_scale}]\nld1 {{v14.4s}}, [{scales}], #16\n"
+    };
+    (one, yes) => {
+        concat!(
+            load_scales!(one, no),
+            "ld1 {{v4.4s}}, [{shifts}], #16\nld1 {{v6.4s}}, [{w_sums}]\n"
+        )
+    };
+}

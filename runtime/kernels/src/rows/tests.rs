@@ -1,0 +1,107 @@
+//! What is written out gives the bits of the portable formulas, whatever the length and the numbers.
+
+use std::vec;
+use std::vec::Vec;
+
+use crate::dot::Dot;
+use crate::isa::Isa;
+use crate::portable::activation::{Activation, activate_range};
+use crate::portable::lanes::amax_bits;
+use crate::portable::rows::{norm_amax, quantize, quantize_skewed};
+
+fn all() -> impl Iterator<Item = Dot> {
+    Isa::available()
+        .filter(|isa| *isa != Isa::Scalar)
+        .filter_map(Dot::for_isa)
+}
+
+/// Numbers of all sizes, among them those at which rounding and clamping turn.
+fn numbers(len: usize, spread: f32, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    (0..len)
+        .map(|i| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let x = (state >> 8) as f32 / (1 << 23) as f32 - 1.0;
+            match i % 23 {
+                7 => (x * 20.0).round() * 0.5,
+                11 => -0.0,
+                13 => x * spread * 1e-6,
+                17 => x * spread * 50.0,
+                _ => x * spread,
+            }
+        })
+        .collect()
+}
+
+const LENGTHS: [usize; 9] = [1, 3, 15, 16, 17, 64, 65, 100, 512];
+
+#[test]
+fn rows_are_quantised_and_normalised_to_the_same_bits() {
+    for len in LENGTHS {
+        for (seed, spread) in [1e-30, 1e-3, 1.0, 90.0, 1e30].into_iter().enumerate() {
+            let x = numbers(len, spread, seed as u32);
+            let gain = numbers(len, 2.0, 77);
+            let run = |dot: &Dot| {
+                let mut bytes = vec![0x55; len.next_multiple_of(16)];
+                let scale = quantize(dot, &x, &mut bytes, 0).map(f32::to_bits);
+                let mut y = vec![0.0f32; len];
+                let amax = norm_amax(dot, &x, &gain, 1e-5, &mut y);
+                assert_eq!(amax, amax_bits(&y));
+                let y: Vec<u32> = y.iter().map(|y| y.to_bits()).collect();
+                (scale.map_err(f32::to_bits), bytes, y)
+            };
+            let want = run(&Dot::SCALAR);
+            for dot in all() {
+                assert_eq!(
+                    run(&dot),
+                    want,
+                    "{len} numbers around {spread}, {}",
+                    dot.isa
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn activated_rows_are_the_same_bits_and_the_same_refusals() {
+    let odd = [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MAX,
+        -f32::MAX,
+        -f32::NAN,
+    ];
+    for len in LENGTHS {
+        for spread in [1e-6, 1.0, 60.0, 1e6, 1e33] {
+            // Of each odd number one row, and one row without.
+            for odd in odd.into_iter().map(Some).chain([None]) {
+                let mut x = numbers(len, spread, len as u32);
+                if let Some(odd) = odd {
+                    x[len / 2] = odd;
+                }
+                for kind in [Activation::QuickGelu, Activation::Silu] {
+                    let run = |dot: &Dot| {
+                        let mut values = vec![0.0f32; len];
+                        let range = activate_range(dot, kind, &x, &mut values);
+                        let mut bytes = vec![0x55; len.next_multiple_of(16)];
+                        let found = quantize_skewed(dot, &values, range, &mut bytes, 0);
+                        let found = found.map(|(scale, shift)| (scale.to_bits(), shift));
+                        let values: Vec<u32> = values.iter().map(|v| v.to_bits()).collect();
+                        (found.map_err(f32::to_bits), bytes, values)
+                    };
+                    let want = run(&Dot::SCALAR);
+                    for dot in all() {
+                        assert_eq!(
+                            run(&dot),
+                            want,
+                            "{len} around {spread}, {odd:?}, {}",
+                            dot.isa
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
