@@ -1,4 +1,5 @@
-//! Values into a kv tile on NEON: a transposition of bytes in registers, where the compiler would move one at a time.
+//! Values into a kv tile on NEON: a transposition of bytes in registers, where the compiler would move one at
+//! a time.
 
 use core::arch::aarch64::{
     int8x16_t, int16x8_t, vaddq_s32, vdupq_n_s8, vdupq_n_s16, vget_low_s8, vget_low_s16, vld1q_s8,
@@ -11,8 +12,9 @@ use super::KV_TILE;
 /// Columns of a step.
 pub(super) const COLUMNS: usize = 16;
 
-/// Stores `values`, whole groups of `KR` rows `dim` wide, as tokens `first..` of a head's `tile` of panels of `nr` columns, and adds
-/// 128 times what each column has grown by to `sums`. `first` is a multiple of `KR`, `dim` of [`COLUMNS`], and those of `nr`.
+/// Stores `values`, whole groups of `KR` rows `dim` wide, as tokens `first..` of a head's `tile` of panels of
+/// `nr` columns, and adds 128 times what each column has grown by to `sums`. `first` is a multiple of `KR`,
+/// `dim` of [`COLUMNS`], and those of `nr`.
 #[inline]
 #[target_feature(enable = "neon")]
 pub(super) fn store_v<const KR: usize>(
@@ -42,7 +44,8 @@ pub(super) fn store_v<const KR: usize>(
             };
             let mut old = [vdupq_n_s8(0); KR];
             for (i, (old, new)) in old.iter_mut().zip(new).enumerate() {
-                // SAFETY: 16 bytes of a group within the tile, which has `KV_TILE / KR` of them for every `nr` of `dim` columns.
+                // SAFETY: 16 bytes of a group within the tile, which has `KV_TILE / KR` of them for every
+                // `nr` of `dim` columns.
                 unsafe {
                     let at = tile.as_mut_ptr().add(slot(i)).cast();
                     *old = vld1q_s8(at);
@@ -74,7 +77,8 @@ pub(super) fn store_v<const KR: usize>(
     }
 }
 
-/// `KR` rows of 16 columns as 16 columns of `KR` rows: each round brings rows that are half of them apart together.
+/// `KR` rows of 16 columns as 16 columns of `KR` rows: each round brings rows that are half of them apart
+/// together.
 #[inline]
 #[target_feature(enable = "neon")]
 fn transpose<const KR: usize>(mut rows: [int8x16_t; KR]) -> [int8x16_t; KR] {

@@ -1,8 +1,9 @@
 //! quick_gelu and the range of what it leaves, on NEON: a loop of 16 numbers, written out.
 //!
-//! `fmla` overwrites what it adds to, so that each step of the polynomial wants a fresh copy of its coefficient. Here one load brings
-//! four of them, which the vector pipes, the loop's bottleneck, do not notice; the compiler copies registers. `mla` by 2^23 is
-//! the shift and the addition that put the integer part into the exponent.
+//! `fmla` overwrites what it adds to, so that each step of the polynomial wants a fresh copy of its
+//! coefficient. Here one load brings four of them, which the vector pipes, the loop's bottleneck, do not
+//! notice; the compiler copies registers. `mla` by 2^23 is the shift and the addition that put the integer
+//! part into the exponent.
 
 use core::arch::aarch64::{vdupq_n_f32, vdupq_n_s32, vdupq_n_u32, vmaxvq_s32, vmaxvq_u32};
 use core::arch::asm;
@@ -34,8 +35,8 @@ pub(crate) fn quick_gelu_range(from: &[f32], to: &mut [f32]) -> Range {
     bits.range()
 }
 
-/// One step of the polynomial of a turn, `sum = addend + f * product`: the four registers from `$s0` on, the addends' address, and
-/// what f is multiplied by.
+/// One step of the polynomial of a turn, `sum = addend + f * product`: the four registers from `$s0` on, the
+/// addends' address, and what f is multiplied by.
 macro_rules! step {
     ($s0:literal $s1:literal $s2:literal $s3:literal, $addends:literal, $p0:literal $p1:literal $p2:literal $p3:literal) => {
         concat!(
@@ -70,7 +71,8 @@ macro_rules! step {
     };
 }
 
-/// An operation on the four registers from `$d0` on, with those from `$a0` on and one operand for all, or those from `$b0` on.
+/// An operation on the four registers from `$d0` on, with those from `$a0` on and one operand for all, or
+/// those from `$b0` on.
 macro_rules! each {
     ($op:literal, $d:tt, $a:tt, $b:literal) => {
         each!($op, $d, $a, [$b $b $b $b])

@@ -1,7 +1,7 @@
 //! RMS norm and quantisation on NEON, 16 numbers a turn.
 //!
-//! `fcvtns` rounds to the nearest even integer as adding 1.5 * 2^23 does, and `sqxtn` clamps to a byte while it narrows. A magnitude
-//! that is too large for either belongs to a row that is refused, or to none.
+//! `fcvtns` rounds to the nearest even integer as adding 1.5 * 2^23 does, and `sqxtn` clamps to a byte while
+//! it narrows. A magnitude that is too large for either belongs to a row that is refused, or to none.
 
 use core::arch::aarch64::{
     float32x4_t, int16x8_t, uint32x4_t, vabsq_f32, vaddq_s16, vcombine_s8, vcvtnq_s32_f32,
@@ -101,8 +101,8 @@ pub(crate) fn round(x: &[f32], inverse: f32, bytes: &mut [u8]) {
     }
 }
 
-/// `clamp(round_ties_even(x * inverse) + zero, 0, 255) - 128` as bytes, where `x * inverse` is at most 2^14 in magnitude and `zero` is
-/// 0..=255.
+/// `clamp(round_ties_even(x * inverse) + zero, 0, 255) - 128` as bytes, where `x * inverse` is at most 2^14
+/// in magnitude and `zero` is 0..=255.
 #[inline]
 #[target_feature(enable = "neon")]
 pub(crate) fn round_skewed(x: &[f32], inverse: f32, zero: i32, bytes: &mut [u8]) {

@@ -1,8 +1,8 @@
 //! The softmax on NEON, a row at a time, all 64 keys of it in registers. Nothing in it is newer than ARMv8.0.
 //!
-//! `fcvtnu` and `uqxtn` saturate by themselves, `sqrdmulh` is [`mul_high`](super::mul_high), and `ushl` by a negative number is a
-//! shift to the right. It is written out because it needs every register there is, and a compiler that finds none free
-//! spills vectors by the dozen:
+//! `fcvtnu` and `uqxtn` saturate by themselves, `sqrdmulh` is [`mul_high`](super::mul_high), and `ushl` by a
+//! negative number is a shift to the right. It is written out because it needs every register there is, and a
+//! compiler that finds none free spills vectors by the dozen:
 //!
 //! ```text
 //! v0-v15    scores; then in the even ones z, y, w and u of eight keys, in the odd ones their e
@@ -10,8 +10,8 @@
 //! v24-v27   C       v28 2^10       v29 sum of p       v30, v31 s and b
 //! ```
 //!
-//! A key that a row does not see gets a score of minus infinity, for which z saturates and p is 0, and a shift that makes e the largest
-//! there is.
+//! A key that a row does not see gets a score of minus infinity, for which z saturates and p is 0, and a
+//! shift that makes e the largest there is.
 
 use core::arch::asm;
 
@@ -103,7 +103,8 @@ pub(crate) unsafe fn softmax(
         }
         let last = row + 1 == rows;
         if row % GROUP == GROUP - 1 || (last && rows > 1) {
-            // SAFETY: this is NEON; rows of the group that are not there are stale bytes, which a tile may read.
+            // SAFETY: this is NEON; rows of the group that are not there are stale bytes, which a tile may
+            // read.
             unsafe { interleave(bytes.0.as_flattened(), p, mr, row / GROUP * GROUP, kr) };
         } else if last {
             scatter(&bytes.0[0], p, mr, 0, kr);
@@ -131,8 +132,8 @@ macro_rules! weigh {
             bytes: &mut [u8; KV_TILE],
         ) {
             assert!(row < found.top.len());
-            // SAFETY: it reads 64 scores and scales, 64 of 128 numbers of each mask, and the constants; it writes 64 bytes and one number
-            // to each of the four arrays of `found`, which lie 64 bytes apart.
+            // SAFETY: it reads 64 scores and scales, 64 of 128 numbers of each mask, and the constants; it
+            // writes 64 bytes and one number to each of the four arrays of `found`, which lie 64 bytes apart.
             unsafe {
                 asm!(
                     scores!($masked, "0" "1" "2" "3", "16" "17" "18" "19"),
@@ -171,7 +172,8 @@ macro_rules! weigh {
                     shifted!("8" "9"), shifted!("10" "11"), shifted!("12" "13"), shifted!("14" "15"),
                     each!("8h", "smax", "16" "0" "2", "17" "4" "6", "18" "8" "10", "19" "12" "14"),
                     each!("8h", "smax", "16" "16" "17", "18" "18" "19", "16" "16" "18"),
-                    // As a 32-bit number: the rest of the register is zero. Of a peak of 0 the quotient saturates and is masked.
+                    // As a 32-bit number: the rest of the register is zero. Of a peak of 0 the quotient
+                    // saturates and is masked.
                     "smaxv h16, v16.8h",
                     "ldr s17, [{constants}, #64]",
                     "scvtf s18, s16",

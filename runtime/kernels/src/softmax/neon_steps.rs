@@ -1,4 +1,5 @@
-//! The steps of the softmax on NEON (`neon`), as text for its `asm!`: which registers hold what is said there.
+//! The steps of the softmax on NEON (`neon`), as text for its `asm!`: which registers hold what is said
+//! there.
 
 /// `$op` on `$of` lanes, for destinations `v$d` and what follows each.
 macro_rules! each {
@@ -44,7 +45,8 @@ macro_rules! below {
     };
 }
 
-/// From z in `$z` to y there and e in `$e`, of eight keys with the values' scales in `$mantissa` and `$shift`.
+/// From z in `$z` to y there and e in `$e`, of eight keys with the values' scales in `$mantissa` and
+/// `$shift`.
 macro_rules! weight {
     ($z:literal $e:literal, $mantissa:literal $shift:literal) => {
         concat!(
@@ -112,7 +114,8 @@ macro_rules! values {
     };
 }
 
-/// w of eight keys, from y in `$y` and e in `$e`. ushl takes the lowest byte of a shift, so it has to fit one.
+/// w of eight keys, from y in `$y` and e in `$e`. ushl takes the lowest byte of a shift, so it has to fit
+/// one.
 macro_rules! shifted {
     ($y:literal $e:literal) => {
         concat!(

@@ -1,7 +1,9 @@
-//! Both products of int8 attention for all rows of a panel: the scores of a kv tile, and its values into the output.
+//! Both products of int8 attention for all rows of a panel: the scores of a kv tile, and its values into the
+//! output.
 //!
-//! [`Tile`](crate::dot::Tile) starts anew for every panel of columns. Here one stretch of code walks all panels of a kv tile, whose sums
-//! go from registers to where they are wanted: scores to memory, weighed values into `o * alpha + sum * scale`.
+//! [`Tile`](crate::dot::Tile) starts anew for every panel of columns. Here one stretch of code walks all
+//! panels of a kv tile, whose sums go from registers to where they are wanted: scores to memory, weighed
+//! values into `o * alpha + sum * scale`.
 //!
 //! After the loop (`loops`) v0-v5 hold rows, v12 and v13 alpha, v14 and v15 scale.
 
@@ -19,7 +21,8 @@ pub(crate) const fn fits(isa: Isa, dim: usize) -> bool {
     known && dim > 0 && dim.is_multiple_of(turn(isa)) && dim.is_multiple_of(nr)
 }
 
-/// The scores of all rows of the panel `q` with the first keys of `k`, `panels` panels of them, to rows of `scores`.
+/// The scores of all rows of the panel `q` with the first keys of `k`, `panels` panels of them, to rows of
+/// `scores`.
 ///
 /// # Safety
 /// This machine must have `isa`, for which `fits` said yes, and the operands must be laid out for it.
@@ -91,12 +94,14 @@ macro_rules! products {
             const LAYOUT: Layout = Layout::of(Isa::$named);
 
             /// # Safety
-            /// As the function of this name around, whose lengths have been checked; `turns` and `panels` must not be 0.
+            /// As the function of this name around, whose lengths have been checked; `turns` and `panels`
+            /// must not be 0.
             #[inline]
             #[target_feature(enable = $features)]
             pub(super) unsafe fn scores(turns: usize, panels: usize, q: *const u8, k: *const u8, out: *mut i32) {
                 const LDO: usize = KV_TILE * size_of::<i32>();
-                // SAFETY: it reads a panel of `q` and `panels` of `k`, and writes as many columns of a panel's rows.
+                // SAFETY: it reads a panel of `q` and `panels` of `k`, and writes as many columns of a
+                // panel's rows.
                 unsafe {
                     asm!(
                         "3:",
@@ -141,8 +146,8 @@ macro_rules! products {
                 turns: usize, panels: usize, update: &Update<'_>, out: *mut f32, ldo: usize,
             ) {
                 let ldo = ldo * size_of::<f32>();
-                // SAFETY: it reads a panel of `p`, `panels` of `v` and of `v_comp`, and `alpha` and `scale`; it reads and writes as many
-                // columns of a panel's rows.
+                // SAFETY: it reads a panel of `p`, `panels` of `v` and of `v_comp`, and `alpha` and `scale`;
+                // it reads and writes as many columns of a panel's rows.
                 unsafe {
                     asm!(
                         "3:",

@@ -1,7 +1,8 @@
-//! How a tile of the linear layer ends: `fma(sum as f32, s_row * s_channel, bias)` of sums in v16-v31, into rows of the output.
+//! How a tile of the linear layer ends: `fma(sum as f32, s_row * s_channel, bias)` of sums in v16-v31, into
+//! rows of the output.
 //!
-//! Before it v12 and v13 hold the columns' scales, v14 and v15 the rows', and where rows are shifted v4 and v5 their shifts, v6 and v7
-//! the columns' sums; v0-v3 and v8-v11 are free.
+//! Before it v12 and v13 hold the columns' scales, v14 and v15 the rows', and where rows are shifted v4 and
+//! v5 their shifts, v6 and v7 the columns' sums; v0-v3 and v8-v11 are free.
 
 /// `$op` on 32-bit lanes, for four destinations at once.
 macro_rules! four {
@@ -82,8 +83,8 @@ macro_rules! put {
     };
 }
 
-/// Two rows, whose sums are the four registers `$e0 $e1 $o0 $o1`, finished; `$m0..` are four free ones. `$even` and `$odd` are the
-/// rows' scales, `$shift_even` and `$shift_odd` their shifts.
+/// Two rows, whose sums are the four registers `$e0 $e1 $o0 $o1`, finished; `$m0..` are four free ones.
+/// `$even` and `$odd` are the rows' scales, `$shift_even` and `$shift_odd` their shifts.
 macro_rules! finish {
     ($shifted:tt, $add:tt, [$e0:literal $e1:literal $o0:literal $o1:literal], [$m0:literal $m1:literal $m2:literal $m3:literal],
      $even:literal $odd:literal, $shift_even:literal $shift_odd:literal) => {

@@ -1,8 +1,8 @@
 //! The int8 linear layer over whole tiles, from operands to finished rows.
 //!
-//! [`Tile`](crate::dot::Tile) leaves its sums in memory, and what comes after reads them back. Here they stay in registers: a loop
-//! (`loops`) over the inner dimension, then the rows' end (`finish`), then the next rows. Everything is written out, because one
-//! register too many on the way spills sixteen.
+//! [`Tile`](crate::dot::Tile) leaves its sums in memory, and what comes after reads them back. Here they stay
+//! in registers: a loop (`loops`) over the inner dimension, then the rows' end (`finish`), then the next
+//! rows. Everything is written out, because one register too many on the way spills sixteen.
 
 use core::arch::asm;
 
@@ -98,7 +98,8 @@ pub(crate) unsafe fn panel(isa: Isa, k_groups: usize, job: &mut Job<'_>) {
 macro_rules! kind {
     ($name:ident, $features:literal, $turn:ident, $registers:ident, $finish:ident, $shifted:tt, $add:tt) => {
         /// # Safety
-        /// The instructions must be there; `turns` and `panels` of rows must not be 0, and everything as long as they say.
+        /// The instructions must be there; `turns` and `panels` of rows must not be 0, and everything as long
+        /// as they say.
         #[inline]
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(
@@ -107,8 +108,9 @@ macro_rules! kind {
             bias: &[f32; 16],
             job: &mut Job<'_>,
         ) {
-            // SAFETY: it reads `turns` turns of the weights and of `panels` panels of rows, a scale and a shift for each row, a scale, a sum
-            // and a bias for each column, and writes a panel's columns of all rows.
+            // SAFETY: it reads `turns` turns of the weights and of `panels` panels of rows, a scale and a
+            // shift for each row, a scale, a sum and a bias for each column, and writes a panel's columns of
+            // all rows.
             unsafe {
                 asm!(
                     "3:",

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! v0-v15   operands: of one group while another's multiply
-//! v16-v31  sums: of dotprod a row's 8 columns in two, of i8mm two rows' 2 columns in one, of NEON a row and a column each
+//! v16-v31 sums: of dotprod a row's 8 columns in two, of i8mm two rows' 2 columns in one, of NEON a row and a
+//! column each
 //! ```
 //!
 //! `{a}` and `{w}` are the operands' addresses, which move on; the flags say whether `{turns}` has come to 0.
@@ -106,8 +107,8 @@ macro_rules! dotprod_turn {
     };
 }
 
-/// Of NEON: the products of column `$w` with all rows, two by two in 16 bits, into `$p0..`; what `$between` does comes while the first
-/// are on their way.
+/// Of NEON: the products of column `$w` with all rows, two by two in 16 bits, into `$p0..`; what `$between`
+/// does comes while the first are on their way.
 macro_rules! neon_products {
     ($w:literal, $p0:literal $p1:literal $p2:literal $p3:literal, $between:expr) => {
         concat!(
@@ -172,8 +173,9 @@ macro_rules! neon_sums {
     };
 }
 
-/// The loop of NEON: 16 k a group, a load for its rows and one for its columns. A column's sums come after the next one's first
-/// products, those of a group's last column after the next loads: a core that executes in order then waits for neither.
+/// The loop of NEON: 16 k a group, a load for its rows and one for its columns. A column's sums come after
+/// the next one's first products, those of a group's last column after the next loads: a core that executes
+/// in order then waits for neither.
 macro_rules! neon_turn {
     () => {
         concat!(

@@ -1,4 +1,5 @@
-//! What becomes of the sums of attention's products (`attention`), which are in v16-v31: rows of scores, or of the output.
+//! What becomes of the sums of attention's products (`attention`), which are in v16-v31: rows of scores, or
+//! of the output.
 
 /// All sums zero.
 macro_rules! zeros {
