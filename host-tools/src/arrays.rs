@@ -8,6 +8,8 @@ use anyhow::{Context, anyhow, bail, ensure};
 use npyz::{NpyFile, Order, WriterBuilder};
 use zip::write::SimpleFileOptions;
 
+use crate::output::Staged;
+
 /// Token ids, `[batch, tokens]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBatch {
@@ -92,6 +94,7 @@ fn narrow<T: Copy + TryInto<u16> + std::fmt::Display>(ids: Vec<T>) -> anyhow::Re
 /// An `.npz` being written.
 pub struct NpzWriter {
     zip: zip::ZipWriter<BufWriter<File>>,
+    staged: Staged,
 }
 
 impl NpzWriter {
@@ -100,9 +103,13 @@ impl NpzWriter {
     /// # Errors
     /// It cannot be created.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| path.display().to_string())?;
+        let staged = Staged::create(path);
+        let (staged, file) = staged
+            .and_then(|staged| staged.file().try_clone().map(|file| (staged, file)))
+            .with_context(|| path.display().to_string())?;
         Ok(Self {
             zip: zip::ZipWriter::new(BufWriter::new(file)),
+            staged,
         })
     }
 
@@ -144,6 +151,7 @@ impl NpzWriter {
             .into_inner()
             .map_err(|error| anyhow!(error.into_error()))?
             .sync_all()?;
+        self.staged.finish()?;
         Ok(())
     }
 }

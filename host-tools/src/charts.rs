@@ -6,7 +6,7 @@ mod words;
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use plotters::prelude::{
     BLACK, ChartBuilder, Circle, Color as _, IntoDrawingArea as _, LineSeries, PathElement,
     RGBColor, SVGBackend, WHITE,
@@ -87,7 +87,7 @@ fn range(curves: &[Curve<'_>], least: f64) -> (f64, f64) {
 
 fn save(path: &Path, svg: Result<String, Box<dyn std::error::Error>>) -> anyhow::Result<()> {
     let svg = svg.map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    std::fs::write(path, svg).with_context(|| path.display().to_string())
+    crate::output::write(path, svg.as_bytes())
 }
 
 /// A line for each curve; a legend if they have names.

@@ -24,15 +24,18 @@ pub(crate) fn exit_codes_help() -> String {
 pub enum Failure {
     /// The input is at fault: a checkpoint, a model file, an image. Exit code 3.
     BadInput(anyhow::Error),
+    /// The command line asks for what makes no sense. Exit code 2, as clap has it.
+    Misused(anyhow::Error),
     /// Anything else: an output that cannot be written, say. Exit code 1.
     Failed(anyhow::Error),
 }
 
 impl Failure {
-    /// 3 for bad input, 1 otherwise; 2 is clap's for a wrong command line.
+    /// 3 for bad input, 2 for a wrong command line, 1 otherwise.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::BadInput(_) => ExitCode::from(3),
+            Failure::Misused(_) => ExitCode::from(2),
             Failure::Failed(_) => ExitCode::FAILURE,
         }
     }
@@ -40,7 +43,7 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Failure::BadInput(error) | Failure::Failed(error)) = self;
+        let (Failure::BadInput(error) | Failure::Misused(error) | Failure::Failed(error)) = self;
         // Many errors already say what their cause says: each is told once.
         let mut text = error.to_string();
         for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -59,6 +62,11 @@ pub trait Blame<T> {
     /// # Errors
     /// The receiver's, as [`Failure::BadInput`].
     fn bad_input(self) -> Result<T, Failure>;
+    /// The command line's.
+    ///
+    /// # Errors
+    /// The receiver's, as [`Failure::Misused`].
+    fn misused(self) -> Result<T, Failure>;
     /// Not the input's.
     ///
     /// # Errors
@@ -69,6 +77,10 @@ pub trait Blame<T> {
 impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
     fn bad_input(self) -> Result<T, Failure> {
         self.map_err(|error| Failure::BadInput(error.into()))
+    }
+
+    fn misused(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Misused(error.into()))
     }
 
     fn failed(self) -> Result<T, Failure> {

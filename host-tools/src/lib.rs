@@ -13,6 +13,7 @@ pub mod kmeans;
 pub mod labelled;
 pub mod logistic;
 pub mod onnx;
+pub mod output;
 pub mod pictures;
 pub mod quantization;
 #[cfg(test)]

@@ -6,6 +6,8 @@ use anyhow::{Context, anyhow};
 use igpt_runtime::DecodedImage;
 use image::{Rgb, RgbImage};
 
+use crate::output;
+
 /// Between the cells of a grid, in pixels.
 const GAP: u32 = 4;
 /// Most pixels of a picture we write: beyond it a grid is a mistake.
@@ -76,9 +78,11 @@ impl Grid {
     /// # Errors
     /// It cannot be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let mut png = std::io::Cursor::new(Vec::new());
         self.image
-            .save_with_format(path, image::ImageFormat::Png)
-            .with_context(|| path.display().to_string())
+            .write_to(&mut png, image::ImageFormat::Png)
+            .with_context(|| path.display().to_string())?;
+        output::write(path, png.get_ref())
     }
 }
 

@@ -92,6 +92,66 @@ fn exit_codes_tell_whose_fault_it_is() {
 }
 
 /// The tiny classifier (9 tokens of 15 channels, 2 blocks, 4 labels) as int8 and f32 files.
+/// What would lose a file, an input or a device, is refused; a full disk is told of.
+#[test]
+fn no_output_destroys_an_input_or_hides_a_full_disk() {
+    let folder = models();
+    let path = |name: &str| folder.path().join(name);
+    let refused = |mut command: Command, code: i32, culprit: &str| {
+        let output = command.current_dir(folder.path()).unwrap_err();
+        let output = output.as_output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.contains(culprit), "{message}");
+    };
+    fs::copy(sample("0000-ankle-boot.png"), path("p.png")).unwrap();
+    let model = path("int8.onnx");
+    let before = fs::read(&model).unwrap();
+    let run = |output: &Path| {
+        let mut command = igpt();
+        command.arg("run").arg(&model).args(["p.png", "-o"]);
+        command.arg(output);
+        command
+    };
+    refused(run(&model), 2, "is an input and the output");
+    refused(run(Path::new("./p.png")), 2, "is an input and the output");
+    assert_eq!(fs::read(&model).unwrap(), before);
+
+    let palette = |rest: &[&str]| {
+        let mut command = igpt();
+        command
+            .args(["palette", "p.png", "--colors", "2"])
+            .args(rest);
+        command
+    };
+    refused(palette(&["-o", "p.png"]), 2, "p.png: is an input");
+    let mut threads = run(Path::new("o.npz"));
+    threads.args(["--threads", "99999"]);
+    refused(threads, 2, "1024");
+
+    if !Path::new("/dev/full").exists() {
+        eprintln!("skipped: this machine has no /dev/full");
+        return;
+    }
+    let full = ["-o", "x.json", "--png", "/dev/full"];
+    refused(palette(&full), 1, "/dev/full: No space left");
+    assert!(!path("x.json").exists());
+    let mut inspect = igpt();
+    inspect
+        .arg("inspect")
+        .arg(&model)
+        .args(["--png", "/dev/full"]);
+    refused(inspect, 1, "/dev/full: No space left");
+    let mut quantize = igpt();
+    quantize.arg("quantize").arg(golden("bin"));
+    quantize.args(["-o", "/dev/full"]);
+    refused(quantize, 1, "/dev/full");
+    assert!(
+        !fs::metadata("/dev/full").unwrap().is_file(),
+        "the device is gone"
+    );
+}
+
 fn models() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for dtype in ["int8", "f32"] {

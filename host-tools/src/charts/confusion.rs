@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use plotters::prelude::{
     Color as _, FontTransform, IntoDrawingArea as _, PathElement, RGBColor, Rectangle, SVGBackend,
     WHITE,
@@ -40,7 +40,7 @@ pub struct Confusion {
 /// It cannot be drawn or written.
 pub fn draw(path: &Path, title: &str, matrix: &Confusion) -> anyhow::Result<()> {
     let svg = svg(title, matrix).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    std::fs::write(path, svg).with_context(|| path.display().to_string())
+    crate::output::write(path, svg.as_bytes())
 }
 
 /// Where everything is, in pixels.

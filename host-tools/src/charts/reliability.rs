@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use plotters::prelude::{
     ChartBuilder, Circle, Color as _, IntoDrawingArea as _, LineSeries, PathElement, RGBColor,
     Rectangle, SVGBackend, WHITE,
@@ -54,7 +54,7 @@ impl Curve {
 /// It cannot be drawn or written.
 pub fn draw(path: &Path, title: &str, this: &Curve, other: Option<&Curve>) -> anyhow::Result<()> {
     let svg = svg(title, this, other).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    std::fs::write(path, svg).with_context(|| path.display().to_string())
+    crate::output::write(path, svg.as_bytes())
 }
 
 fn svg(

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::{Backend, print_report};
 use crate::failure::{Blame, Failure};
 use crate::onnx::{ModelDtype, Task};
+use crate::output;
 use crate::pictures::{Grid, comfortable_scale};
 use crate::source::{ModelSource, image_files};
 
@@ -159,6 +160,7 @@ pub fn complete(args: &Args) -> Result<Report, Failure> {
         usize::from(args.samples)
     };
     let paths = image_files(&args.images).bad_input()?;
+    output::refuse_inputs(&args.output, paths.iter().chain([&args.model]))?;
     let originals = paths
         .iter()
         .map(|path| tokens_of(processor, path))

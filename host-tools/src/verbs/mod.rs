@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ fn isa() -> impl TypedValueParser<Value = Isa> {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Backend {
     /// Threads; 0 for one a core. The result does not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     pub threads: usize,
     /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
     #[arg(long, value_parser = isa(), hide_possible_values = true)]

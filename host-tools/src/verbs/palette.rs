@@ -1,6 +1,5 @@
 //! `igpt palette`: the colour clusters of a set of images, as a checkpoint's `preprocessor_config.json`.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -15,6 +14,7 @@ use serde::Serialize;
 use super::print_report;
 use crate::failure::{Blame, Failure};
 use crate::kmeans::cluster;
+use crate::output;
 use crate::pictures::{Grid, comfortable_scale};
 use crate::source::image_files;
 
@@ -107,6 +107,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// As [`run`].
 pub fn palette(args: &Args) -> Result<Report, Failure> {
     let files = image_files(&args.images).bad_input()?;
+    output::refuse_inputs(&args.output, &files)?;
+    if let Some(path) = &args.png {
+        output::refuse_inputs(path, &files)?;
+    }
     let shrink = processor(args.size, vec![[0.0; 3]]).failed()?;
     let bar = ProgressBar::new(files.len() as u64);
     // indicatif draws on standard error, and only if that is a terminal.
@@ -115,6 +119,9 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
     bar.set_message("reading");
     let mut sample = Reservoir::new(args.sample as usize, args.seed);
     let mut shown = Vec::new();
+    // From all of them, not from the first folder.
+    let every = files.len().div_ceil(SHOWN).max(1);
+    let mut index = 0;
     for chunk in files.chunks(CHUNK) {
         let images: Result<Vec<DecodedImage>, anyhow::Error> = chunk
             .par_iter()
@@ -128,9 +135,10 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
             for pixel in image.rgb().as_chunks::<3>().0 {
                 sample.add(*pixel);
             }
-            if shown.len() < SHOWN {
+            if index % every == 0 {
                 shown.push(image);
             }
+            index += 1;
         }
         bar.inc(chunk.len() as u64);
     }
@@ -160,9 +168,7 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
         let grid = before_and_after(&processor, &shown).failed()?;
         grid.save(path).failed()?;
     }
-    fs::write(&args.output, processor.to_json() + "\n")
-        .with_context(|| args.output.display().to_string())
-        .failed()?;
+    output::write(&args.output, (processor.to_json() + "\n").as_bytes()).failed()?;
     Ok(Report {
         images: files.len(),
         pixels: sample.seen,

@@ -1,6 +1,6 @@
 //! `igpt quantize`: a checkpoint folder becomes one ONNX file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError, expected};
 use crate::failure::{Blame, Failure};
 use crate::hub::{self, HubName};
 use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteError};
+use crate::output::{self, Staged};
 use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
@@ -129,7 +130,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         return Err(anyhow!(
             "--pack orders int8 weights, not those of --dtype {dtype}"
         ))
-        .failed();
+        .misused();
     }
     let folder = &hub::resolve(&args.checkpoint)?;
     let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
@@ -145,6 +146,12 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         })?;
     let preprocessor = read_preprocessor(folder, &config)?;
     let checkpoint = Checkpoint::open(folder).bad_input()?;
+    let configs = ["config.json", "preprocessor_config.json"].map(|name| folder.join(name));
+    let inputs = checkpoint.files();
+    output::refuse_inputs(
+        &args.output,
+        inputs.chain(configs.iter().map(PathBuf::as_path)),
+    )?;
     expected::check(&checkpoint, &config, task.head()).bad_input()?;
 
     let bar = ProgressBar::new(checkpoint.file_bytes());
@@ -182,7 +189,7 @@ fn calibration_images(
         return Err(anyhow!(
             "--calibrate chooses int8 or int4 weights, --dtype f32 has none"
         ))
-        .failed();
+        .misused();
     }
     let source = Source {
         path: path.clone(),
@@ -311,17 +318,13 @@ fn write_file(
     provenance: &Provenance,
     bar: &ProgressBar,
 ) -> Result<Report, Failure> {
-    let mut name = args.output.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = args.output.with_file_name(name);
-    let file = File::create(&part)
-        .with_context(|| part.display().to_string())
-        .failed()?;
+    let at = || args.output.display().to_string();
+    let staged = Staged::create(&args.output).with_context(at).failed()?;
     let progress = |bytes, total| {
         bar.set_length(total);
         bar.inc(bytes);
     };
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = BufWriter::with_capacity(1 << 20, staged.file());
     let form = Form {
         task,
         dtype: args.dtype,
@@ -348,19 +351,11 @@ fn write_file(
         .and_then(|done| out.flush().map_err(WriteError::from).map(|()| done))
         .map_err(|error| match error {
             WriteError::Checkpoint(error) => Failure::BadInput(error.into()),
-            error => Failure::Failed(anyhow!(error).context(part.display().to_string())),
+            error => Failure::Failed(anyhow!(error).context(at())),
         });
     drop(out);
-    let finished = written.and_then(|done| {
-        fs::rename(&part, &args.output)
-            .with_context(|| args.output.display().to_string())
-            .failed()?;
-        Ok(done)
-    });
-    let ((tensors, file_bytes), layers) = finished.inspect_err(|_| {
-        // The failure is what the user needs to hear of, not that its leftover could not be removed.
-        let _ = fs::remove_file(&part);
-    })?;
+    let ((tensors, file_bytes), layers) = written?;
+    staged.finish().with_context(at).failed()?;
     let parameters = tensors
         .iter()
         .map(|t| t.shape.iter().product::<usize>() as u64)

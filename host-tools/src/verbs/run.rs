@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Backend, load_model, print_report};
 use crate::arrays::{NpzWriter, TokenBatch};
 use crate::failure::{Blame, Failure};
+use crate::output;
 
 /// Run a model file and write tokens, every hidden state and the logits.
 ///
@@ -63,6 +64,8 @@ pub struct Report {
 /// # Errors
 /// A model, image or token that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let inputs = args.images.iter().chain(&args.tokens);
+    output::refuse_inputs(&args.output, inputs.chain([&args.file]))?;
     let model = load_model(&args.file, &args.backend.options()?)?;
     let batch = match &args.tokens {
         Some(path) => TokenBatch::read(path).bad_input()?,

@@ -56,7 +56,11 @@ impl Source {
     /// # Errors
     /// What the system says.
     pub(crate) fn map(file: &File) -> std::io::Result<Self> {
-        if file.metadata()?.len() == 0 {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(std::io::ErrorKind::IsADirectory.into());
+        }
+        if metadata.len() == 0 {
             return Ok(Bytes::new().into());
         }
         // SAFETY: the map is only read. Sound only while no other process writes the file in place, as every

@@ -66,6 +66,11 @@ impl Settings {
         ] {
             ensure!(value != Some(0), "--{name} 0: expected at least 1");
         }
+        let threads = options.threads.unwrap_or(1);
+        ensure!(
+            threads <= 1024,
+            "--threads {threads}: expected at most 1024"
+        );
         ensure!(options.top_k != Some(0), "--top-k 0: expected at least 1");
         let drop = match (
             options.drop.unwrap_or(false),
@@ -222,6 +227,13 @@ mod tests {
                     ..Options::default()
                 },
                 "--threads",
+            ),
+            (
+                Options {
+                    threads: Some(99_999),
+                    ..Options::default()
+                },
+                "--threads 99999",
             ),
             (
                 Options {

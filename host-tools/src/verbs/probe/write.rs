@@ -1,6 +1,5 @@
 //! The best layer as a model file of its own, and whether it does what the probe said.
 
-use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
 use crate::onnx::{self, CutModel, Form, LinearHead, ModelDtype, Provenance, Task, WriteError};
+use crate::output::Staged;
 use crate::quantization::{Grid, PreparedWeights};
 use crate::verbs::quantize::recipe;
 
@@ -66,12 +66,9 @@ impl Cut<'_> {
             recipe: recipe.to_string(),
             source: model.metadata("igpt.source").unwrap_or("{}").to_owned(),
         };
-        let mut name = output.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = output.with_file_name(name);
-        let at = || part.display().to_string();
-        let mut out =
-            BufWriter::with_capacity(1 << 20, File::create(&part).with_context(at).failed()?);
+        let at = || output.display().to_string();
+        let staged = Staged::create(output).with_context(at).failed()?;
+        let mut out = BufWriter::with_capacity(1 << 20, staged.file());
         let form = Form {
             task: Task::Classify,
             dtype: ModelDtype::Int8,
@@ -87,19 +84,13 @@ impl Cut<'_> {
                     onnx::write(&mut out, &prepared, &config, form, &provenance, |_, _| {})
                 }),
         };
-        let written = written
+        let bytes = written
             .and_then(|(_, bytes)| out.flush().map_err(WriteError::from).map(|()| bytes))
             .map_err(|error| anyhow!(error).context(at()))
-            .and_then(|bytes| {
-                fs::rename(&part, output).with_context(|| output.display().to_string())?;
-                Ok(bytes)
-            });
-        written
-            .inspect_err(|_| {
-                // The failure is what the user needs to hear of, not that its leftover could not be removed.
-                let _ = fs::remove_file(&part);
-            })
-            .failed()
+            .failed()?;
+        drop(out);
+        staged.finish().with_context(at).failed()?;
+        Ok(bytes)
     }
 }
 
