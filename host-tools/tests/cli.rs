@@ -125,6 +125,29 @@ fn no_output_destroys_an_input_or_hides_a_full_disk() {
         command
     };
     refused(palette(&["-o", "p.png"]), 2, "p.png: is an input");
+    let mut eval = igpt();
+    eval.arg("eval")
+        .arg(&model)
+        .args(["--data", "p.png", "--predictions", "p.png"]);
+    refused(eval, 2, "p.png: is an input");
+    let mut probe = igpt();
+    probe
+        .arg("probe")
+        .arg(&model)
+        .args(["--data", "p.png", "-o"])
+        .arg(&model);
+    refused(probe, 2, "int8.onnx: is an input");
+    let mut none = igpt();
+    none.arg("quantize").arg(golden("bin"));
+    none.args([
+        "-o",
+        "x.onnx",
+        "--calibrate",
+        "p.png",
+        "--calibrate-images",
+        "0",
+    ]);
+    refused(none, 2, "--calibrate-images");
     let mut threads = run(Path::new("o.npz"));
     threads.args(["--threads", "99999"]);
     refused(threads, 2, "1024");

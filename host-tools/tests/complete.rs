@@ -146,8 +146,12 @@ fn nonsense_is_refused_by_name() {
         2,
         "--seed",
     );
-    refuse(&["--temperature".as_ref(), "0".as_ref()], 3, "temperature");
-    refuse(&["--top-p".as_ref(), "1.5".as_ref()], 3, "top_p");
+    refuse(
+        &["--temperature".as_ref(), "0".as_ref()],
+        2,
+        "--temperature",
+    );
+    refuse(&["--top-p".as_ref(), "1.5".as_ref()], 2, "--top-p");
     refuse(
         &[
             "-n".as_ref(),

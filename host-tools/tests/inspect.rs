@@ -41,6 +41,7 @@ fn the_shipped_model_is_described() {
     assert_eq!(report["weights"]["int8"]["values"], 6 * 12 * 128 * 128);
     assert_eq!(report["matrices"]["values"], 6 * 12 * 128 * 128);
     assert_eq!(report["matrices"]["bits_per_weight"], 8.0);
+    assert!(report["panels"].is_null(), "row-major");
     assert!(
         report["recipe"]["weights"]
             .as_str()
@@ -82,4 +83,26 @@ fn nonsense_is_refused_by_name() {
         .args(["--png", "/no/such/folder/p.png"])
         .assert()
         .code(1);
+}
+
+#[test]
+fn a_packed_file_says_for_which_kernels() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("packed.onnx");
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist/clf");
+    let mut quantize = Command::cargo_bin("igpt").unwrap();
+    quantize
+        .arg("quantize")
+        .arg(checkpoint)
+        .args(["--pack", "dotprod", "-o"]);
+    quantize.arg(&file).unwrap();
+    let output = inspect(&file).arg("--json").unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["panels"]["name"], "8x4");
+    assert_eq!(report["panels"]["kernels"], serde_json::json!(["dotprod"]));
+    let table = String::from_utf8(inspect(&file).unwrap().stdout).unwrap();
+    assert!(
+        table.contains("packed in panels of 8x4, for dotprod"),
+        "{table}"
+    );
 }

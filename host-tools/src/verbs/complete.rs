@@ -55,13 +55,13 @@ pub struct Args {
     #[arg(short = 'n', long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     pub samples: u16,
     /// Divides the logits: below 1 bolder and duller, above 1 wilder.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub temperature: f32,
     /// Draw from this many of the likeliest tokens only; 0 for all.
     #[arg(long, default_value_t = 40)]
     pub top_k: usize,
     /// Draw from the likeliest tokens that together have this probability.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = probability)]
     pub top_p: f32,
     /// Seed of the draws.
     #[arg(long, default_value_t = 0)]
@@ -81,6 +81,18 @@ pub struct Args {
     /// Print the report, with every sample's tokens, as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number: &f32| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a number above 0".into())
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number: &f32| *number > 0.0 && *number <= 1.0);
+    number.ok_or_else(|| "expected a number above 0 and at most 1".into())
 }
 
 /// One image and its completions.

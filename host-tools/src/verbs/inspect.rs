@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
 use igpt_runtime::onnx::{Description, describe};
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor};
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, Panels};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -48,6 +48,25 @@ pub struct Weights {
     pub bytes: u64,
 }
 
+/// How a file is packed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Packed {
+    /// Columns and rows of a group, as in `igpt.panels`.
+    pub name: String,
+    /// Kernels that use such weights where they lie; any other repacks them while loading.
+    pub kernels: Vec<&'static str>,
+}
+
+impl Packed {
+    fn new(name: &str) -> Self {
+        let read = |isa: &&Isa| Panels::of(**isa).to_string() == name;
+        Self {
+            name: name.to_owned(),
+            kernels: Isa::ALL.iter().filter(read).map(|isa| isa.name()).collect(),
+        }
+    }
+}
+
 /// The matrices of the blocks' linear layers.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Matrices {
@@ -74,6 +93,8 @@ pub struct Report {
     pub palette: Vec<[u8; 3]>,
     /// Nodes of each operator.
     pub operators: BTreeMap<String, usize>,
+    /// In which panels int8 weights lie, and the kernels that read them so; null if they are row-major.
+    pub panels: Option<Packed>,
     /// By data type.
     pub weights: BTreeMap<String, Weights>,
     /// Those of the blocks.
@@ -184,6 +205,7 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         config: metadata("igpt.config"),
         palette,
         operators,
+        panels: metadata("igpt.panels").as_str().map(Packed::new),
         weights,
         matrices,
         recipe: metadata("igpt.recipe"),
@@ -282,6 +304,10 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         out,
         "matrices of the blocks: {values} weights of {bits_per_weight:.3} bits"
     )?;
+    if let Some(Packed { name, kernels }) = &report.panels {
+        let kernels = kernels.join(", ");
+        writeln!(out, "packed in panels of {name}, for {kernels}")?;
+    }
     writeln!(out, "recipe: {}", report.recipe)?;
     writeln!(out, "source: {}", report.source)?;
     let frame = (

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use clap::builder::RangedU64ValueParser;
 use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, IsaError, Panels, PanelsName};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -49,7 +50,8 @@ pub struct Args {
     pub calibrate: Option<PathBuf>,
     /// How many of them, evenly spaced; more is better and slower. Each takes 12 bytes of memory for every
     /// token and channel: 19 MB for 1024 tokens of ImageGPT-large, beside 0.6 GB for its blocks.
-    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate")]
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate",
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub calibrate_images: usize,
     /// Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an
     /// instruction set (avx512vnni, avx2, neon, dotprod, i8mm) or columns x rows, such as 32x4. Other CPUs

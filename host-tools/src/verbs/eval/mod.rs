@@ -28,6 +28,7 @@ use super::{Backend, print_report};
 use crate::failure::{Blame, Failure};
 use crate::labelled::{LabelledSet, Part};
 use crate::onnx::ModelDtype;
+use crate::output;
 use compare::Layers;
 use gather::{Gathered, Record};
 use subject::Subject;
@@ -120,6 +121,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// As [`run`].
 pub fn eval(args: &Args) -> Result<Report, Failure> {
     let options = args.backend.options()?;
+    if let Some(path) = &args.predictions {
+        let inputs = [&args.file, &args.data].into_iter().chain(&args.against);
+        output::refuse_inputs(path, inputs)?;
+    }
     let subject = Subject::load(&args.file, None, ModelDtype::Int8, &options)?;
     let data = Data::read(&args.data, &subject).bad_input()?;
     let load = |path: &PathBuf| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Data;
 use super::gather::Gathered;
 use super::subject::Subject;
+use crate::output::Staged;
 
 /// Writes the rows; columns that do not apply (a language model's label, a comparison that was not asked for)
 /// are empty.
@@ -19,7 +20,8 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let labels = subject.model.config().labels();
     let name = |index: usize| labels.get(index).map_or("", String::as_str);
-    let mut out = csv::Writer::from_path(path)?;
+    let staged = Staged::create(path)?;
+    let mut out = csv::Writer::from_writer(staged.file());
     out.write_record([
         "image",
         "label",
@@ -56,5 +58,6 @@ pub(super) fn write(
         ])?;
     }
     out.flush()?;
-    Ok(())
+    drop(out);
+    Ok(staged.finish()?)
 }

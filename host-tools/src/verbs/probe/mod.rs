@@ -18,6 +18,7 @@ use crate::failure::{Blame, Failure};
 use crate::labelled::{LabelledSet, Part};
 use crate::logistic::{self, Quality};
 use crate::onnx::{ModelDtype, Task};
+use crate::output;
 use crate::source::ModelSource;
 use features::Features;
 use write::Cut;
@@ -209,6 +210,13 @@ impl Data {
 /// As [`run`].
 pub fn probe(args: &Args) -> Result<Report, Failure> {
     let options = args.backend.options()?;
+    for path in [&args.output, &args.plot, &args.features]
+        .into_iter()
+        .flatten()
+    {
+        let inputs = [&args.model, &args.data].into_iter().chain(&args.test);
+        output::refuse_inputs(path, inputs)?;
+    }
     let data = Data::read(args).bad_input()?;
     let source = ModelSource::open(&args.model, Some(Task::Features), ModelDtype::Int8)?;
     let model = load_model(source.path(), &options)?;
