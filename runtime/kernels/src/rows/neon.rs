@@ -11,7 +11,7 @@ use core::arch::aarch64::{
 };
 
 use crate::portable::lanes::{LANES, tree_sum};
-use crate::portable::math::sqrt;
+use crate::portable::math::{ROUND, fma, sqrt};
 
 /// Numbers in a vector.
 const VECTOR: usize = 4;
@@ -33,7 +33,7 @@ fn sum_of_squares(x: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     store(sums, &mut lanes);
     for (lane, x) in lanes.iter_mut().zip(tail) {
-        *lane = x.mul_add(*x, *lane);
+        *lane = fma(*x, *x, *lane);
     }
     tree_sum(lanes)
 }
@@ -97,7 +97,7 @@ pub(crate) fn round(x: &[f32], inverse: f32, bytes: &mut [u8]) {
         None => bytes_tail,
     };
     for (byte, x) in bytes_tail.iter_mut().zip(tail) {
-        *byte = (x * inverse).round_ties_even() as i32 as u8;
+        *byte = (x * inverse + ROUND).to_bits() as u8;
     }
 }
 
@@ -119,8 +119,8 @@ pub(crate) fn round_skewed(x: &[f32], inverse: f32, zero: i32, bytes: &mut [u8])
         None => bytes_tail,
     };
     for (byte, x) in bytes_tail.iter_mut().zip(tail) {
-        let u = ((x * inverse).round_ties_even() as i32 + zero).clamp(0, 255);
-        *byte = u as u8 ^ 0x80;
+        let steps = (x * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+        *byte = (steps + zero).clamp(0, 255) as u8 ^ 0x80;
     }
 }
 
