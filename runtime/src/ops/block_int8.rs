@@ -24,6 +24,10 @@ pub(crate) struct LinearInt8 {
     pub(crate) bias: Vec<f32>,
 }
 
+/// How a linear layer is run: a tile of tokens by its thread, or the rows of a lockstep by all.
+pub(super) type Run =
+    fn(&LinearInt8, &Engine, &PackedRows, (&mut Aligned<f32>, &mut AlignedBytes), &mut [f32], bool);
+
 impl LinearInt8 {
     /// All columns, for the rows of `a`, into rows `n` wide. `unpacked` is working memory of [`Linear`].
     pub(crate) fn run(
@@ -49,6 +53,18 @@ impl LinearInt8 {
                 let unpacked = &mut AlignedBytes::default();
                 self.run_panels(engine, a, panels, out, self.w.n(), add, unpacked);
             });
+    }
+
+    /// [`LinearInt8::run`] as a [`Run`].
+    fn run_tile(
+        &self,
+        engine: &Engine,
+        a: &PackedRows,
+        (_, unpacked): (&mut Aligned<f32>, &mut AlignedBytes),
+        out: &mut [f32],
+        add: bool,
+    ) {
+        self.run(engine, a, out, add, unpacked);
     }
 
     /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them
@@ -262,7 +278,6 @@ impl BlockInt8 {
         let kernels = engine.kernels;
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
-        let unpacked = &mut scratch.unpacked;
         let mut laps = engine.profile.laps();
         scratch.narrow.resize(rows * width);
         if rows == 1 {
@@ -279,34 +294,46 @@ impl BlockInt8 {
             }
         }
         laps.end(Operator::Attention);
-        kernels.prepare(
-            &scratch.narrow,
-            width,
+        self.after_attention(engine, scratch, task.x, LinearInt8::run_tile)
+    }
+
+    /// What follows attention, whose heads are in `scratch.narrow`: c_proj and the MLP, each added to `x`.
+    pub(super) fn after_attention(
+        &self,
+        engine: &Engine,
+        scratch: &mut Scratch,
+        x: &mut [f32],
+        run: Run,
+    ) -> Result<(), NonFinite> {
+        let kernels = engine.kernels;
+        let (width, inner) = (self.ln_1.len(), self.c_fc.w.n());
+        let count = x.len() / width;
+        let Scratch {
             rows,
-            width,
-            Prepare::Plain,
-            &mut scratch.rows,
-        )?;
+            wide,
+            narrow,
+            shares,
+            unpacked,
+            ..
+        } = scratch;
+        let mut laps = engine.profile.laps();
+        kernels.prepare(narrow, width, count, width, Prepare::Plain, rows)?;
         laps.end(Operator::Quantize);
-        self.attn_c_proj
-            .run(engine, &scratch.rows, task.x, true, unpacked);
+        run(&self.attn_c_proj, engine, rows, (shares, unpacked), x, true);
         laps.end(Operator::CProj);
         let how = Prepare::Norm {
             gain: &self.ln_2,
             eps: self.eps,
         };
-        kernels.prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
+        kernels.prepare(x, width, count, width, how, rows)?;
         laps.end(Operator::NormQuantize);
-        let inner = self.c_fc.w.n();
-        scratch.wide.resize(rows * inner);
-        self.c_fc
-            .run(engine, &scratch.rows, &mut scratch.wide, false, unpacked);
+        wide.resize(count * inner);
+        run(&self.c_fc, engine, rows, (shares, unpacked), wide, false);
         laps.end(Operator::CFc);
         let how = Prepare::Activate(self.activation);
-        kernels.prepare(&scratch.wide, inner, rows, inner, how, &mut scratch.rows)?;
+        kernels.prepare(wide, inner, count, inner, how, rows)?;
         laps.end(Operator::ActivateQuantize);
-        self.mlp_c_proj
-            .run(engine, &scratch.rows, task.x, true, unpacked);
+        run(&self.mlp_c_proj, engine, rows, (shares, unpacked), x, true);
         laps.end(Operator::MlpCProj);
         Ok(())
     }

@@ -8,7 +8,7 @@
 use igpt_kernels::{Attention, KV_TILE, NonFinite, PackedRows, Prepare};
 use rayon::prelude::*;
 
-use super::block_int8::BlockInt8;
+use super::block_int8::{BlockInt8, LinearInt8};
 use super::engine::{Engine, Scratch};
 use super::state::LayerState;
 use crate::profile::Operator;
@@ -28,7 +28,7 @@ impl BlockInt8 {
         }
         engine.with_scratch(|scratch| {
             self.attend_lanes(engine, lanes, &mut queries, scratch, x)?;
-            self.mlp_of_lanes(engine, scratch, x)
+            self.after_attention(engine, scratch, x, LinearInt8::run_shared)
         })?;
         for lane in lanes {
             lane.past += 1;
@@ -37,14 +37,14 @@ impl BlockInt8 {
         Ok(())
     }
 
-    /// The first half: what attention adds.
+    /// Attention: heads into `scratch.narrow`.
     fn attend_lanes(
         &self,
         engine: &Engine,
         lanes: &mut [LayerState],
         queries: &mut [Vec<PackedRows>],
         scratch: &mut Scratch,
-        x: &mut [f32],
+        x: &[f32],
     ) -> Result<(), NonFinite> {
         let kernels = engine.kernels;
         let (heads, width, rows) = (self.heads, self.ln_1.len(), lanes.len());
@@ -107,48 +107,6 @@ impl BlockInt8 {
                     .map_err(|e| e.within(lane))
             })?;
         laps.end(Operator::Attention);
-        kernels.prepare(narrow, width, rows, width, Prepare::Plain, quantised)?;
-        laps.end(Operator::Quantize);
-        self.attn_c_proj
-            .run_shared(engine, quantised, (shares, unpacked), x, true);
-        laps.end(Operator::CProj);
-        Ok(())
-    }
-
-    /// The second half: what the MLP adds.
-    fn mlp_of_lanes(
-        &self,
-        engine: &Engine,
-        scratch: &mut Scratch,
-        x: &mut [f32],
-    ) -> Result<(), NonFinite> {
-        let kernels = engine.kernels;
-        let (width, inner) = (self.ln_1.len(), self.c_fc.w.n());
-        let rows = x.len() / width;
-        let Scratch {
-            rows: quantised,
-            wide,
-            shares,
-            unpacked,
-            ..
-        } = scratch;
-        let mut laps = engine.profile.laps();
-        let how = Prepare::Norm {
-            gain: &self.ln_2,
-            eps: self.eps,
-        };
-        kernels.prepare(x, width, rows, width, how, quantised)?;
-        laps.end(Operator::NormQuantize);
-        wide.resize(rows * inner);
-        self.c_fc
-            .run_shared(engine, quantised, (shares, unpacked), wide, false);
-        laps.end(Operator::CFc);
-        let how = Prepare::Activate(self.activation);
-        kernels.prepare(wide, inner, rows, inner, how, quantised)?;
-        laps.end(Operator::ActivateQuantize);
-        self.mlp_c_proj
-            .run_shared(engine, quantised, (shares, unpacked), x, true);
-        laps.end(Operator::MlpCProj);
         Ok(())
     }
 }
