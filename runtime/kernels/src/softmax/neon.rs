@@ -13,14 +13,12 @@
 //! A key that a row does not see gets a score of minus infinity, for which z saturates and p is 0, and a
 //! shift that makes e the largest there is.
 
+use core::arch::aarch64::{uint8x16x4_t, vdupq_n_u8, veorq_u8};
 use core::arch::asm;
 
 use super::{C, FRACTION, FULL, Found, Keys, Rows};
 use crate::dot::Layout;
-use crate::interleave::GROUP;
-use crate::interleave::neon::interleave;
 use crate::kv::KV_TILE;
-use crate::pack::scatter;
 use crate::portable::lanes::Line;
 
 // The offsets at which the code below writes.
@@ -71,14 +69,14 @@ const fn halves_i16(seen: i16, unseen: i16) -> [i16; 2 * KV_TILE] {
     all
 }
 
-/// See [`Softmax`](super::Softmax).
+/// See [`Softmax`](super::Softmax); of panels of `MR` rows, `KR` keys a group.
 ///
 /// # Safety
 /// As [`Softmax`](super::Softmax).
 #[inline]
 #[allow(clippy::too_many_arguments, reason = "the signature of every softmax")]
 #[target_feature(enable = "neon")]
-pub(crate) unsafe fn softmax(
+pub(crate) unsafe fn softmax<const MR: usize, const KR: usize>(
     layout: Layout,
     rows: usize,
     whole: bool,
@@ -88,26 +86,78 @@ pub(crate) unsafe fn softmax(
     found: &mut Found,
     p: &mut [u8],
 ) {
-    let Layout { mr, kr, .. } = layout;
-    let mut bytes = Line([[0u8; KV_TILE]; GROUP]);
+    assert!(layout.mr == MR && layout.kr == KR);
+    assert!(rows <= MR && p.len() >= MR * KV_TILE);
     for (row, scores) in scores[..rows].iter().enumerate() {
-        let to = &mut bytes.0[row % GROUP];
         let valid = told.valid[row];
         // SAFETY: every argument is as long as its type says, and at most KV_TILE keys are seen.
-        unsafe {
+        let mut u = unsafe {
             if whole || valid >= KV_TILE {
-                weigh_whole(scores, keys, &told.c[row], 0, found, row, to);
+                weigh_whole(scores, keys, &told.c[row], 0, found, row)
             } else {
-                weigh_masked(scores, keys, &told.c[row], KV_TILE - valid, found, row, to);
+                weigh_masked(scores, keys, &told.c[row], KV_TILE - valid, found, row)
             }
+        };
+        if layout.offset == 0 {
+            let flip = vdupq_n_u8(0x80);
+            u = uint8x16x4_t(
+                veorq_u8(u.0, flip),
+                veorq_u8(u.1, flip),
+                veorq_u8(u.2, flip),
+                veorq_u8(u.3, flip),
+            );
         }
-        let last = row + 1 == rows;
-        if row % GROUP == GROUP - 1 || (last && rows > 1) {
-            // SAFETY: this is NEON; rows of the group that are not there are stale bytes, which a tile may
-            // read.
-            unsafe { interleave(bytes.0.as_flattened(), p, mr, row / GROUP * GROUP, kr) };
-        } else if last {
-            scatter(&bytes.0[0], p, mr, 0, kr);
+        // SAFETY: of the panel's groups of `MR * KR` bytes this row's are `row * KR` from the start.
+        unsafe { put::<KR>(u, p.as_mut_ptr().add(row * KR), MR * KR) };
+    }
+}
+
+/// Stores each lane of the four vectors `a` to `d`, and moves on to the next group.
+macro_rules! lanes {
+    ($of:literal, $($lane:literal)+) => {
+        concat!(
+            lanes!(@ "a", $of, $($lane)+), lanes!(@ "b", $of, $($lane)+),
+            lanes!(@ "c", $of, $($lane)+), lanes!(@ "d", $of, $($lane)+),
+        )
+    };
+    (@ $v:literal, $of:literal, $($lane:literal)+) => {
+        concat!($("st1 {{{", $v, ":v}.", $of, "}}[", $lane, "], [{to}], {step}\n"),+)
+    };
+}
+
+/// The bytes of a row, `KR` of them to `to` and to every `step` bytes from there on.
+///
+/// # Safety
+/// There must be room for all of them.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn put<const KR: usize>(bytes: uint8x16x4_t, to: *mut u8, step: usize) {
+    macro_rules! store {
+        ($($text:expr),+) => {
+            asm!(
+                $($text,)+
+                a = in(vreg) bytes.0,
+                b = in(vreg) bytes.1,
+                c = in(vreg) bytes.2,
+                d = in(vreg) bytes.3,
+                to = inout(reg) to => _,
+                step = in(reg) step,
+                options(nostack, preserves_flags),
+            )
+        };
+    }
+    // SAFETY: 64 bytes, as the caller vouches.
+    unsafe {
+        match KR {
+            4 => store!(lanes!("s", 0 1 2 3)),
+            8 => store!(lanes!("d", 0 1)),
+            16 => store!(
+                "st1 {{{a:v}.16b}}, [{to}], {step}",
+                "st1 {{{b:v}.16b}}, [{to}], {step}",
+                "st1 {{{c:v}.16b}}, [{to}], {step}",
+                "st1 {{{d:v}.16b}}, [{to}], {step}"
+            ),
+            _ => unreachable!("no layout has kr = {KR}"),
         }
     }
 }
@@ -115,7 +165,7 @@ pub(crate) unsafe fn softmax(
 /// A function that weighs all keys, or a row's first `KV_TILE - unseen`.
 macro_rules! weigh {
     ($name:ident, $masked:tt) => {
-        /// The bytes of row `row`, and what is found of it.
+        /// u of row `row`, and what is found of it.
         ///
         /// # Safety
         /// `unseen` must be at most `KV_TILE`.
@@ -129,11 +179,11 @@ macro_rules! weigh {
             unseen: usize,
             found: &mut Found,
             row: usize,
-            bytes: &mut [u8; KV_TILE],
-        ) {
+        ) -> uint8x16x4_t {
             assert!(row < found.top.len());
+            let (u0, u1, u2, u3);
             // SAFETY: it reads 64 scores and scales, 64 of 128 numbers of each mask, and the constants; it
-            // writes 64 bytes and one number to each of the four arrays of `found`, which lie 64 bytes apart.
+            // writes one number to each of the four arrays of `found`, which lie 64 bytes apart.
             unsafe {
                 asm!(
                     scores!($masked, "0" "1" "2" "3", "16" "17" "18" "19"),
@@ -183,12 +233,9 @@ macro_rules! weigh {
                     "and v18.8b, v18.8b, v16.8b",
                     "str s18, [{found}, #192]",
                     "dup v18.8h, v18.h[0]",
-                    "movi v19.16b, #0x80",
                     each!("8h", "sqrdmulh", "0" "0" "18", "2" "2" "18", "4" "4" "18", "6" "6" "18"),
                     each!("8h", "sqrdmulh", "8" "8" "18", "10" "10" "18", "12" "12" "18", "14" "14" "18"),
                     each!("16b", "uzp1", "0" "0" "2", "1" "4" "6", "2" "8" "10", "3" "12" "14"),
-                    each!("16b", "eor", "0" "0" "19", "1" "1" "19", "2" "2" "19", "3" "3" "19"),
-                    "st1 {{v0.16b-v3.16b}}, [{bytes}]",
                     "/* {most} {least} */",
                     scores = inout(reg) scores.as_ptr() => _,
                     k_scale = inout(reg) keys.k_scale.as_ptr() => _,
@@ -199,8 +246,7 @@ macro_rules! weigh {
                     constants = in(reg) &CONSTANTS,
                     c = in(reg) c,
                     found = in(reg) core::ptr::from_mut(found).cast::<f32>().add(row),
-                    bytes = in(reg) bytes.as_mut_ptr(),
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+                    out("v0") u0, out("v1") u1, out("v2") u2, out("v3") u3,
                     out("v4") _, out("v5") _, out("v6") _, out("v7") _,
                     out("v8") _, out("v9") _, out("v10") _, out("v11") _,
                     out("v12") _, out("v13") _, out("v14") _, out("v15") _,
@@ -211,6 +257,7 @@ macro_rules! weigh {
                     options(nostack),
                 );
             }
+            uint8x16x4_t(u0, u1, u2, u3)
         }
     };
 }

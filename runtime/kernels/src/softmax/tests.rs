@@ -103,8 +103,20 @@ impl Case {
     }
 }
 
+/// Every softmax; those of 64-bit ARM also where the product wants their bytes unsigned.
 fn dots() -> impl Iterator<Item = Dot> {
-    Isa::available().filter_map(Dot::for_isa)
+    let unsigned = |dot: Dot| {
+        let offset = 0x80;
+        let layout = Layout {
+            offset,
+            ..dot.layout
+        };
+        (cfg!(target_arch = "aarch64") && dot.layout.offset != offset)
+            .then_some(Dot { layout, ..dot })
+    };
+    Isa::available()
+        .filter_map(Dot::for_isa)
+        .flat_map(move |dot| [Some(dot), unsigned(dot)].into_iter().flatten())
 }
 
 fn cases() -> Vec<(&'static str, Case)> {
