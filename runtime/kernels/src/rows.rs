@@ -6,9 +6,14 @@
 //! product makes cheaper.
 
 #[cfg(target_arch = "aarch64")]
+#[macro_use]
+mod steps;
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod gelu;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod norm;
 
 #[cfg(all(test, target_arch = "aarch64"))]
 mod tests;

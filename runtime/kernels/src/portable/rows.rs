@@ -7,7 +7,10 @@ use crate::dot::Dot;
 use crate::kernels::{NonFinite, Prepare};
 use crate::pack::PackedRows;
 #[cfg(target_arch = "aarch64")]
-use crate::{isa::Isa, rows::neon};
+use crate::{
+    isa::Isa,
+    rows::{neon, norm},
+};
 
 /// Rows whose largest magnitude is below this are zeros: 127 / amax would overflow not far below.
 pub const TINY: f32 = 7.888_609e-31; // 2^-100
@@ -27,7 +30,7 @@ pub(crate) fn norm_amax(dot: &Dot, x: &[f32], gain: &[f32], eps: f32, out: &mut 
     #[cfg(target_arch = "aarch64")]
     if has_neon(dot) {
         // SAFETY: it has NEON.
-        return unsafe { neon::norm(x, gain, eps, out) };
+        return unsafe { norm::norm(x, gain, eps, out) };
     }
     let _ = dot;
     norm(x, gain, eps, out);
@@ -46,6 +49,19 @@ fn has_neon(dot: &Dot) -> bool {
 pub(crate) fn quantize(dot: &Dot, x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f32> {
     #[cfg(target_arch = "aarch64")]
     if has_neon(dot) {
+        if let (Ok(x), Some(turn)) = (x.try_into(), bytes.first_chunk_mut()) {
+            // SAFETY: it has NEON.
+            let amax = f32::from_bits(unsafe { neon::quantize_turn(x, turn) });
+            return match amax {
+                // Nothing was made of these.
+                ..TINY => {
+                    turn.fill(offset);
+                    Ok(0.0)
+                }
+                amax if amax.is_finite() => Ok(amax / 127.0),
+                amax => Err(amax),
+            };
+        }
         // SAFETY: it has NEON.
         let amax = unsafe { neon::amax_bits(x) };
         return quantize_to(dot, x, amax, bytes, offset);
@@ -74,7 +90,7 @@ fn quantize_to(
     #[cfg(target_arch = "aarch64")]
     if has_neon(dot) {
         // SAFETY: it has NEON.
-        unsafe { neon::round(x, inverse, bytes) };
+        unsafe { neon::round(x, inverse, 0, bytes) };
         return Ok(amax / 127.0);
     }
     let _ = dot;
@@ -109,8 +125,16 @@ pub(crate) fn quantize_skewed(
     let zero = steps(-low);
     #[cfg(target_arch = "aarch64")]
     if has_neon(dot) {
+        // Only two roundings up at once leave the range, by one.
+        let fits = steps(high) + zero <= 255;
         // SAFETY: it has NEON.
-        unsafe { neon::round_skewed(x, inverse, zero, bytes) };
+        unsafe {
+            if fits {
+                neon::round_plus(x, inverse, (zero - 128) as u8, bytes);
+            } else {
+                neon::round_skewed(x, inverse, zero, bytes);
+            }
+        }
         return Ok((span / 255.0, 128 - zero));
     }
     let _ = dot;

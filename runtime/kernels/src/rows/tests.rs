@@ -6,7 +6,7 @@ use std::vec::Vec;
 use crate::dot::Dot;
 use crate::isa::Isa;
 use crate::portable::activation::{Activation, activate_range};
-use crate::portable::lanes::amax_bits;
+use crate::portable::lanes::{Range, amax_bits};
 use crate::portable::rows::{norm_amax, quantize, quantize_skewed};
 
 fn all() -> impl Iterator<Item = Dot> {
@@ -38,7 +38,8 @@ const LENGTHS: [usize; 9] = [1, 3, 15, 16, 17, 64, 65, 100, 512];
 #[test]
 fn rows_are_quantised_and_normalised_to_the_same_bits() {
     for len in LENGTHS {
-        for (seed, spread) in [1e-30, 1e-3, 1.0, 90.0, 1e30].into_iter().enumerate() {
+        let spreads = [0.0, 1e-33, 1e-30, 1e-3, 1.0, 90.0, 1e30];
+        for (seed, spread) in spreads.into_iter().enumerate() {
             let x = numbers(len, spread, seed as u32);
             let gain = numbers(len, 2.0, 77);
             let run = |dot: &Dot| {
@@ -60,6 +61,42 @@ fn rows_are_quantised_and_normalised_to_the_same_bits() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn rows_that_are_no_numbers_are_refused_alike() {
+    for len in LENGTHS {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN] {
+            let mut x = numbers(len, 1.0, 5);
+            x[len / 3] = odd;
+            let run = |dot: &Dot| {
+                let mut bytes = vec![0; len.next_multiple_of(16)];
+                quantize(dot, &x, &mut bytes, 0).map_err(f32::to_bits)
+            };
+            let want = run(&Dot::SCALAR);
+            assert!(want.is_err());
+            for dot in all() {
+                assert_eq!(run(&dot), want, "{len} numbers and {odd}, {}", dot.isa);
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_that_leave_the_range_by_one_are_clamped() {
+    // Of a range of 255 steps both ends are halves, which round away from each other.
+    let mut x = vec![0.0f32; 64];
+    (x[0], x[1]) = (-101.5, 153.5);
+    for dot in all().chain([Dot::SCALAR]) {
+        let range = Range {
+            low: -101.5,
+            high: 153.5,
+            amax: 153.5,
+        };
+        let mut bytes = vec![0; 64];
+        let (_, shift) = quantize_skewed(&dot, &x, range, &mut bytes, 0).expect("numbers");
+        assert_eq!((shift, bytes[0], bytes[1]), (26, 0x80, 0x7f), "{}", dot.isa);
     }
 }
 
