@@ -3,14 +3,14 @@
     python contender.py KIND MODEL THREADS
 
 KIND is onnxruntime, torch-f32, torch-bf16, or with `-generate` onnxruntime or torch-f32, where a run is NEW tokens one at a time
-after CONTEXT. The first line of the answer is JSON: load seconds, logits of a first run, MiB resident before loading.
+after CONTEXT; onnxruntime-generate-past is the same of an exported model, whose keys and values go in and come out longer. The first line of the answer is JSON: load seconds, logits of a first run, MiB resident before loading.
 """
 
 import json
 import sys
 import time
 
-from models import TOKENS, token_ids
+from models import TOKENS, past_names, token_ids
 
 CONTEXT, NEW = 512, 64
 
@@ -64,6 +64,38 @@ def onnxruntime_generate(model, threads):
     return generate(feed)
 
 
+def onnxruntime_generate_past(model, threads):
+    import numpy as np
+    import onnxruntime as ort
+
+    run = session(model, threads)
+    shape = {value.name: value.shape for value in run.get_inputs()}
+    names = past_names((len(shape) - 1) // 2)
+    _, heads, _, dim = shape["past_key.0"]
+    empty = ort.OrtValue.ortvalue_from_numpy(np.zeros((1, heads, 0, dim), np.float32))
+    # What was there after CONTEXT, for every run to start from, and what is there now.
+    kept, past = None, None
+
+    def feed(ids, position):
+        nonlocal kept, past
+        if position == CONTEXT:
+            past = kept
+        binding = run.io_binding()
+        binding.bind_cpu_input("input_ids", np.array([ids]))
+        for name in names:
+            binding.bind_ortvalue_input(f"past_{name}", past[name] if position else empty)
+        for name in ("logits", *(f"present_{name}" for name in names)):
+            binding.bind_output(name)
+        run.run_with_iobinding(binding)
+        logits, *present = binding.get_outputs()
+        past = dict(zip(names, present))
+        if not position:
+            kept = past
+        return logits.numpy()[0]
+
+    return generate(feed)
+
+
 def torch_model(kind, model, threads, dtype):
     import torch
     import transformers
@@ -111,6 +143,7 @@ def generate(feed):
 KINDS = {
     "onnxruntime": onnxruntime,
     "onnxruntime-generate": onnxruntime_generate,
+    "onnxruntime-generate-past": onnxruntime_generate_past,
     "torch-f32": lambda model, threads: torch_forward(model, threads, "float32"),
     "torch-bf16": lambda model, threads: torch_forward(model, threads, "bfloat16"),
     "torch-f32-generate": torch_generate,

@@ -5,6 +5,7 @@
     int8-tensor.onnx, int8-channel.onnx     onnxruntime's dynamic quantisation of it
     fused-{gqa,mha}-{f32,int8}.onnx         written by hand with onnxruntime's fused operators (fused.py)
     decoder-{f32,int8}.onnx                 the same with keys and values that stay in place
+    past-f32.onnx, past-int8-channel.onnx   the language model as torch.onnx exports it, keys and values as inputs and outputs
 
 Files that are there already are kept: delete the folder to make them anew.
 """
@@ -77,6 +78,40 @@ def export(folder, part):
                           input_names=["input_ids"], output_names=["logits"])
 
 
+def past_names(layers=LAYERS):
+    """Keys and values of all layers, in the order of the exported model's inputs and outputs."""
+    return [f"{part}.{layer}" for layer in range(layers) for part in ("key", "value")]
+
+
+def export_past(folder, part):
+    import torch
+    import transformers
+
+    class Step(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            kind = transformers.ImageGPTForCausalImageModeling
+            self.model = kind.from_pretrained(folder / "lm").eval()
+
+        def forward(self, input_ids, *past):
+            cache = transformers.DynamicCache()
+            for layer in range(LAYERS):
+                cache.update(past[2 * layer], past[2 * layer + 1], layer)
+            out = self.model(input_ids=input_ids, past_key_values=cache, use_cache=True)
+            present = [value for layer in out.past_key_values.layers for value in (layer.keys, layer.values)]
+            return out.logits[:, -1], *present
+
+    names = past_names()
+    past = [torch.zeros(1, HEADS, 3, WIDTH // HEADS) for _ in names]
+    axes = {"input_ids": {1: "tokens"}}
+    axes.update((f"past_{name}", {2: "past"}) for name in names)
+    axes.update((f"present_{name}", {2: "present"}) for name in names)
+    with torch.no_grad():
+        torch.onnx.export(Step().eval(), (torch.tensor([token_ids(2)]), *past), str(part), dynamo=False, opset_version=17,
+                          input_names=["input_ids", *(f"past_{name}" for name in names)],
+                          output_names=["logits", *(f"present_{name}" for name in names)], dynamic_axes=axes)
+
+
 def quantised(source, per_channel, **how):
     def maker(folder, part):
         from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -107,4 +142,6 @@ MAKERS = {
     "fused-mha-int8.onnx": quantised("fused-mha-f32.onnx", True, **MATMULS),
     "decoder-f32.onnx": by_hand("lm", attention="gqa", past=True),
     "decoder-int8.onnx": quantised("decoder-f32.onnx", True, **MATMULS),
+    "past-f32.onnx": export_past,
+    "past-int8-channel.onnx": quantised("past-f32.onnx", True),
 }

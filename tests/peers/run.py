@@ -93,6 +93,8 @@ def contenders(folder, igpt, native, threads):
                       "--context", CONTEXT, "--new-tokens", NEW],
         "onnxruntime int8, fused by hand, keys and values in place": python("onnxruntime-generate", "decoder-int8.onnx"),
         "onnxruntime f32, fused by hand, keys and values in place": python("onnxruntime-generate", "decoder-f32.onnx"),
+        "onnxruntime int8 per channel, as exported, with past": python("onnxruntime-generate-past", "past-int8-channel.onnx"),
+        "onnxruntime f32, as exported, with past": python("onnxruntime-generate-past", "past-f32.onnx"),
         "transformers f32": python("torch-f32-generate", "lm"),
     }
     return forward, generation
