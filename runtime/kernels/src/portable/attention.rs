@@ -141,7 +141,11 @@ unsafe fn attend_heads(
         output.fill(0.0);
         let tiles = &kv[..=(first + rows - 1) / KV_TILE];
         for (t, tile) in tiles.iter().enumerate() {
-            let after = tiles.get(t + 2).unwrap_or(tile);
+            // What comes after this tile: the next one, or the first of the next head.
+            let (after, after_head) = match tiles.get(t + 1) {
+                Some(after) => (after, head),
+                None => (&tiles[0], (head + 1) % heads.count),
+            };
             let start = t * KV_TILE;
             let span = KV_TILE.min(first + rows - start);
             #[cfg(target_arch = "aarch64")]
@@ -157,7 +161,7 @@ unsafe fn attend_heads(
             }
             for panel in 0..(if fused { 0 } else { span.div_ceil(nr) }) {
                 let (k, comp) = tile.k_panel(layout, heads, head, panel);
-                let (ahead, _) = after.k_panel(layout, heads, head, panel);
+                let (ahead, _) = after.k_panel(layout, heads, after_head, panel);
                 // SAFETY: the caller's.
                 unsafe {
                     dot.run(
@@ -215,7 +219,7 @@ unsafe fn attend_heads(
             };
             for panel in 0..v_panels {
                 let v = tile.v_panel(layout, heads, head, panel);
-                let ahead = after.v_panel(layout, heads, head, panel);
+                let ahead = after.v_panel(layout, heads, after_head, panel);
                 // SAFETY: the caller's.
                 unsafe {
                     dot.run(
