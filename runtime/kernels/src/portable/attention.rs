@@ -6,54 +6,14 @@
 
 use core::f32::consts::LOG2_E;
 
-use super::math::{exp2, fma, max};
+use super::math::fma;
+use super::online::Online;
 #[cfg(target_arch = "aarch64")]
 use crate::dot::aarch64::attention as fused;
 use crate::dot::{Dot, Layout, MAX_MR};
 use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
 use crate::kv::KV_TILE;
-use crate::softmax::{BIAS, FRACTION, Found, Rows, UNIT};
-
-/// 2^exponent, at least the smallest normal number.
-#[inline(always)]
-fn power(exponent: i32) -> f32 {
-    f32::from_bits(((exponent + 127).max(1) as u32) << 23)
-}
-
-/// State of the online softmax, one entry a row of a panel.
-struct Online {
-    /// Largest score so far.
-    m: [f32; MAX_MR],
-    /// Sum of the weights so far, relative to that.
-    l: [f32; MAX_MR],
-    /// What the last tile does to the output: `o = o * alpha + sum * scale`.
-    alpha: [f32; MAX_MR],
-    scale: [f32; MAX_MR],
-}
-
-impl Online {
-    /// Takes in what the softmax found in a tile. Rows before `from` do not see the tile; `c` makes scores of their tops.
-    #[inline(always)]
-    fn take(&mut self, mr: usize, found: &Found, c: &[f32; MAX_MR], from: usize) {
-        // A power of two of rows, so that they fill vectors.
-        for i in 0..mr.next_power_of_two() {
-            let tile_top = found.top[i] * c[i];
-            let m = max(tile_top, self.m[i]);
-            let (alpha, beta) = (exp2(self.m[i] - m), exp2(tile_top - m));
-            let sum = found.sum[i] as f32 * (1.0 / (1 << UNIT) as f32);
-            let l = fma(self.l[i], alpha, sum * beta);
-            (self.m[i], self.l[i]) = if i < from {
-                (self.m[i], self.l[i])
-            } else {
-                (m, l)
-            };
-            self.alpha[i] = alpha;
-            // A step of u is 2^15 / inverse of w; one of w is 2^-UNIT * 2^(BIAS - e) of weight times value's scale.
-            let step = (1 << (15 - UNIT)) as f32 / found.inverse[i].max(1) as f32;
-            self.scale[i] = (beta * step) * power(BIAS - found.e[i]);
-        }
-    }
-}
+use crate::softmax::{FRACTION, Found, Rows};
 
 /// Attention of the rows in `q` (the first at position `job.position`), for one head, into columns `0..dim` of `out`.
 ///
@@ -123,12 +83,20 @@ unsafe fn attend_heads(
     for (row_panel, q_scale) in q.scales().chunks(mr).enumerate() {
         let rows = q_scale.len();
         let first = position + row_panel * mr;
-        let mut online = Online {
-            m: [f32::NEG_INFINITY; MAX_MR],
-            l: [0.0; MAX_MR],
-            alpha: [0.0; MAX_MR],
-            scale: [0.0; MAX_MR],
+        // Whole panels whose rows all see the same tiles have products of their own, output included.
+        #[cfg(target_arch = "aarch64")]
+        let fused = rows == mr
+            && first / KV_TILE == (first + rows - 1) / KV_TILE
+            && fused::fits(dot.isa, dim);
+        #[cfg(target_arch = "aarch64")]
+        let unsigned = fused && fused::unsigned(dot.isa);
+        #[cfg(not(target_arch = "aarch64"))]
+        let (fused, unsigned) = (false, false);
+        let weights = Layout {
+            offset: if unsigned { 0x80 } else { offset },
+            ..layout
         };
+        let mut online = Online::new();
         let mut c = [0.0; MAX_MR];
         for (c, q_scale) in c.iter_mut().zip(q_scale) {
             *c = q_scale * factor;
@@ -148,10 +116,6 @@ unsafe fn attend_heads(
             };
             let start = t * KV_TILE;
             let span = KV_TILE.min(first + rows - start);
-            #[cfg(target_arch = "aarch64")]
-            let fused = rows == mr && fused::fits(dot.isa, dim);
-            #[cfg(not(target_arch = "aarch64"))]
-            let fused = false;
             #[cfg(target_arch = "aarch64")]
             if fused {
                 let (k, _) = tile.panels(layout, heads, head);
@@ -186,7 +150,7 @@ unsafe fn attend_heads(
             // SAFETY: the caller's; `scores` has mr rows and `p` mr * KV_TILE bytes.
             unsafe {
                 (dot.softmax)(
-                    layout,
+                    weights,
                     rows,
                     whole,
                     scores.as_chunks().0,
@@ -199,13 +163,13 @@ unsafe fn attend_heads(
             let from = start.saturating_sub(first);
             online.take(mr, &found, &c, from);
             #[cfg(target_arch = "aarch64")]
-            if fused && from == 0 {
+            if fused {
                 let update = fused::Update {
                     p,
+                    span,
                     v: tile.panels(layout, heads, head).1,
                     v_comp: tile.v_comp(layout, heads, head),
-                    alpha: &online.alpha,
-                    scale: &online.scale,
+                    factors: online.factors(mr),
                 };
                 // SAFETY: the caller's.
                 unsafe { fused::update(dot.isa, dim, &update, output) };
@@ -235,17 +199,24 @@ unsafe fn attend_heads(
                 };
             }
             let v_comp = signed.then(|| tile.v_comp(layout, heads, head));
-            accumulate(&online, from..rows, output, sums, v_comp, ldv);
+            accumulate(&online, mr, from..rows, output, sums, v_comp, ldv);
+        }
+        if let Some(i) = (0..rows).find(|i| !online.m[*i].is_finite()) {
+            return Err(NonFinite {
+                row: row_panel * mr + i,
+                found: online.m[i],
+            });
+        }
+        let out = &mut out[row_panel * mr * ldo..];
+        #[cfg(target_arch = "aarch64")]
+        if fused {
+            // SAFETY: the caller's.
+            unsafe { fused::finish(dot.isa, dim, output, &online.l, out, ldo) };
+            continue;
         }
         for i in 0..rows {
-            if !online.m[i].is_finite() {
-                return Err(NonFinite {
-                    row: row_panel * mr + i,
-                    found: online.m[i],
-                });
-            }
             let inverse = 1.0 / online.l[i];
-            let out = &mut out[(row_panel * mr + i) * ldo..][..dim];
+            let out = &mut out[i * ldo..][..dim];
             for (out, o) in out.iter_mut().zip(&output[i * ldv..][..dim]) {
                 *out = *o * inverse;
             }
@@ -258,6 +229,7 @@ unsafe fn attend_heads(
 #[inline(always)]
 fn accumulate(
     online: &Online,
+    mr: usize,
     rows: core::ops::Range<usize>,
     output: &mut [f32],
     sums: &[i32],
@@ -265,7 +237,7 @@ fn accumulate(
     ldv: usize,
 ) {
     for i in rows {
-        let (alpha, scale) = (online.alpha[i], online.scale[i]);
+        let (alpha, scale) = online.factors_of(mr, i);
         let (output, sums) = (&mut output[i * ldv..][..ldv], &sums[i * ldv..][..ldv]);
         if let Some(v_comp) = v_comp {
             for ((o, sum), v) in output.iter_mut().zip(sums).zip(v_comp) {

@@ -5,20 +5,28 @@
 //! panels of a kv tile, whose sums go from registers to where they are wanted: scores to memory, weighed
 //! values into `o * alpha + sum * scale`.
 //!
-//! After the loop (`loops`) v0-v5 hold rows, v12 and v13 alpha, v14 and v15 scale.
+//! The output stays in the order of the registers until its last tile is in (`update`). i8mm multiplies
+//! unsigned weights by signed values, so that keys which no row of the panel sees need not be multiplied.
 
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 use super::linear::{ZEROS, turn};
 use crate::dot::{Layout, MAX_MR};
 use crate::isa::Isa;
 use crate::kv::KV_TILE;
+use crate::portable::lanes::Line;
 
 /// Whether these products are here for `isa`, of heads of `dim` whole groups of k.
 pub(crate) const fn fits(isa: Isa, dim: usize) -> bool {
     let Layout { nr, .. } = Layout::of(isa);
     let known = matches!(isa, Isa::Neon | Isa::Dotprod | Isa::I8mm);
     known && dim > 0 && dim.is_multiple_of(turn(isa)) && dim.is_multiple_of(nr)
+}
+
+/// Whether `update` wants weights as they are, not less 128.
+pub(crate) const fn unsigned(isa: Isa) -> bool {
+    matches!(isa, Isa::I8mm)
 }
 
 /// The scores of all rows of the panel `q` with the first keys of `k`, `panels` panels of them, to rows of
@@ -42,9 +50,11 @@ pub(crate) unsafe fn scores(
     let (q, k, scores) = (q.as_ptr(), k.as_ptr(), scores.as_mut_ptr());
     // SAFETY: the lengths were checked just above; the caller vouches for the rest.
     unsafe {
-        match isa {
-            Isa::I8mm => i8mm::scores(turns, panels, q, k, scores),
-            Isa::Dotprod => dotprod::scores(turns, panels, q, k, scores),
+        match (isa, dim) {
+            (Isa::I8mm, 64) => i8mm::scores_64(turns, panels, q, k, scores),
+            (Isa::I8mm, _) => i8mm::scores(turns, panels, q, k, scores),
+            (Isa::Dotprod, 64) => dotprod::scores_64(turns, panels, q, k, scores),
+            (Isa::Dotprod, _) => dotprod::scores(turns, panels, q, k, scores),
             _ => neon::scores(turns, panels, q, k, scores),
         }
     }
@@ -52,147 +62,112 @@ pub(crate) unsafe fn scores(
 
 /// What a kv tile's values are to do to the output of a panel of rows.
 pub(crate) struct Update<'a> {
-    /// Weights of the tile's keys, `u - 128`.
+    /// Weights of the tile's keys, less 128 if they are not `unsigned`.
     pub(crate) p: &'a [u8],
+    /// How many keys from the first on may have weights that are not 0.
+    pub(crate) span: usize,
     /// All panels of the values.
     pub(crate) v: &'a [u8],
     /// 128 times the sum of each column of `v`.
     pub(crate) v_comp: &'a [i32],
-    pub(crate) alpha: &'a [f32; MAX_MR],
-    pub(crate) scale: &'a [f32; MAX_MR],
+    /// alpha of each row, then scale of each.
+    pub(crate) factors: &'a [f32],
 }
 
-/// `o = fma(sum + v_comp, scale, o * alpha)` for all rows of a panel, `dim` wide each.
+/// `o = fma(sum, scale, o * alpha)` for all rows of a panel, `dim` wide each, of the weights themselves.
 ///
 /// # Safety
 /// As [`scores`].
 #[inline(always)]
 pub(crate) unsafe fn update(isa: Isa, dim: usize, update: &Update<'_>, output: &mut [f32]) {
-    let Layout { mr, nr, .. } = Layout::of(isa);
-    let Update { p, v, v_comp, .. } = update;
-    assert!(fits(isa, dim) && KV_TILE.is_multiple_of(turn(isa)));
+    let Layout { mr, nr, kr, .. } = Layout::of(isa);
+    let Update {
+        p,
+        span,
+        v,
+        v_comp,
+        factors,
+    } = *update;
+    assert!(fits(isa, dim) && KV_TILE.is_multiple_of(turn(isa)) && 0 < span && span <= KV_TILE);
     assert!(p.len() >= mr * KV_TILE && v.len() >= dim * KV_TILE);
-    assert!(v_comp.len() >= dim && output.len() >= mr * dim);
-    let turns = KV_TILE / turn(isa);
-    let output = output.as_mut_ptr();
+    assert!(v_comp.len() >= dim && factors.len() >= 2 * mr && output.len() >= mr * dim);
+    let (panels, output) = (dim / nr, output.as_mut_ptr());
     // SAFETY: the lengths were checked just above; the caller vouches for the rest.
     unsafe {
         match isa {
-            Isa::I8mm => i8mm::update(turns, dim / nr, update, output, dim),
-            Isa::Dotprod => dotprod::update(turns, dim / nr, update, output, dim),
-            _ => neon::update(turns, dim / nr, update, output, dim),
+            Isa::I8mm if span < KV_TILE => {
+                i8mm::update_some(span.div_ceil(kr), panels, update, output);
+            }
+            Isa::I8mm => i8mm::update(1, panels, update, output),
+            Isa::Dotprod => dotprod::update(1, panels, update, output),
+            _ => neon::update(KV_TILE / turn(isa), panels, update, output),
         }
     }
 }
 
-/// Both products of an instruction set.
-macro_rules! products {
-    ($isa:ident, $named:ident, $features:literal, $turn:ident) => {
-        mod $isa {
-            use super::{Isa, KV_TILE, Layout, Update, ZEROS, asm};
-
-            const LAYOUT: Layout = Layout::of(Isa::$named);
-
-            /// # Safety
-            /// As the function of this name around, whose lengths have been checked; `turns` and `panels`
-            /// must not be 0.
-            #[inline]
-            #[target_feature(enable = $features)]
-            pub(super) unsafe fn scores(turns: usize, panels: usize, q: *const u8, k: *const u8, out: *mut i32) {
-                const LDO: usize = KV_TILE * size_of::<i32>();
-                // SAFETY: it reads a panel of `q` and `panels` of `k`, and writes as many columns of a
-                // panel's rows.
-                unsafe {
-                    asm!(
-                        "3:",
-                        "mov {a}, {q}",
-                        "mov {turns}, {all}",
-                        zeros!(),
-                        "2:",
-                        $turn!(),
-                        "b.ne 2b",
-                        ends!($isa scores),
-                        "subs {panels}, {panels}, #1",
-                        "sub {out}, {out}, #{back}",
-                        "b.ne 3b",
-                        a = out(reg) _,
-                        w = inout(reg) k => _,
-                        q = in(reg) q,
-                        turns = out(reg) _,
-                        all = in(reg) turns,
-                        panels = inout(reg) panels => _,
-                        out = inout(reg) out => _,
-                        ldo = in(reg) LDO,
-                        back = const LAYOUT.mr * LDO - LAYOUT.nr * size_of::<i32>(),
-                        zeros = in(reg) ZEROS.0.as_ptr(),
-                        out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                        out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                        out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                        out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                        out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                        out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                        out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                        out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                        options(nostack),
-                    );
-                }
-            }
-
-            /// # Safety
-            /// Likewise.
-            #[inline]
-            #[target_feature(enable = $features)]
-            pub(super) unsafe fn update(
-                turns: usize, panels: usize, update: &Update<'_>, out: *mut f32, ldo: usize,
-            ) {
-                let ldo = ldo * size_of::<f32>();
-                // SAFETY: it reads a panel of `p`, `panels` of `v` and of `v_comp`, and `alpha` and `scale`;
-                // it reads and writes as many columns of a panel's rows.
-                unsafe {
-                    asm!(
-                        "3:",
-                        "mov {a}, {p}",
-                        "mov {turns}, {all}",
-                        ends!($isa start),
-                        "2:",
-                        $turn!(),
-                        "b.ne 2b",
-                        "ld1 {{v12.4s, v13.4s}}, [{alpha}]",
-                        "ld1 {{v14.4s, v15.4s}}, [{scale}]",
-                        ends!($isa update),
-                        "subs {panels}, {panels}, #1",
-                        "sub {out}, {out}, {back}",
-                        "b.ne 3b",
-                        "/* {zeros} */",
-                        a = out(reg) _,
-                        w = inout(reg) update.v.as_ptr() => _,
-                        p = in(reg) update.p.as_ptr(),
-                        turns = out(reg) _,
-                        all = in(reg) turns,
-                        panels = inout(reg) panels => _,
-                        comp = inout(reg) update.v_comp.as_ptr() => _,
-                        alpha = in(reg) update.alpha.as_ptr(),
-                        scale = in(reg) update.scale.as_ptr(),
-                        out = inout(reg) out => _,
-                        ldo = in(reg) ldo,
-                        back = in(reg) LAYOUT.mr * ldo - LAYOUT.nr * size_of::<f32>(),
-                        zeros = in(reg) ZEROS.0.as_ptr(),
-                        out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                        out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                        out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                        out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                        out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                        out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                        out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                        out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                        options(nostack),
-                    );
-                }
-            }
+/// `out = o * (1 / l)` for all rows of a panel, `dim` wide each and `ldo` apart in `out`.
+///
+/// # Safety
+/// As [`scores`].
+#[inline(always)]
+pub(crate) unsafe fn finish(
+    isa: Isa,
+    dim: usize,
+    output: &[f32],
+    l: &[f32; MAX_MR],
+    out: &mut [f32],
+    ldo: usize,
+) {
+    let Layout { mr, nr, .. } = Layout::of(isa);
+    assert!(fits(isa, dim) && output.len() >= mr * dim);
+    assert!(out.len() >= (mr - 1) * ldo + dim);
+    let (panels, output, out) = (dim / nr, output.as_ptr(), out.as_mut_ptr());
+    // SAFETY: the lengths were checked just above; the caller vouches for the rest.
+    unsafe {
+        match isa {
+            Isa::I8mm => i8mm::finish(panels, output, l, out, ldo),
+            Isa::Dotprod => dotprod::finish(panels, output, l, out, ldo),
+            _ => neon::finish(panels, output, l, out, ldo),
         }
-    };
+    }
 }
 
-products!(neon, Neon, "neon", neon_turn);
-products!(dotprod, Dotprod, "neon,dotprod", dotprod_turn);
-products!(i8mm, I8mm, "neon,i8mm", i8mm_turn);
+/// How far it is from the last row of a panel of columns to the first of the next, `ldo` bytes between rows.
+const fn back(layout: Layout, ldo: usize) -> usize {
+    (layout.nr * size_of::<f32>()).wrapping_sub((layout.mr - 1) * ldo)
+}
+
+mod i8mm {
+    use super::{Isa, KV_TILE, Layout, Line, MAX_MR, MaybeUninit, Update, ZEROS, asm, back};
+
+    const LAYOUT: Layout = Layout::of(Isa::I8mm);
+    scores_fn!(scores_64, i8mm, "neon,i8mm", i8mm_groups!("smmla", 8));
+    scores_fn!(scores, i8mm, "neon,i8mm", turns!(i8mm_turn!()));
+    update_fn!(update, i8mm, "neon,i8mm", i8mm_groups!("usmmla", 8));
+    update_fn!(
+        update_some,
+        i8mm,
+        "neon,i8mm",
+        concat!(turns!(i8mm_turn!(unsigned)), "add {w}, {w}, {skip}\n")
+    );
+    finish_fn!(i8mm, "neon");
+}
+
+mod dotprod {
+    use super::{Isa, KV_TILE, Layout, Line, MAX_MR, MaybeUninit, Update, ZEROS, asm, back};
+
+    const LAYOUT: Layout = Layout::of(Isa::Dotprod);
+    scores_fn!(scores_64, dotprod, "neon,dotprod", dotprod_turn!(64));
+    scores_fn!(scores, dotprod, "neon,dotprod", turns!(dotprod_turn!()));
+    update_fn!(update, dotprod, "neon,dotprod", dotprod_turn!(64));
+    finish_fn!(dotprod, "neon");
+}
+
+mod neon {
+    use super::{Isa, KV_TILE, Layout, Line, MAX_MR, MaybeUninit, Update, ZEROS, asm, back};
+
+    const LAYOUT: Layout = Layout::of(Isa::Neon);
+    scores_fn!(scores, neon, "neon", turns!(neon_turn!()));
+    update_fn!(update, neon, "neon", turns!(neon_turn!()));
+    finish_fn!(neon, "neon");
+}

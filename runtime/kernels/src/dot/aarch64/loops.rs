@@ -21,45 +21,79 @@ macro_rules! load {
     };
 }
 
-/// The `smmla`s of eight k: columns in `$w`, rows in `$a`.
-macro_rules! smmlas {
-    ($w:tt, $a0:literal $a1:literal $a2:literal $a3:literal) => {
+/// Of i8mm, `$op` of eight k: columns in `$w`, rows in `$a`.
+macro_rules! mmlas {
+    ($op:literal, $w:tt, $a0:literal $a1:literal $a2:literal $a3:literal) => {
         concat!(
-            smmlas!(rows "16" "17" "18" "19", $w, $a0),
-            smmlas!(rows "20" "21" "22" "23", $w, $a1),
-            smmlas!(rows "24" "25" "26" "27", $w, $a2),
-            smmlas!(rows "28" "29" "30" "31", $w, $a3),
+            mmlas!(@ $op, "16" "17" "18" "19", $w, $a0),
+            mmlas!(@ $op, "20" "21" "22" "23", $w, $a1),
+            mmlas!(@ $op, "24" "25" "26" "27", $w, $a2),
+            mmlas!(@ $op, "28" "29" "30" "31", $w, $a3),
         )
     };
-    (rows $s0:literal $s1:literal $s2:literal $s3:literal, [$w0:literal $w1:literal $w2:literal $w3:literal], $a:literal) => {
+    (@ $op:literal, $s0:literal $s1:literal $s2:literal $s3:literal,
+     [$w0:literal $w1:literal $w2:literal $w3:literal], $a:literal) => {
         concat!(
-            "smmla v", $s0, ".4s, v", $a, ".16b, v", $w0, ".16b\n",
-            "smmla v", $s1, ".4s, v", $a, ".16b, v", $w1, ".16b\n",
-            "smmla v", $s2, ".4s, v", $a, ".16b, v", $w2, ".16b\n",
-            "smmla v", $s3, ".4s, v", $a, ".16b, v", $w3, ".16b\n",
+            $op, " v", $s0, ".4s, v", $a, ".16b, v", $w0, ".16b\n",
+            $op, " v", $s1, ".4s, v", $a, ".16b, v", $w1, ".16b\n",
+            $op, " v", $s2, ".4s, v", $a, ".16b, v", $w2, ".16b\n",
+            $op, " v", $s3, ".4s, v", $a, ".16b, v", $w3, ".16b\n",
         )
     };
 }
 
-/// The loop of i8mm: the operands of one group load while another's multiply.
-macro_rules! i8mm_turn {
-    () => {
+/// The same three times.
+macro_rules! thrice {
+    ($text:expr) => {
+        concat!($text, $text, $text)
+    };
+}
+
+/// Groups of eight k of i8mm, one, 8 or 32 of them: the operands of one load while another's multiply.
+macro_rules! i8mm_groups {
+    ($op:literal, 1) => {
         concat!(
             load!("v0.16b-v3.16b", "v4.16b-v7.16b"),
-            "subs {turns}, {turns}, #1\n",
-            i8mm_turn!(pair), i8mm_turn!(pair), i8mm_turn!(pair),
-            load!("v8.16b-v11.16b", "v12.16b-v15.16b"),
-            smmlas!(["0" "1" "2" "3"], "4" "5" "6" "7"),
-            smmlas!(["8" "9" "10" "11"], "12" "13" "14" "15"),
+            mmlas!($op, ["0" "1" "2" "3"], "4" "5" "6" "7"),
         )
     };
-    (pair) => {
+    ($op:literal, 8) => { i8mm_groups!(ends $op, thrice!(i8mm_groups!(pair $op))) };
+    ($op:literal, 32) => {
+        i8mm_groups!(ends $op, concat!(
+            thrice!(thrice!(i8mm_groups!(pair $op))),
+            thrice!(i8mm_groups!(pair $op)),
+            thrice!(i8mm_groups!(pair $op)),
+        ))
+    };
+    (ends $op:literal, $pairs:expr) => {
+        concat!(
+            load!("v0.16b-v3.16b", "v4.16b-v7.16b"),
+            $pairs,
+            load!("v8.16b-v11.16b", "v12.16b-v15.16b"),
+            mmlas!($op, ["0" "1" "2" "3"], "4" "5" "6" "7"),
+            mmlas!($op, ["8" "9" "10" "11"], "12" "13" "14" "15"),
+        )
+    };
+    (pair $op:literal) => {
         concat!(
             load!("v8.16b-v11.16b", "v12.16b-v15.16b"),
-            smmlas!(["0" "1" "2" "3"], "4" "5" "6" "7"),
+            mmlas!($op, ["0" "1" "2" "3"], "4" "5" "6" "7"),
             load!("v0.16b-v3.16b", "v4.16b-v7.16b"),
-            smmlas!(["8" "9" "10" "11"], "12" "13" "14" "15"),
+            mmlas!($op, ["8" "9" "10" "11"], "12" "13" "14" "15"),
         )
+    };
+}
+
+/// A turn of i8mm, of 64 k or 256; of 8 with unsigned rows.
+macro_rules! i8mm_turn {
+    () => {
+        concat!("subs {turns}, {turns}, #1\n", i8mm_groups!("smmla", 8))
+    };
+    (unsigned) => {
+        concat!("subs {turns}, {turns}, #1\n", i8mm_groups!("usmmla", 1))
+    };
+    (long) => {
+        concat!("subs {turns}, {turns}, #1\n", i8mm_groups!("smmla", 32))
     };
 }
 
@@ -85,19 +119,20 @@ macro_rules! sdots {
     };
 }
 
-/// The loop of dotprod, two groups a load.
+/// Of dotprod, two groups a load: 16 k, 64, or turns of 32 and 128.
 macro_rules! dotprod_turn {
     () => {
-        concat!(
-            load!("v0.16b-v3.16b", "v4.16b-v7.16b"),
-            "subs {turns}, {turns}, #1\n",
-            dotprod_turn!(half),
-            load!("v0.16b-v3.16b", "v4.16b-v7.16b"),
-            dotprod_turn!(half),
-        )
+        concat!("subs {turns}, {turns}, #1\n", dotprod_turn!(16), dotprod_turn!(16))
     };
-    (half) => {
+    (long) => {
+        concat!("subs {turns}, {turns}, #1\n", dotprod_turn!(64), dotprod_turn!(64))
+    };
+    (64) => {
+        concat!(dotprod_turn!(16), thrice!(dotprod_turn!(16)))
+    };
+    (16) => {
         concat!(
+            load!("v0.16b-v3.16b", "v4.16b-v7.16b"),
             sdots!("0" "1", "4" "5"),
             load!("v8.16b-v11.16b", "v12.16b-v15.16b"),
             sdots!("2" "3", "6" "7"),

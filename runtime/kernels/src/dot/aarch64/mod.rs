@@ -5,6 +5,8 @@ mod finish;
 #[macro_use]
 mod loops;
 #[macro_use]
+mod products;
+#[macro_use]
 mod update;
 
 pub(crate) mod attention;

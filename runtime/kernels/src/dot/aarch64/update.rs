@@ -1,43 +1,37 @@
 //! What becomes of the sums of attention's products (`attention`), which are in v16-v31: rows of scores, or
 //! of the output.
+//!
+//! Between the tiles of a row the output lies as the sums do in registers, panel after panel of columns:
+//!
+//! ```text
+//! i8mm      [row pair][column pair][row][column]
+//! others    [row][column]
+//! ```
 
 /// All sums zero.
 macro_rules! zeros {
     () => {
         concat!(
-            "ld1 {{v16.4s-v19.4s}}, [{zeros}]\n",
-            "ld1 {{v20.4s-v23.4s}}, [{zeros}]\n",
-            "ld1 {{v24.4s-v27.4s}}, [{zeros}]\n",
-            "ld1 {{v28.4s-v31.4s}}, [{zeros}]\n",
+            "ld1 {{v16.4s-v19.4s}}, [{zeros}]\nld1 {{v20.4s-v23.4s}}, [{zeros}]\n",
+            "ld1 {{v24.4s-v27.4s}}, [{zeros}]\nld1 {{v28.4s-v31.4s}}, [{zeros}]\n",
         )
     };
 }
 
-/// Two rows of i8mm, out of registers of two columns of both.
-macro_rules! i8mm_zip {
-    ($s0:literal $s1:literal $s2:literal $s3:literal) => {
+/// What sums of values start from: of dotprod `v_comp`, which NEON adds to whole sums and i8mm does without.
+macro_rules! start {
+    (dotprod) => {
         concat!(
-            "zip1 v0.2d, v",
-            $s0,
-            ".2d, v",
-            $s1,
-            ".2d\n",
-            "zip1 v1.2d, v",
-            $s2,
-            ".2d, v",
-            $s3,
-            ".2d\n",
-            "zip2 v2.2d, v",
-            $s0,
-            ".2d, v",
-            $s1,
-            ".2d\n",
-            "zip2 v3.2d, v",
-            $s2,
-            ".2d, v",
-            $s3,
-            ".2d\n",
+            start!("16" "17"), start!("18" "19"), start!("20" "21"), start!("22" "23"),
+            start!("24" "25"), start!("26" "27"), start!("28" "29"),
+            "ld1 {{v30.4s, v31.4s}}, [{comp}], #32\n",
         )
+    };
+    ($isa:ident) => {
+        zeros!()
+    };
+    ($a:literal $b:literal) => {
+        concat!("ld1 {{v", $a, ".4s, v", $b, ".4s}}, [{comp}]\n")
     };
 }
 
@@ -51,160 +45,253 @@ macro_rules! neon_add {
     };
 }
 
-/// Stores a row of 8 scores.
-macro_rules! put_scores {
-    ($a:literal $b:literal) => {
-        concat!("st1 {{v", $a, ".4s, v", $b, ".4s}}, [{out}], {ldo}\n")
-    };
-}
-
-/// A row of 8 columns into the output.
-macro_rules! update_row {
-    ($a:literal $b:literal, $alpha:literal $scale:literal) => {
+/// Stores what four registers hold to rows `{ldo}` apart; the next row is `$then` from the last.
+macro_rules! rows {
+    (i8mm, $then:literal, $s0:literal $s1:literal $s2:literal $s3:literal) => {
         concat!(
-            "ld1 {{v4.4s, v5.4s}}, [{out}]\n",
-            "scvtf v",
-            $a,
-            ".4s, v",
-            $a,
-            ".4s\n",
-            "scvtf v",
-            $b,
-            ".4s, v",
-            $b,
-            ".4s\n",
-            "fmul v4.4s, v4.4s, v",
-            $alpha,
+            "st4 {{v",
+            $s0,
+            ".d, v",
+            $s1,
+            ".d, v",
+            $s2,
+            ".d, v",
+            $s3,
+            ".d}}[0], [{out}], {ldo}\n",
+            "st4 {{v",
+            $s0,
+            ".d, v",
+            $s1,
+            ".d, v",
+            $s2,
+            ".d, v",
+            $s3,
+            ".d}}[1], [{out}], ",
+            $then,
             "\n",
-            "fmul v5.4s, v5.4s, v",
-            $alpha,
-            "\n",
-            "fmla v4.4s, v",
-            $a,
-            ".4s, v",
-            $scale,
-            "\n",
-            "fmla v5.4s, v",
-            $b,
-            ".4s, v",
-            $scale,
-            "\n",
-            "st1 {{v4.4s, v5.4s}}, [{out}], {ldo}\n",
         )
     };
-}
-
-/// A row of 4 columns into the output, after `v_comp` in v6.
-macro_rules! update_neon_row {
-    ($a:literal, $alpha:literal $scale:literal) => {
+    (dotprod, $then:literal, $s0:literal $s1:literal $s2:literal $s3:literal) => {
         concat!(
-            "add v",
-            $a,
+            "st1 {{v",
+            $s0,
             ".4s, v",
-            $a,
-            ".4s, v6.4s\n",
-            "ld1 {{v4.4s}}, [{out}]\n",
-            "scvtf v",
-            $a,
+            $s1,
+            ".4s}}, [{out}], {ldo}\n",
+            "st1 {{v",
+            $s2,
             ".4s, v",
-            $a,
-            ".4s\n",
-            "fmul v4.4s, v4.4s, v",
-            $alpha,
+            $s3,
+            ".4s}}, [{out}], ",
+            $then,
             "\n",
-            "fmla v4.4s, v",
-            $a,
-            ".4s, v",
-            $scale,
+        )
+    };
+    (neon, $then:literal, $s0:literal $s1:literal $s2:literal $s3:literal) => {
+        concat!(
+            "st1 {{v",
+            $s0,
+            ".4s}}, [{out}], {ldo}\nst1 {{v",
+            $s1,
+            ".4s}}, [{out}], {ldo}\n",
+            "st1 {{v",
+            $s2,
+            ".4s}}, [{out}], {ldo}\nst1 {{v",
+            $s3,
+            ".4s}}, [{out}], ",
+            $then,
             "\n",
-            "st1 {{v4.4s}}, [{out}], {ldo}\n",
         )
     };
 }
 
-/// Where an instruction set's sums start from for values, as `v_comp`, and how they end.
-macro_rules! ends {
-    (i8mm scores) => {
-        concat!(
-            i8mm_zip!("16" "17" "18" "19"), put_scores!("0" "1"), put_scores!("2" "3"),
-            i8mm_zip!("20" "21" "22" "23"), put_scores!("0" "1"), put_scores!("2" "3"),
-            i8mm_zip!("24" "25" "26" "27"), put_scores!("0" "1"), put_scores!("2" "3"),
-            i8mm_zip!("28" "29" "30" "31"), put_scores!("0" "1"), put_scores!("2" "3"),
-        )
-    };
-    (i8mm start) => {
-        concat!(
-            "ld1 {{v0.4s, v1.4s}}, [{comp}], #32\n",
-            ends!(copies "0.d[0]", "16" "20" "24" "28"),
-            ends!(copies "0.d[1]", "17" "21" "25" "29"),
-            ends!(copies "1.d[0]", "18" "22" "26" "30"),
-            ends!(copies "1.d[1]", "19" "23" "27" "31"),
-        )
-    };
-    (copies $from:literal, $a:literal $b:literal $c:literal $d:literal) => {
-        concat!(
-            "dup v", $a, ".2d, v", $from, "\ndup v", $b, ".2d, v", $from, "\n",
-            "dup v", $c, ".2d, v", $from, "\ndup v", $d, ".2d, v", $from, "\n",
-        )
-    };
-    (i8mm update) => {
-        concat!(
-            i8mm_zip!("16" "17" "18" "19"),
-            update_row!("0" "1", "12.s[0]" "14.s[0]"), update_row!("2" "3", "12.s[1]" "14.s[1]"),
-            i8mm_zip!("20" "21" "22" "23"),
-            update_row!("0" "1", "12.s[2]" "14.s[2]"), update_row!("2" "3", "12.s[3]" "14.s[3]"),
-            i8mm_zip!("24" "25" "26" "27"),
-            update_row!("0" "1", "13.s[0]" "15.s[0]"), update_row!("2" "3", "13.s[1]" "15.s[1]"),
-            i8mm_zip!("28" "29" "30" "31"),
-            update_row!("0" "1", "13.s[2]" "15.s[2]"), update_row!("2" "3", "13.s[3]" "15.s[3]"),
-        )
-    };
-    (dotprod scores) => {
-        concat!(
-            put_scores!("16" "17"), put_scores!("18" "19"), put_scores!("20" "21"), put_scores!("22" "23"),
-            put_scores!("24" "25"), put_scores!("26" "27"), put_scores!("28" "29"), put_scores!("30" "31"),
-        )
-    };
-    (dotprod start) => {
-        concat!(
-            "ld1 {{v16.4s, v17.4s}}, [{comp}], #32\n",
-            ends!(moves "18" "19"), ends!(moves "20" "21"), ends!(moves "22" "23"), ends!(moves "24" "25"),
-            ends!(moves "26" "27"), ends!(moves "28" "29"), ends!(moves "30" "31"),
-        )
-    };
-    (moves $a:literal $b:literal) => {
-        concat!("mov v", $a, ".16b, v16.16b\nmov v", $b, ".16b, v17.16b\n")
-    };
-    (dotprod update) => {
-        concat!(
-            update_row!("16" "17", "12.s[0]" "14.s[0]"), update_row!("18" "19", "12.s[1]" "14.s[1]"),
-            update_row!("20" "21", "12.s[2]" "14.s[2]"), update_row!("22" "23", "12.s[3]" "14.s[3]"),
-            update_row!("24" "25", "13.s[0]" "15.s[0]"), update_row!("26" "27", "13.s[1]" "15.s[1]"),
-            update_row!("28" "29", "13.s[2]" "15.s[2]"), update_row!("30" "31", "13.s[3]" "15.s[3]"),
-        )
-    };
-    (neon rows) => {
+/// The scores of a panel of keys to rows, and on to the next panel.
+macro_rules! scores_end {
+    (neon) => {
         concat!(
             neon_add!("0", "16" "17" "18" "19"), neon_add!("1", "20" "21" "22" "23"),
             neon_add!("2", "24" "25" "26" "27"), neon_add!("3", "28" "29" "30" "31"),
+            rows!(neon, "{back}", "0" "1" "2" "3"),
         )
     };
-    (neon scores) => {
+    ($isa:ident) => {
         concat!(
-            ends!(neon rows),
-            "st1 {{v0.4s}}, [{out}], {ldo}\nst1 {{v1.4s}}, [{out}], {ldo}\n",
-            "st1 {{v2.4s}}, [{out}], {ldo}\nst1 {{v3.4s}}, [{out}], {ldo}\n",
+            rows!($isa, "{ldo}", "16" "17" "18" "19"), rows!($isa, "{ldo}", "20" "21" "22" "23"),
+            rows!($isa, "{ldo}", "24" "25" "26" "27"), rows!($isa, "{back}", "28" "29" "30" "31"),
         )
     };
-    (neon start) => {
-        zeros!()
-    };
-    (neon update) => {
+}
+
+/// Two registers of a number for each row of i8mm as it multiplies by them: four, of two rows each, every
+/// number for two columns.
+macro_rules! twice {
+    ($of0:literal $of1:literal, $a:literal $b:literal $c:literal $d:literal) => {
         concat!(
-            ends!(neon rows),
+            "zip1 v",
+            $a,
+            ".4s, v",
+            $of0,
+            ".4s, v",
+            $of0,
+            ".4s\nzip2 v",
+            $b,
+            ".4s, v",
+            $of0,
+            ".4s, v",
+            $of0,
+            ".4s\n",
+            "zip1 v",
+            $c,
+            ".4s, v",
+            $of1,
+            ".4s, v",
+            $of1,
+            ".4s\nzip2 v",
+            $d,
+            ".4s, v",
+            $of1,
+            ".4s, v",
+            $of1,
+            ".4s\n",
+        )
+    };
+}
+
+/// Before all panels: what `factors` reads, if it is not what came in.
+macro_rules! prepare_factors {
+    (i8mm) => {
+        concat!(
+            "ld1 {{v0.4s-v3.4s}}, [{factors}]\nmov {scale}, {pairs}\n",
+            twice!("0" "1", "4" "5" "6" "7"), twice!("2" "3", "8" "9" "10" "11"),
+            "st1 {{v4.4s-v7.4s}}, [{scale}], #64\nst1 {{v8.4s-v11.4s}}, [{scale}]\n",
+        )
+    };
+    ($isa:ident) => { "" };
+}
+
+/// Alpha and scale, as `by_rows` names them.
+macro_rules! factors {
+    (i8mm) => {
+        "ld1 {{v0.4s-v3.4s}}, [{pairs}]\nld1 {{v4.4s-v7.4s}}, [{scale}]\n"
+    };
+    (dotprod) => {
+        "ld1 {{v0.4s-v3.4s}}, [{factors}]\n"
+    };
+    (neon) => {
+        "ld1 {{v0.4s, v1.4s}}, [{factors}]\n"
+    };
+}
+
+/// `1 / l` where `by_rows` wants scale.
+macro_rules! inverse {
+    (i8mm) => {
+        concat!(
+            "ld1 {{v0.4s, v1.4s}}, [{l}]\nfmov v2.4s, #1.0\n",
+            "fdiv v0.4s, v2.4s, v0.4s\nfdiv v1.4s, v2.4s, v1.4s\n",
+            twice!("0" "1", "4" "5" "6" "7"),
+        )
+    };
+    (dotprod) => {
+        concat!(
+            "ld1 {{v2.4s, v3.4s}}, [{l}]\nfmov v4.4s, #1.0\n",
+            "fdiv v2.4s, v4.4s, v2.4s\nfdiv v3.4s, v4.4s, v3.4s\n",
+        )
+    };
+    (neon) => {
+        "ld1 {{v1.4s}}, [{l}]\nfmov v4.4s, #1.0\nfdiv v1.4s, v4.4s, v1.4s\n"
+    };
+}
+
+/// `$what` of each four registers of sums, with the lanes that hold alpha and scale of their rows.
+macro_rules! by_rows {
+    (i8mm, $what:ident) => {
+        concat!(
+            $what!(
+                i8mm, "{ldo}", ["16" "17" "18" "19"],
+                ["0.4s" "0.4s" "0.4s" "0.4s"], ["4.4s" "4.4s" "4.4s" "4.4s"]
+            ),
+            $what!(
+                i8mm, "{ldo}", ["20" "21" "22" "23"],
+                ["1.4s" "1.4s" "1.4s" "1.4s"], ["5.4s" "5.4s" "5.4s" "5.4s"]
+            ),
+            $what!(
+                i8mm, "{ldo}", ["24" "25" "26" "27"],
+                ["2.4s" "2.4s" "2.4s" "2.4s"], ["6.4s" "6.4s" "6.4s" "6.4s"]
+            ),
+            $what!(
+                i8mm, "{back}", ["28" "29" "30" "31"],
+                ["3.4s" "3.4s" "3.4s" "3.4s"], ["7.4s" "7.4s" "7.4s" "7.4s"]
+            ),
+        )
+    };
+    (dotprod, $what:ident) => {
+        concat!(
+            $what!(
+                dotprod, "{ldo}", ["16" "17" "18" "19"],
+                ["0.s[0]" "0.s[0]" "0.s[1]" "0.s[1]"], ["2.s[0]" "2.s[0]" "2.s[1]" "2.s[1]"]
+            ),
+            $what!(
+                dotprod, "{ldo}", ["20" "21" "22" "23"],
+                ["0.s[2]" "0.s[2]" "0.s[3]" "0.s[3]"], ["2.s[2]" "2.s[2]" "2.s[3]" "2.s[3]"]
+            ),
+            $what!(
+                dotprod, "{ldo}", ["24" "25" "26" "27"],
+                ["1.s[0]" "1.s[0]" "1.s[1]" "1.s[1]"], ["3.s[0]" "3.s[0]" "3.s[1]" "3.s[1]"]
+            ),
+            $what!(
+                dotprod, "{back}", ["28" "29" "30" "31"],
+                ["1.s[2]" "1.s[2]" "1.s[3]" "1.s[3]"], ["3.s[2]" "3.s[2]" "3.s[3]" "3.s[3]"]
+            ),
+        )
+    };
+    (neon, $what:ident) => {
+        $what!(
+            neon, "{back}", ["16" "20" "24" "28"],
+            ["0.s[0]" "0.s[1]" "0.s[2]" "0.s[3]"], ["1.s[0]" "1.s[1]" "1.s[2]" "1.s[3]"]
+        )
+    };
+}
+
+/// Four registers of the output, loaded or stored.
+macro_rules! output {
+    ($op:literal, [$a:literal $b:literal $c:literal $d:literal], $then:literal) => {
+        concat!($op, " {{v", $a, ".4s-v", $d, ".4s}}, [{o}]", $then, "\n")
+    };
+}
+
+/// Sums into the output: `fma(sum, scale, o * alpha)`.
+macro_rules! updated {
+    ($isa:ident, $then:literal, $sums:tt, $alpha:tt, $scale:tt) => {
+        concat!(
+            output!("ld1", ["8" "9" "10" "11"], ""),
+            four!("scvtf", $sums, $sums),
+            four!("fmul", ["8" "9" "10" "11"], ["8" "9" "10" "11"], $alpha),
+            four!("fmla", ["8" "9" "10" "11"], $sums, $scale),
+            output!("st1", ["8" "9" "10" "11"], ", #64"),
+        )
+    };
+}
+
+/// What comes before the sums of NEON are those of a row each, in the first register of each: `v_comp` too.
+macro_rules! whole {
+    (neon) => {
+        concat!(
             "ld1 {{v6.4s}}, [{comp}], #16\n",
-            update_neon_row!("0", "12.s[0]" "14.s[0]"), update_neon_row!("1", "12.s[1]" "14.s[1]"),
-            update_neon_row!("2", "12.s[2]" "14.s[2]"), update_neon_row!("3", "12.s[3]" "14.s[3]"),
+            neon_add!("16", "16" "17" "18" "19"), neon_add!("20", "20" "21" "22" "23"),
+            neon_add!("24", "24" "25" "26" "27"), neon_add!("28", "28" "29" "30" "31"),
+            four!("add", ["16" "20" "24" "28"], ["16" "20" "24" "28"], ["6.4s" "6.4s" "6.4s" "6.4s"]),
+        )
+    };
+    ($isa:ident) => { "" };
+}
+
+/// The output times what scale holds, to rows.
+macro_rules! divided {
+    ($isa:ident, $then:literal, [$a:literal $b:literal $c:literal $d:literal], $unused:tt, $inverse:tt) => {
+        concat!(
+            output!("ld1", ["8" "9" "10" "11"], ", #64"),
+            four!("fmul", ["8" "9" "10" "11"], ["8" "9" "10" "11"], $inverse),
+            rows!($isa, $then, "8" "9" "10" "11"),
         )
     };
 }
