@@ -88,9 +88,12 @@ def contenders(folder, igpt, native, threads):
         "PyTorch bf16": python("torch-bf16", "clf"),
         "PyTorch f32": python("torch-f32", "clf"),
     }
+    def generate(model):
+        return [igpt, "bench", folder / model, "--step", "--threads", threads, "--generate", "--context", CONTEXT, "--new-tokens", NEW]
+
     generation = {
-        "igpt int8": [igpt, "bench", folder / "ours-lm.onnx", "--step", "--threads", threads, "--generate",
-                      "--context", CONTEXT, "--new-tokens", NEW],
+        "igpt int8": generate("ours-lm.onnx"),
+        "igpt int4": generate("ours-lm-int4.onnx"),
         "onnxruntime int8, fused by hand, keys and values in place": python("onnxruntime-generate", "decoder-int8.onnx"),
         "onnxruntime f32, fused by hand, keys and values in place": python("onnxruntime-generate", "decoder-f32.onnx"),
         "onnxruntime int8 per channel, as exported, with past": python("onnxruntime-generate-past", "past-int8-channel.onnx"),
@@ -150,7 +153,7 @@ def forward_table(by_threads, floors):
 def generation_table(by_threads, bounds):
     heads = [f"{n} thread{'s' * (n > 1)}, tokens/s: median (best)" for n in by_threads]
     lines = ["| runtime | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|",
-             "| *bound: weights, keys and values read once a token* | "
+             "| *bound of int8: weights, keys and values read once a token* | "
              + " | ".join(f"*{bounds[n]:.0f}*" for n in by_threads) + " |"]
     for name in by_threads[max(by_threads)]:
         rates = [[NEW / t for t in runs[name].times] if name in runs else [] for runs in by_threads.values()]
@@ -248,9 +251,9 @@ def main():
         subprocess.run(["cargo", "build", "--quiet", "--release", "--locked"], cwd=HERE / "native",
                        env={**os.environ, "CARGO_TARGET_DIR": str(HERE / "native/target")})
     models.make(args.models, say)
-    for checkpoint, file in (("clf", "ours.onnx"), ("lm", "ours-lm.onnx")):
+    for checkpoint, file, weights in (("clf", "ours.onnx", "int8"), ("lm", "ours-lm.onnx", "int8"), ("lm", "ours-lm-int4.onnx", "int4")):
         # Always anew: it is ours that changes from one run to the next.
-        subprocess.run([args.igpt, "quantize", args.models / checkpoint, "-o", args.models / file], check=True,
+        subprocess.run([args.igpt, "quantize", args.models / checkpoint, "-o", args.models / file, "--weights", weights], check=True,
                        stdout=subprocess.DEVNULL)
 
     forward, generation, skipped = {}, {}, {}
