@@ -23,6 +23,7 @@ mod pack;
 mod panels;
 mod peak;
 mod portable;
+mod prefetch;
 mod rows;
 mod softmax;
 

@@ -7,9 +7,13 @@ use crate::dot::aarch64::linear as fused;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
 use crate::pack::Panel;
+use crate::prefetch::prefetch;
 
 /// Tiles among which the next panel of weights is shared out; a tile prefetches a quarter as much as it reads.
 const SHARES: usize = 4;
+
+/// Numbers in a cache line.
+const LINE: usize = 16;
 
 /// `out[i][j] = fma(acc, s_row[i] * s_channel[j], bias[j])`, or that added to what `out` holds; `acc` is the integer product, whatever
 /// the row's zero.
@@ -78,6 +82,15 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 weights
             };
             let rows = a.panel(row_panel);
+            if job.add {
+                // What the sums will be added to has left the nearest caches by now. Its rows are too far apart for the hardware to
+                // guess, and the tile takes long enough to fetch them all.
+                for row in out.chunks(ldo).take(scales.len()) {
+                    for line in row.chunks(LINE).take(columns.len().div_ceil(LINE)) {
+                        prefetch(line.as_ptr());
+                    }
+                }
+            }
             // SAFETY: the caller's.
             unsafe {
                 if let Some(nibbles) = nibbles {
