@@ -497,3 +497,42 @@ fn f32_kernels_are_close_and_the_same() {
         out
     });
 }
+
+/// Rows and columns that fill tiles, for which ARM has loops of their own: for many k, for few, and for rows
+/// that are only stored.
+#[test]
+fn whole_tiles_of_linear_layers_are_the_same_stored_or_added() {
+    for (rows, k, n) in [(16, 512, 24), (8, 192, 16), (24, 64, 8), (8, 256, 40)] {
+        let mut random = Random((rows * k + n) as u64);
+        let (x, bias) = (random.rows(rows * k), random.rows(n));
+        let w: Vec<i8> = (0..k * n).map(|_| (random.next() * 127.0) as i8).collect();
+        let w_scale: Vec<f32> = random.rows(n).iter().map(|s| s.abs() + 1e-3).collect();
+        for how in [Prepare::Plain, Prepare::Activate(Activation::QuickGelu)] {
+            let layer = |add: bool| {
+                same_bits(&format!("linear {rows}x{k}x{n} {how:?} {add}"), |kernels| {
+                    let (mut a, w) = (PackedRows::default(), kernels.pack(&w, k, n));
+                    kernels
+                        .prepare(&x, k, rows, k, how, &mut a)
+                        .expect("finite rows");
+                    let mut out = vec![0.5; rows * n];
+                    kernels.linear(Linear {
+                        a: &a,
+                        w: &w,
+                        w_scale: &w_scale,
+                        bias: &bias,
+                        out: &mut out,
+                        ldo: n,
+                        add,
+                        panels: 0..w.panels(),
+                        unpacked: &mut AlignedBytes::default(),
+                    });
+                    out
+                })
+            };
+            let stored = layer(false);
+            for (added, stored) in layer(true).into_iter().zip(stored) {
+                assert_eq!(added, 0.5 + stored);
+            }
+        }
+    }
+}

@@ -2,7 +2,8 @@
 //! rows of the output.
 //!
 //! Before it v12 and v13 hold the columns' scales, v14 and v15 the rows', and where rows are shifted v4 and
-//! v5 their shifts, v6 and v7 the columns' sums; v0-v3 and v8-v11 are free.
+//! v5 their shifts, v6 and v7 the columns' sums; v0-v3 and v8-v11 are free. Where rows of i8mm are only
+//! stored, v12-v15 hold the columns' scales two by two, and v4-v7 the rows'.
 
 /// `$op` on 32-bit lanes, for four destinations at once.
 macro_rules! four {
@@ -128,6 +129,25 @@ macro_rules! i8mm_finish {
     };
 }
 
+/// All rows of i8mm, finished as they are: each register of two columns of two rows.
+macro_rules! i8mm_pairs {
+    (no, no) => {
+        concat!(
+            i8mm_pairs!("16" "17" "18" "19", "4.4s"), i8mm_pairs!("20" "21" "22" "23", "5.4s"),
+            i8mm_pairs!("24" "25" "26" "27", "6.4s"), i8mm_pairs!("28" "29" "30" "31", "7.4s"),
+        )
+    };
+    ($s0:literal $s1:literal $s2:literal $s3:literal, $scale:literal) => {
+        concat!(
+            four!("scvtf", [$s0 $s1 $s2 $s3], [$s0 $s1 $s2 $s3]),
+            four!("fmul", ["0" "1" "2" "3"], ["12" "13" "14" "15"], [$scale $scale $scale $scale]),
+            "ld1 {{v8.4s-v11.4s}}, [{bias}]\n",
+            four!("fmla", ["8" "9" "10" "11"], [$s0 $s1 $s2 $s3], ["0.4s" "1.4s" "2.4s" "3.4s"]),
+            rows!(i8mm, "{ldo}", "8" "9" "10" "11"),
+        )
+    };
+}
+
 macro_rules! dotprod_finish {
     ($shifted:tt, $add:tt) => {
         concat!(
@@ -204,6 +224,12 @@ macro_rules! load_scales {
         concat!(
             load_scales!(two, no),
             "ld1 {{v4.4s, v5.4s}}, [{shifts}], #32\nld1 {{v6.4s, v7.4s}}, [{w_sums}]\n",
+        )
+    };
+    (pairs, no) => {
+        concat!(
+            "ld1 {{v12.4s-v15.4s}}, [{w_scale}]\nld1 {{v0.4s, v1.4s}}, [{scales}], #32\n",
+            twice!("0" "1", "4" "5" "6" "7"),
         )
     };
     (one, no) => {

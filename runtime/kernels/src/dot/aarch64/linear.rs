@@ -18,6 +18,15 @@ pub(super) const fn turn(isa: Isa) -> usize {
     }
 }
 
+/// Likewise of the loop for many k, which counts less often. NEON's needs no other.
+const fn long_turn(isa: Isa) -> usize {
+    match isa {
+        Isa::Dotprod => 128,
+        Isa::I8mm => 256,
+        _ => turn(isa),
+    }
+}
+
 const _: () = {
     let (neon, dotprod, i8mm) = (
         Layout::of(Isa::Neon),
@@ -73,39 +82,56 @@ pub(crate) unsafe fn panel(isa: Isa, k_groups: usize, job: &mut Job<'_>) {
     assert!(job.a.len() >= k * rows && job.weights.len() >= k * nr);
     assert!(job.w_scale.len() >= nr && job.w_sums.len() >= nr && job.bias.len() == nr);
     assert!(job.out.len() >= (rows - 1) * job.ldo + nr);
-    let mut bias = Line([0.0; 16]);
-    for some in bias.0.chunks_exact_mut(nr) {
-        some.copy_from_slice(job.bias);
+    let paired = pairs(isa) && !job.shifted && !job.add;
+    let (mut bias, mut w_scale) = (Line([0.0; 16]), Line([0.0; 16]));
+    for (to, from) in [(&mut bias, job.bias), (&mut w_scale, &job.w_scale[..nr])] {
+        if paired {
+            let twos = from.as_chunks::<2>().0;
+            for (to, two) in to.0.as_chunks_mut::<2>().0.chunks_exact_mut(2).zip(twos) {
+                to.fill(*two);
+            }
+        } else {
+            for to in to.0.chunks_exact_mut(nr) {
+                to.copy_from_slice(from);
+            }
+        }
     }
-    let (turns, panels, bias) = (k / turn(isa), rows / mr, &bias.0);
+    let long = k.is_multiple_of(long_turn(isa));
+    let turns = k / if long { long_turn(isa) } else { turn(isa) };
+    let (panels, columns) = (rows / mr, (&bias.0, &w_scale.0));
     // SAFETY: the lengths were checked just above; the caller vouches for the rest.
     unsafe {
-        match (isa, job.shifted, job.add) {
-            (Isa::I8mm, false, false) => i8mm::stored(turns, panels, bias, job),
-            (Isa::I8mm, false, true) => i8mm::added(turns, panels, bias, job),
-            (Isa::I8mm, true, _) => i8mm::shifted(turns, panels, bias, job),
-            (Isa::Dotprod, false, false) => dotprod::stored(turns, panels, bias, job),
-            (Isa::Dotprod, false, true) => dotprod::added(turns, panels, bias, job),
-            (Isa::Dotprod, true, _) => dotprod::shifted(turns, panels, bias, job),
-            (_, false, false) => neon::stored(turns, panels, bias, job),
-            (_, false, true) => neon::added(turns, panels, bias, job),
-            (_, true, _) => neon::shifted(turns, panels, bias, job),
+        match (isa, long) {
+            (Isa::I8mm, true) => i8mm_long::panel(turns, panels, columns, job),
+            (Isa::I8mm, false) => i8mm::panel(turns, panels, columns, job),
+            (Isa::Dotprod, true) => dotprod_long::panel(turns, panels, columns, job),
+            (Isa::Dotprod, false) => dotprod::panel(turns, panels, columns, job),
+            _ => neon::panel(turns, panels, columns, job),
         }
     }
 }
 
+/// Whether rows that are stored as they come are finished two at a time, as the registers of `isa` hold them.
+const fn pairs(isa: Isa) -> bool {
+    matches!(isa, Isa::I8mm)
+}
+
+/// Bias and scale of a panel's columns: once for each of as many rows as fill 16 lanes, or each two columns'
+/// twice.
+type Columns<'a> = (&'a [f32; 16], &'a [f32; 16]);
+
 /// A function `$name` for rows that are shifted or not, stored or added.
 macro_rules! kind {
-    ($name:ident, $features:literal, $turn:ident, $registers:ident, $finish:ident, $shifted:tt, $add:tt) => {
+    ($name:ident, $features:literal, $turn:expr, $registers:ident, $finish:ident, $shifted:tt, $add:tt) => {
         /// # Safety
         /// The instructions must be there; `turns` and `panels` of rows must not be 0, and everything as long
         /// as they say.
         #[inline]
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(
+        unsafe fn $name(
             turns: usize,
             panels: usize,
-            bias: &[f32; 16],
+            (bias, w_scale): Columns<'_>,
             job: &mut Job<'_>,
         ) {
             // SAFETY: it reads `turns` turns of the weights and of `panels` panels of rows, a scale and a
@@ -121,7 +147,7 @@ macro_rules! kind {
                     "ld1 {{v24.4s-v27.4s}}, [{zeros}]",
                     "ld1 {{v28.4s-v31.4s}}, [{zeros}]",
                     "2:",
-                    $turn!(),
+                    $turn,
                     "b.ne 2b",
                     load_scales!($registers, $shifted),
                     $finish!($shifted, $add),
@@ -137,7 +163,7 @@ macro_rules! kind {
                     out = inout(reg) job.out.as_mut_ptr() => _,
                     ldo = in(reg) job.ldo * size_of::<f32>(),
                     zeros = in(reg) ZEROS.0.as_ptr(),
-                    w_scale = in(reg) job.w_scale.as_ptr(),
+                    w_scale = in(reg) w_scale.as_ptr(),
                     w_sums = in(reg) job.w_sums.as_ptr(),
                     bias = in(reg) bias.as_ptr(),
                     scales = inout(reg) job.scales.as_ptr() => _,
@@ -157,18 +183,50 @@ macro_rules! kind {
     };
 }
 
-/// The three kinds of an instruction set.
+/// The three kinds of a loop; rows that are stored may end otherwise.
 macro_rules! kinds {
-    ($isa:ident, $features:literal, $turn:ident, $registers:ident, $finish:ident) => {
-        mod $isa {
-            use super::{Job, ZEROS, asm};
-            kind!(stored, $features, $turn, $registers, $finish, no, no);
+    ($loop:ident, $features:literal, $turn:expr, $registers:ident $finish:ident,
+     $stored_registers:ident $stored_finish:ident) => {
+        mod $loop {
+            use super::{Columns, Job, ZEROS, asm};
+
+            kind!(
+                stored,
+                $features,
+                $turn,
+                $stored_registers,
+                $stored_finish,
+                no,
+                no
+            );
             kind!(added, $features, $turn, $registers, $finish, no, yes);
             kind!(shifted, $features, $turn, $registers, $finish, yes, yes);
+
+            /// # Safety
+            /// As of each kind.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn panel(
+                turns: usize,
+                panels: usize,
+                columns: Columns<'_>,
+                job: &mut Job<'_>,
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    match (job.shifted, job.add) {
+                        (false, false) => stored(turns, panels, columns, job),
+                        (false, true) => added(turns, panels, columns, job),
+                        (true, _) => shifted(turns, panels, columns, job),
+                    }
+                }
+            }
         }
     };
 }
 
-kinds!(neon, "neon", neon_turn, one, neon_finish);
-kinds!(dotprod, "neon,dotprod", dotprod_turn, two, dotprod_finish);
-kinds!(i8mm, "neon,i8mm", i8mm_turn, two, i8mm_finish);
+kinds!(neon, "neon", neon_turn!(), one neon_finish, one neon_finish);
+kinds!(dotprod, "neon,dotprod", dotprod_turn!(), two dotprod_finish, two dotprod_finish);
+kinds!(dotprod_long, "neon,dotprod", dotprod_turn!(long), two dotprod_finish, two dotprod_finish);
+kinds!(i8mm, "neon,i8mm", i8mm_turn!(), two i8mm_finish, pairs i8mm_pairs);
+kinds!(i8mm_long, "neon,i8mm", i8mm_turn!(long), two i8mm_finish, pairs i8mm_pairs);
