@@ -10,6 +10,8 @@ use super::math::fma;
 use super::online::Online;
 #[cfg(target_arch = "aarch64")]
 use crate::dot::aarch64::attention as fused;
+#[cfg(target_arch = "x86_64")]
+use crate::dot::x86::update;
 use crate::dot::{Dot, Layout, MAX_MR};
 use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
 use crate::kv::KV_TILE;
@@ -173,6 +175,19 @@ unsafe fn attend_heads(
                 };
                 // SAFETY: the caller's.
                 unsafe { fused::update(dot.isa, dim, &update, output) };
+                continue;
+            }
+            #[cfg(target_arch = "x86_64")]
+            if rows == mr && from == 0 && update::fits(dot.isa, dim) {
+                for panel in 0..v_panels {
+                    let v = tile.v_panel(layout, heads, head, panel);
+                    let ahead = after.v_panel(layout, heads, after_head, panel);
+                    let (groups, output) = (span.div_ceil(kr), &mut output[panel * nr..]);
+                    // SAFETY: the caller's.
+                    unsafe {
+                        update::update(groups, p, v, &online.factors(mr), output, ldv, ahead)
+                    };
+                }
                 continue;
             }
             // The sum of the values spans the whole tile, so the product it completes has to as well.

@@ -6,6 +6,8 @@
 
 use super::math::{exp2, fma, max};
 use crate::dot::MAX_MR;
+#[cfg(target_arch = "x86_64")]
+use crate::dot::x86::update::Factors;
 use crate::softmax::{BIAS, Found, UNIT};
 
 /// 2^exponent, at least the smallest normal number.
@@ -53,6 +55,14 @@ impl Online {
     #[inline(always)]
     pub(super) fn factors(&self, mr: usize) -> &[f32] {
         &self.factors[..2 * rounded(mr)]
+    }
+
+    /// alpha and scale of each row of a panel of `mr`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn factors(&self, mr: usize) -> Factors<'_> {
+        let (alpha, scale) = self.factors.split_at(rounded(mr));
+        Factors { alpha, scale }
     }
 
     /// Takes in what the softmax found in a tile of `mr` rows. Those before `from` do not see the tile; `c`

@@ -26,10 +26,10 @@ use crate::isa::Isa;
 pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Avx512Vnni);
 
 /// A tile of all rows prefetches one line every so many groups: a quarter of what it reads of W, so that four tiles fetch a panel.
-const PREFETCH: usize = 2;
+pub(super) const PREFETCH: usize = 2;
 
 /// Columns of a register of sums; a panel is two registers wide.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// See [`Tile`](crate::dot::Tile).
 ///
@@ -133,7 +133,11 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
 /// `a` must hold `ROWS * kr` bytes and `w` `nr * kr`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn multiply<const ROWS: usize>(a: *const u8, w: *const i8, sums: &mut [[__m512i; 2]; ROWS]) {
+pub(super) unsafe fn multiply<const ROWS: usize>(
+    a: *const u8,
+    w: *const i8,
+    sums: &mut [[__m512i; 2]; ROWS],
+) {
     // SAFETY: the caller vouches for nr * kr = 2 * 64 bytes of w.
     let w: [__m512i; 2] =
         array::from_fn(|half| unsafe { _mm512_loadu_si512(w.add(half * 64).cast()) });
