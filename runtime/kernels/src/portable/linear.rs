@@ -4,6 +4,8 @@ use super::lanes::Line;
 use super::math::fma;
 #[cfg(target_arch = "aarch64")]
 use crate::dot::aarch64::linear as fused;
+#[cfg(target_arch = "x86_64")]
+use crate::dot::x86::linear as fused;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::Linear;
 use crate::pack::Panel;
@@ -90,6 +92,32 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                         prefetch(line.as_ptr());
                     }
                 }
+            }
+            #[cfg(target_arch = "x86_64")]
+            if fused::fits(dot.isa, scales.len(), columns.len()) {
+                let (here, rest) = out.split_at_mut(out.len().min(mr * ldo));
+                out = rest;
+                let rows = fused::Rows {
+                    a: rows,
+                    scales,
+                    shifts: &a.shifts[row_panel * mr..],
+                };
+                let columns = fused::Columns {
+                    w: weights,
+                    comp,
+                    w_sums: channels.w_sums,
+                    w_scale: channels.w_scale,
+                    bias: channels.bias,
+                };
+                let tile = match (shifted, job.add) {
+                    (false, false) => fused::tile::<false, false>,
+                    (false, true) => fused::tile::<false, true>,
+                    (true, false) => fused::tile::<true, false>,
+                    (true, true) => fused::tile::<true, true>,
+                };
+                // SAFETY: the caller's.
+                unsafe { tile(k_groups, &rows, &columns, here, ldo, ahead) };
+                continue;
             }
             // SAFETY: the caller's.
             unsafe {

@@ -26,7 +26,7 @@ use crate::isa::Isa;
 pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Avx512Vnni);
 
 /// A tile of all rows prefetches one line every so many groups: a quarter of what it reads of W, so that four tiles fetch a panel.
-pub(super) const PREFETCH: usize = 2;
+const PREFETCH: usize = 2;
 
 /// Columns of a register of sums; a panel is two registers wide.
 pub(super) const LANES: usize = 16;
@@ -127,17 +127,39 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     }
 }
 
+/// All rows of a tile, whose sums begin with `start` and go to `finish` in registers.
+///
+/// # Safety
+/// As [`Tile`](crate::dot::Tile) for the panels `a` and `w`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) unsafe fn whole(
+    k_groups: usize,
+    a: *const u8,
+    w: *const i8,
+    start: [__m512i; 2],
+    ahead: *const u8,
+    finish: impl FnOnce([[__m512i; 2]; LAYOUT.mr]),
+) {
+    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let mut sums = [start; LAYOUT.mr];
+    for group in 0..k_groups {
+        if group % PREFETCH == 0 {
+            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast());
+        }
+        // SAFETY: group < k_groups, and the panels hold k_groups groups.
+        unsafe { multiply(a.add(group * mr * kr), w.add(group * nr * kr), &mut sums) };
+    }
+    finish(sums);
+}
+
 /// Adds the products of one group of k to the sums of `ROWS` rows.
 ///
 /// # Safety
 /// `a` must hold `ROWS * kr` bytes and `w` `nr * kr`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(super) unsafe fn multiply<const ROWS: usize>(
-    a: *const u8,
-    w: *const i8,
-    sums: &mut [[__m512i; 2]; ROWS],
-) {
+unsafe fn multiply<const ROWS: usize>(a: *const u8, w: *const i8, sums: &mut [[__m512i; 2]; ROWS]) {
     // SAFETY: the caller vouches for nr * kr = 2 * 64 bytes of w.
     let w: [__m512i; 2] =
         array::from_fn(|half| unsafe { _mm512_loadu_si512(w.add(half * 64).cast()) });

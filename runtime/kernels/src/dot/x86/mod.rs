@@ -2,4 +2,5 @@
 
 pub(super) mod avx2;
 pub(super) mod avx512vnni;
+pub(crate) mod linear;
 pub(crate) mod update;

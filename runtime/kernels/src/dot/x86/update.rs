@@ -2,11 +2,11 @@
 //! memory that takes a sixth of the time of the product.
 
 use core::arch::x86_64::{
-    _MM_HINT_T0, _mm_prefetch, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-    _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_ps,
+    __m512i, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
+    _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
-use super::avx512vnni::{LANES, LAYOUT, PREFETCH, multiply};
+use super::avx512vnni::{LANES, LAYOUT, whole};
 use crate::dot::Layout;
 use crate::isa::Isa;
 
@@ -42,27 +42,21 @@ pub(crate) unsafe fn update(
     assert!(ldo >= nr && o.len() >= (mr - 1) * ldo + nr);
     let alpha: &[f32; LAYOUT.mr] = factors.alpha.first_chunk().expect("one a row");
     let scale: &[f32; LAYOUT.mr] = factors.scale.first_chunk().expect("one a row");
-    let mut sums = [[_mm512_setzero_si512(); 2]; LAYOUT.mr];
-    for group in 0..k_groups {
-        if group % PREFETCH == 0 {
-            let line = ahead.as_ptr().wrapping_add(group / PREFETCH * 64);
-            _mm_prefetch::<_MM_HINT_T0>(line.cast());
-        }
-        // SAFETY: group < k_groups, and the panels hold k_groups groups, as was checked above.
-        unsafe {
-            let p = p.as_ptr().add(group * mr * kr);
-            multiply(p, v.as_ptr().add(group * nr * kr).cast(), &mut sums);
-        }
-    }
-    for (i, sums) in sums.into_iter().enumerate() {
-        let (alpha, scale) = (_mm512_set1_ps(alpha[i]), _mm512_set1_ps(scale[i]));
-        for (half, sum) in sums.into_iter().enumerate() {
-            // SAFETY: a half of nr = 2 * LANES numbers of row i < mr, which `o` has, as was checked above.
-            unsafe {
-                let o = o.as_mut_ptr().add(i * ldo + half * LANES);
-                let kept = _mm512_mul_ps(_mm512_loadu_ps(o), alpha);
-                _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, kept));
+    let zeros = [_mm512_setzero_si512(); 2];
+    let (p, v, ahead) = (p.as_ptr(), v.as_ptr().cast(), ahead.as_ptr());
+    let finish = |sums: [[__m512i; 2]; LAYOUT.mr]| {
+        for (i, sums) in sums.into_iter().enumerate() {
+            let (alpha, scale) = (_mm512_set1_ps(alpha[i]), _mm512_set1_ps(scale[i]));
+            for (half, sum) in sums.into_iter().enumerate() {
+                // SAFETY: a half of nr = 2 * LANES numbers of row i < mr, which `o` has, as was checked above.
+                unsafe {
+                    let o = o.as_mut_ptr().add(i * ldo + half * LANES);
+                    let kept = _mm512_mul_ps(_mm512_loadu_ps(o), alpha);
+                    _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, kept));
+                }
             }
         }
-    }
+    };
+    // SAFETY: the panels are long enough, as was checked above.
+    unsafe { whole(k_groups, p, v, zeros, ahead, finish) };
 }
