@@ -1,9 +1,12 @@
-"""The model that is counted: one block of ImageGPT-small (width 512, 8 heads, 1024 tokens), seeded random weights."""
+"""The model that is counted: one block of ImageGPT-small (width 512, 8 heads, 1024 tokens), seeded random weights, normal ones in
+its linear layers."""
 
 import array
 import json
 import random
+import statistics
 import struct
+import sys
 
 WIDTH, HEADS, TOKENS, VOCABULARY = 512, 8, 1024, 513
 INNER = 4 * WIDTH
@@ -15,7 +18,8 @@ MACS = LINEAR_MACS + ATTENTION_MACS
 
 
 def tensors():
-    """Name, shape, mean and half range of every weight. Scores then spread over about two units, as a trained model's do."""
+    """Name, shape, mean and spread of every weight: half the range of uniform ones, the standard deviation of the linear layers'
+    normal ones. Scores then spread over about two units, as a trained model's do."""
     yield "wte.weight", (VOCABULARY, WIDTH), 0.0, 1.0
     yield "wpe.weight", (TOKENS, WIDTH), 0.0, 0.3
     yield "h.0.ln_1.weight", (WIDTH,), 1.0, 0.5
@@ -24,8 +28,24 @@ def tensors():
     layers = {"attn.c_attn": (WIDTH, 3 * WIDTH), "attn.c_proj": (WIDTH, WIDTH), "mlp.c_fc": (WIDTH, INNER),
               "mlp.c_proj": (INNER, WIDTH)}
     for name, (k, n) in layers.items():
-        yield f"h.0.{name}.weight", (k, n), 0.0, (3.0 / k) ** 0.5
+        yield f"h.0.{name}.weight", (k, n), 0.0, (1.0 / k) ** 0.5
         yield f"h.0.{name}.bias", (n,), 0.0, 0.1
+
+
+def is_linear(name):
+    """Is this the weight of a linear layer?"""
+    return name.endswith(("attn.weight", "proj.weight", "fc.weight"))
+
+
+def normal(generator, count, deviation):
+    """Normally distributed numbers, as models are initialised with and as the peers' model here has."""
+    steps = 1 << 16
+    distribution = statistics.NormalDist(0.0, deviation)
+    values = array.array("f", [distribution.inv_cdf((step + 0.5) / steps) for step in range(steps)])
+    numbers = array.array("H", generator.randbytes(2 * count))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return array.array("f", [values[number] for number in numbers])
 
 
 def write(folder):
@@ -35,8 +55,11 @@ def write(folder):
     offset = 0
     for name, shape, mean, spread in tensors():
         count = shape[0] * (shape[1] if len(shape) > 1 else 1)
-        values = [mean + (byte - 127.5) / 127.5 * spread for byte in range(256)]
-        data = array.array("f", [values[byte] for byte in generator.randbytes(count)]).tobytes()
+        if is_linear(name):
+            data = normal(generator, count, spread).tobytes()
+        else:
+            values = [mean + (byte - 127.5) / 127.5 * spread for byte in range(256)]
+            data = array.array("f", [values[byte] for byte in generator.randbytes(count)]).tobytes()
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + len(data)]}
         offset += len(data)
         body.append(data)

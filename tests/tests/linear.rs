@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use igpt_kernels::{Activation, AlignedBytes, Isa, Kernels, Linear, PackedRows, Prepare};
+use igpt_kernels::{Activation, Isa, Kernels, Linear, LinearScratch, PackedRows, Prepare};
 use npyz::npz::NpzArchive;
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Case {
             ldo: n,
             add: false,
             panels: 0..w.panels(),
-            unpacked: &mut AlignedBytes::default(),
+            scratch: &mut LinearScratch::default(),
         });
         out
     }

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use igpt_kernels::{AlignedBytes, Isa, Kernels, Linear, PackedRows, Prepare, peak_benchmark};
+use igpt_kernels::{Isa, Kernels, Linear, LinearScratch, PackedRows, Prepare, peak_benchmark};
 
 /// Columns of every layer measured: with k = 2048, 1 MiB of weights, which fits the second cache.
 const N: usize = 512;
@@ -33,7 +33,7 @@ fn layers(c: &mut Criterion) {
                         .expect("finite rows");
                     let (scale, bias) = ([0.01; N], [0.0; N]);
                     let mut out = vec![0.0; rows * N];
-                    let mut unpacked = AlignedBytes::default();
+                    let mut scratch = LinearScratch::default();
                     b.iter(|| {
                         kernels.linear(Linear {
                             a: black_box(&a),
@@ -44,7 +44,7 @@ fn layers(c: &mut Criterion) {
                             ldo: N,
                             add: false,
                             panels: 0..w.panels(),
-                            unpacked: &mut unpacked,
+                            scratch: &mut scratch,
                         });
                     });
                 });

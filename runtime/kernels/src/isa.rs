@@ -12,7 +12,7 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F/BW/VL/DQ and VNNI (`vpdpbusd`).
     Avx512Vnni,
-    /// ARMv8.0 NEON (`smull`, `smlal2`, `sadalp`): Cortex-A53, A72; Raspberry Pi 3, 4, Zero 2 W.
+    /// ARMv8.0 NEON (`smull`, `smlal`, `sadalp`): Cortex-A53, A72; Raspberry Pi 3, 4, Zero 2 W.
     Neon,
     /// ARMv8.2 dot product (`sdot`): Cortex-A76, A78AE; Raspberry Pi 5, Jetson Orin.
     Dotprod,

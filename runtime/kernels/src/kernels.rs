@@ -6,6 +6,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use crate::aligned::{Aligned, AlignedBytes};
+use crate::chains::Chains;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::int4::Int4Matrix;
 use crate::isa::{Isa, IsaError};
@@ -93,8 +94,17 @@ pub struct Linear<'a> {
     pub add: bool,
     /// Column panels to compute: all, or a thread's share.
     pub panels: Range<usize>,
-    /// Working memory, reused: a panel of int4 weights unpacked for several rows.
-    pub unpacked: &'a mut AlignedBytes,
+    /// Working memory, reused.
+    pub scratch: &'a mut LinearScratch,
+}
+
+/// Working memory of [`Kernels::linear`], one per thread, reused.
+#[derive(Clone, Debug, Default)]
+pub struct LinearScratch {
+    /// A panel of int4 weights unpacked for several rows.
+    pub(crate) unpacked: AlignedBytes,
+    #[cfg(target_arch = "aarch64")]
+    pub(crate) chains: crate::dot::aarch64::chains::Scratch,
 }
 
 /// One f32 linear layer over a block of rows. Fields as in [`Linear`].
@@ -252,19 +262,21 @@ impl Kernels {
         PackedInt8::int4(self.dot.layout, w, self.panel_sums(w.k()))
     }
 
-    /// What sums the columns of a panel of `k` rows.
-    fn panel_sums(&self, k: usize) -> impl FnMut(Panel<'_>, &mut [i32]) {
+    /// What sums the columns of a panel of `k` rows, and shows it to its chains.
+    fn panel_sums(&self, k: usize) -> impl FnMut(Panel<'_>, &mut [i32], Option<&mut Chains>) {
         let Layout { mr, nr, kr, .. } = self.dot.layout;
         let (dot, groups) = (self.dot, k.div_ceil(kr));
         // A row of ones sums the columns as fast as memory gives them. As `comp` is zero, one means one whatever the offset.
         let ones = alloc::vec![1; groups * mr * kr];
         let (mut acc, mut unpacked) = ([0; MAX_TILE], AlignedBytes::default());
-        move |panel, sums| {
+        move |panel, sums, chains| {
             let comp = [0; KV_TILE];
             // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-            unsafe {
-                let panel = panel.int8(&dot, &mut unpacked);
-                dot.run(1, groups, &ones, panel, &comp, &mut acc, nr, panel);
+            let panel = unsafe { panel.int8(&dot, &mut unpacked) };
+            // SAFETY: likewise.
+            unsafe { dot.run(1, groups, &ones, panel, &comp, &mut acc, nr, panel) };
+            if let Some(chains) = chains {
+                chains.push(panel);
             }
             sums.copy_from_slice(&acc[..nr]);
         }

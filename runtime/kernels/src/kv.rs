@@ -1,7 +1,7 @@
 //! Keys and values of one layer as int8, in the order the attention tiles read them.
 
 #[cfg(target_arch = "aarch64")]
-mod neon;
+pub(crate) mod neon;
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -12,6 +12,11 @@
 extern crate alloc;
 
 mod aligned;
+#[cfg_attr(
+    not(target_arch = "aarch64"),
+    allow(dead_code, reason = "read by the loop of one instruction set")
+)]
+mod chains;
 mod dot;
 mod int4;
 mod interleave;
@@ -32,8 +37,8 @@ pub use dot::{Layout, tile_benchmark};
 pub use int4::{INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Int4Error, Int4Matrix, pack_nibbles};
 pub use isa::{Isa, IsaError};
 pub use kernels::{
-    Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, NonFinite,
-    Prepare,
+    Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, LinearScratch,
+    NonFinite, Prepare,
 };
 pub use kv::{KV_TILE, KvInt8};
 pub use pack::{PackedF32, PackedInt8, PackedRows};

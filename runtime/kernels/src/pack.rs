@@ -1,11 +1,13 @@
 //! Operands in the order a tile reads them.
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::aligned::{Aligned, AlignedBytes};
+use crate::chains::Chains;
 use crate::dot::{Dot, Layout};
 use crate::int4::Int4Matrix;
 use crate::interleave::GROUP;
@@ -23,6 +25,8 @@ pub struct PackedInt8 {
     comp: Vec<i32>,
     /// Sum of each column, for rows whose zero is not at the middle of their range.
     sums: Vec<i32>,
+    /// How the loop of long chains may read it, where there is one.
+    chains: Option<Box<Chains>>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,24 +44,25 @@ pub(crate) enum Panel<'a> {
 }
 
 impl PackedInt8 {
-    /// A matrix `[k, n]` that lies packed in `data`. `sums` adds up the columns of a panel.
+    /// A matrix `[k, n]` that lies packed in `data`. `panel_sums` adds up the columns of a panel and shows it to
+    /// the chains.
     pub(crate) fn new(
         layout: Layout,
         data: Bytes,
         k: usize,
         n: usize,
-        panel_sums: impl FnMut(Panel<'_>, &mut [i32]),
+        panel_sums: impl FnMut(Panel<'_>, &mut [i32], Option<&mut Chains>),
     ) -> Result<Self, PanelsError> {
         let Layout { nr, kr, .. } = layout;
         Panels { nr, kr }.check(&data, k, n)?;
         Ok(Self::with_sums(layout, Data::Int8(data), k, n, panel_sums))
     }
 
-    /// The matrix that `w` stands for. `sums` adds up the columns of a panel of int8.
+    /// The matrix that `w` stands for. `panel_sums` as in [`PackedInt8::new`].
     pub(crate) fn int4(
         layout: Layout,
         w: &Int4Matrix<'_>,
-        panel_sums: impl FnMut(Panel<'_>, &mut [i32]),
+        panel_sums: impl FnMut(Panel<'_>, &mut [i32], Option<&mut Chains>),
     ) -> Self {
         let data = Data::Int4(Nibbles::pack(layout, w));
         Self::with_sums(layout, data, w.k(), w.n(), panel_sums)
@@ -68,7 +73,7 @@ impl PackedInt8 {
         data: Data,
         k: usize,
         n: usize,
-        mut panel_sums: impl FnMut(Panel<'_>, &mut [i32]),
+        mut panel_sums: impl FnMut(Panel<'_>, &mut [i32], Option<&mut Chains>),
     ) -> Self {
         let Layout { nr, offset, .. } = layout;
         let zeros = || vec![0i32; n.next_multiple_of(nr)];
@@ -79,11 +84,13 @@ impl PackedInt8 {
             data,
             comp: zeros(),
             sums: zeros(),
+            chains: None,
         };
-        let mut sums = zeros();
+        let (mut sums, mut chains) = (zeros(), Chains::new(layout, k));
         for (panel, sums) in sums.chunks_exact_mut(nr).enumerate() {
-            panel_sums(packed.panel(panel), sums);
+            panel_sums(packed.panel(panel), sums, chains.as_mut());
         }
+        packed.chains = chains.map(Box::new);
         packed.comp = sums.iter().map(|sum| -sum * i32::from(offset)).collect();
         packed.sums = sums;
         packed
@@ -110,7 +117,8 @@ impl PackedInt8 {
             Data::Int8(bytes) => bytes.len(),
             Data::Int4(nibbles) => nibbles.size_in_bytes(),
         };
-        data + (self.comp.len() + self.sums.len()) * size_of::<i32>()
+        let chains = self.chains.as_deref().map_or(0, Chains::size_in_bytes);
+        data + (self.comp.len() + self.sums.len()) * size_of::<i32>() + chains
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -128,6 +136,12 @@ impl PackedInt8 {
             Data::Int8(bytes) => Panel::Int8(&bytes[panel * len..][..len]),
             Data::Int4(nibbles) => Panel::Int4(nibbles.panel(panel)),
         }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub(crate) fn chains(&self) -> Option<&Chains> {
+        self.chains.as_deref().filter(|chains| chains.any())
     }
 
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! Layers of int4 weights: the bits of the same layer with the int8 matrix that they stand for, whatever the number of rows.
 
 use igpt_kernels::{
-    Activation, AlignedBytes, INT4_GROUP, Int4Matrix, Isa, Kernels, Linear, PackedInt8, PackedRows,
-    Prepare, pack_nibbles,
+    Activation, INT4_GROUP, Int4Matrix, Isa, Kernels, Linear, LinearScratch, PackedInt8,
+    PackedRows, Prepare, pack_nibbles,
 };
 
 /// Numbers in (-1, 1), the same everywhere.
@@ -27,7 +27,7 @@ fn layer(kernels: Kernels, a: &PackedRows, w: &PackedInt8, constants: &[f32]) ->
     let (n, nr) = (w.n(), kernels.layout().nr);
     let (scale, bias) = constants.split_at(n);
     let mut out = vec![0.5; a.rows() * n];
-    let mut unpacked = AlignedBytes::default();
+    let mut scratch = LinearScratch::default();
     let middle = w.panels() / 2;
     for panels in [0..middle, middle..w.panels()] {
         kernels.linear(Linear {
@@ -39,7 +39,7 @@ fn layer(kernels: Kernels, a: &PackedRows, w: &PackedInt8, constants: &[f32]) ->
             ldo: n,
             add: true,
             panels,
-            unpacked: &mut unpacked,
+            scratch: &mut scratch,
         });
     }
     out.into_iter().map(f32::to_bits).collect()

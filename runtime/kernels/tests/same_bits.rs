@@ -1,8 +1,8 @@
 //! The numerics contract, kernel by kernel: close to a plain f64 formula, and the same bits on every instruction set.
 
 use igpt_kernels::{
-    Activation, AlignedBytes, Attention, AttentionF32, AttentionScratch, Heads, Isa, KV_TILE,
-    Kernels, KvInt8, Linear, LinearF32, PackedF32, PackedRows, Prepare,
+    Activation, Attention, AttentionF32, AttentionScratch, Heads, Isa, KV_TILE, Kernels, KvInt8,
+    Linear, LinearF32, LinearScratch, PackedF32, PackedRows, Prepare,
 };
 
 /// Numbers in (-1, 1), the same everywhere.
@@ -93,7 +93,7 @@ fn int8_linear_layers_are_close_and_the_same() {
                     ldo: n,
                     add: true,
                     panels,
-                    unpacked: &mut AlignedBytes::default(),
+                    scratch: &mut LinearScratch::default(),
                 });
                 out
             });
@@ -298,7 +298,7 @@ fn all_zero_tiny_and_outlier_rows_quantise_as_the_contract_says() {
                 ldo: n,
                 add: false,
                 panels: 0..w.panels(),
-                unpacked: &mut AlignedBytes::default(),
+                scratch: &mut LinearScratch::default(),
             });
             out
         });
@@ -396,7 +396,7 @@ fn activated_rows_quantise_as_the_contract_says() {
                 ldo: n,
                 add: false,
                 panels: 0..w.panels(),
-                unpacked: &mut AlignedBytes::default(),
+                scratch: &mut LinearScratch::default(),
             });
             out
         });
@@ -524,7 +524,7 @@ fn whole_tiles_of_linear_layers_are_the_same_stored_or_added() {
                         ldo: n,
                         add,
                         panels: 0..w.panels(),
-                        unpacked: &mut AlignedBytes::default(),
+                        scratch: &mut LinearScratch::default(),
                     });
                     out
                 })

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use igpt_kernels::{
-    Activation, Aligned, AlignedBytes, Attention, Heads, KV_TILE, KvInt8, Linear, NonFinite,
+    Activation, Aligned, Attention, Heads, KV_TILE, KvInt8, Linear, LinearScratch, NonFinite,
     PackedInt8, PackedRows, Prepare,
 };
 use rayon::prelude::*;
@@ -25,22 +25,28 @@ pub(crate) struct LinearInt8 {
 }
 
 /// How a linear layer is run: a tile of tokens by its thread, or the rows of a lockstep by all.
-pub(super) type Run =
-    fn(&LinearInt8, &Engine, &PackedRows, (&mut Aligned<f32>, &mut AlignedBytes), &mut [f32], bool);
+pub(super) type Run = fn(
+    &LinearInt8,
+    &Engine,
+    &PackedRows,
+    (&mut Aligned<f32>, &mut LinearScratch),
+    &mut [f32],
+    bool,
+);
 
 impl LinearInt8 {
-    /// All columns, for the rows of `a`, into rows `n` wide. `unpacked` is working memory of [`Linear`].
+    /// All columns, for the rows of `a`, into rows `n` wide. `linear` is working memory of [`Linear`].
     pub(crate) fn run(
         &self,
         engine: &Engine,
         a: &PackedRows,
         out: &mut [f32],
         add: bool,
-        unpacked: &mut AlignedBytes,
+        linear: &mut LinearScratch,
     ) {
         let panels = self.w.panels();
         if a.rows() != 1 {
-            return self.run_panels(engine, a, 0..panels, out, self.w.n(), add, unpacked);
+            return self.run_panels(engine, a, 0..panels, out, self.w.n(), add, linear);
         }
         // One row, as in generation, is as fast as the weights can be read, and one core does not saturate
         // the memory: the columns are shared out among the threads.
@@ -50,8 +56,8 @@ impl LinearInt8 {
             .for_each(|(i, out)| {
                 let panels = i * share..panels.min((i + 1) * share);
                 // One row is multiplied by int4 weights as they are.
-                let unpacked = &mut AlignedBytes::default();
-                self.run_panels(engine, a, panels, out, self.w.n(), add, unpacked);
+                let linear = &mut LinearScratch::default();
+                self.run_panels(engine, a, panels, out, self.w.n(), add, linear);
             });
     }
 
@@ -60,11 +66,11 @@ impl LinearInt8 {
         &self,
         engine: &Engine,
         a: &PackedRows,
-        (_, unpacked): (&mut Aligned<f32>, &mut AlignedBytes),
+        (_, linear): (&mut Aligned<f32>, &mut LinearScratch),
         out: &mut [f32],
         add: bool,
     ) {
-        self.run(engine, a, out, add, unpacked);
+        self.run(engine, a, out, add, linear);
     }
 
     /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them
@@ -74,13 +80,13 @@ impl LinearInt8 {
         &self,
         engine: &Engine,
         a: &PackedRows,
-        (shares, unpacked): (&mut Aligned<f32>, &mut AlignedBytes),
+        (shares, linear): (&mut Aligned<f32>, &mut LinearScratch),
         out: &mut [f32],
         add: bool,
     ) {
         let threads = engine.pool.current_num_threads();
         if threads == 1 || a.rows() == 1 {
-            return self.run(engine, a, out, add, unpacked);
+            return self.run(engine, a, out, add, linear);
         }
         let (panels, n) = (self.w.panels(), self.w.n());
         let share = panels.div_ceil(threads);
@@ -92,8 +98,8 @@ impl LinearInt8 {
             .for_each(|(i, part)| {
                 let panels = i * share..panels.min((i + 1) * share);
                 engine.with_scratch(|own| {
-                    let unpacked = &mut own.unpacked;
-                    self.run_panels(engine, a, panels, part, width, false, unpacked);
+                    let linear = &mut own.linear;
+                    self.run_panels(engine, a, panels, part, width, false, linear);
                 });
             });
         for (i, part) in shares.chunks_exact(a.rows() * width).enumerate() {
@@ -120,7 +126,7 @@ impl LinearInt8 {
         out: &mut [f32],
         ldo: usize,
         add: bool,
-        unpacked: &mut AlignedBytes,
+        linear: &mut LinearScratch,
     ) {
         engine.kernels.linear(Linear {
             a,
@@ -131,7 +137,7 @@ impl LinearInt8 {
             ldo,
             add,
             panels,
-            unpacked,
+            scratch: linear,
         });
     }
 }
@@ -242,7 +248,7 @@ impl BlockInt8 {
     ) -> Result<(), NonFinite> {
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
-        let unpacked = &mut scratch.unpacked;
+        let linear = &mut scratch.linear;
         let mut laps = engine.profile.laps();
         let how = Prepare::Norm {
             gain: &self.ln_1,
@@ -254,7 +260,7 @@ impl BlockInt8 {
         laps.end(Operator::NormQuantize);
         scratch.wide.resize(rows * 3 * width);
         self.c_attn
-            .run(engine, &scratch.rows, &mut scratch.wide, false, unpacked);
+            .run(engine, &scratch.rows, &mut scratch.wide, false, linear);
         laps.end(Operator::CAttn);
         engine.kernels.split(
             self.heads,
@@ -313,13 +319,13 @@ impl BlockInt8 {
             wide,
             narrow,
             shares,
-            unpacked,
+            linear,
             ..
         } = scratch;
         let mut laps = engine.profile.laps();
         kernels.prepare(narrow, width, count, width, Prepare::Plain, rows)?;
         laps.end(Operator::Quantize);
-        run(&self.attn_c_proj, engine, rows, (shares, unpacked), x, true);
+        run(&self.attn_c_proj, engine, rows, (shares, linear), x, true);
         laps.end(Operator::CProj);
         let how = Prepare::Norm {
             gain: &self.ln_2,
@@ -328,12 +334,12 @@ impl BlockInt8 {
         kernels.prepare(x, width, count, width, how, rows)?;
         laps.end(Operator::NormQuantize);
         wide.resize(count * inner);
-        run(&self.c_fc, engine, rows, (shares, unpacked), wide, false);
+        run(&self.c_fc, engine, rows, (shares, linear), wide, false);
         laps.end(Operator::CFc);
         let how = Prepare::Activate(self.activation);
         kernels.prepare(wide, inner, count, inner, how, rows)?;
         laps.end(Operator::ActivateQuantize);
-        run(&self.mlp_c_proj, engine, rows, (shares, unpacked), x, true);
+        run(&self.mlp_c_proj, engine, rows, (shares, linear), x, true);
         laps.end(Operator::MlpCProj);
         Ok(())
     }

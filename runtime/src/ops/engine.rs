@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use igpt_kernels::{Aligned, AlignedBytes, AttentionScratch, Kernels, KvInt8, PackedRows};
+use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, LinearScratch, PackedRows};
 use rayon::ThreadPool;
 
 use crate::error::Error;
@@ -21,8 +21,7 @@ pub(crate) struct Scratch {
     /// Shares of a linear layer's columns, one a thread.
     pub(crate) shares: Aligned<f32>,
     pub(crate) attention: AttentionScratch,
-    /// A panel of int4 weights as int8.
-    pub(crate) unpacked: AlignedBytes,
+    pub(crate) linear: LinearScratch,
 }
 
 /// Kernels, threads and scratch of a loaded model.

@@ -53,7 +53,7 @@ impl BlockInt8 {
             wide,
             narrow,
             shares,
-            unpacked,
+            linear,
             ..
         } = scratch;
         let mut laps = engine.profile.laps();
@@ -65,7 +65,7 @@ impl BlockInt8 {
         laps.end(Operator::NormQuantize);
         wide.resize(rows * 3 * width);
         self.c_attn
-            .run_shared(engine, quantised, (shares, unpacked), wide, false);
+            .run_shared(engine, quantised, (shares, linear), wide, false);
         laps.end(Operator::CAttn);
         let qkv = wide.chunks_exact(3 * width);
         for (lane, (qkv, (state, queries))) in

@@ -183,8 +183,8 @@ impl Layer {
                                 kernels
                                     .prepare(x, k, x.len() / k, k, how, &mut scratch.rows)
                                     .map_err(|e| e.within(chunk * ROWS))?;
-                                let unpacked = &mut scratch.unpacked;
-                                linear.run(engine, &scratch.rows, out, false, unpacked);
+                                let memory = &mut scratch.linear;
+                                linear.run(engine, &scratch.rows, out, false, memory);
                                 Ok::<(), NonFinite>(())
                             })
                         })

@@ -81,7 +81,7 @@ pub(super) fn store_v<const KR: usize>(
 /// together.
 #[inline]
 #[target_feature(enable = "neon")]
-fn transpose<const KR: usize>(mut rows: [int8x16_t; KR]) -> [int8x16_t; KR] {
+pub(crate) fn transpose<const KR: usize>(mut rows: [int8x16_t; KR]) -> [int8x16_t; KR] {
     for _ in 0..KR.ilog2() {
         rows = core::array::from_fn(|i| {
             let (a, b) = (rows[i / 2], rows[i / 2 + KR / 2]);

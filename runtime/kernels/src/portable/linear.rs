@@ -3,11 +3,11 @@
 use super::lanes::Line;
 use super::math::fma;
 #[cfg(target_arch = "aarch64")]
-use crate::dot::aarch64::linear as fused;
+use crate::dot::aarch64::{chains, linear as fused};
 #[cfg(target_arch = "x86_64")]
 use crate::dot::x86::linear as fused;
 use crate::dot::{Dot, Layout, MAX_TILE};
-use crate::kernels::Linear;
+use crate::kernels::{Linear, LinearScratch};
 use crate::pack::Panel;
 use crate::prefetch::prefetch;
 
@@ -33,6 +33,20 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     let first = job.panels.start * nr;
     // Only what follows an activation is shifted, and an integer product costs as much as the rest of an epilogue.
     let shifted = a.shifts[..a.rows()].iter().any(|shift| *shift != 0);
+    let LinearScratch {
+        unpacked,
+        #[cfg(target_arch = "aarch64")]
+            chains: scratch,
+    } = job.scratch;
+    #[cfg(target_arch = "aarch64")]
+    let chained = w
+        .chains()
+        .filter(|_| chains::fits(dot.isa, a, shifted, job.add));
+    #[cfg(target_arch = "aarch64")]
+    if chained.is_some() {
+        // SAFETY: NEON is the architecture's baseline.
+        unsafe { scratch.turn(a) };
+    }
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
         let comp = w.comp(panel);
@@ -40,7 +54,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         let (weights, nibbles) = match w.panel(panel) {
             Panel::Int4(nibbles) if a.rows() == 1 => (&[][..], Some(nibbles)),
             // SAFETY: the caller's.
-            weights => (unsafe { weights.int8(dot, job.unpacked) }, None),
+            weights => (unsafe { weights.int8(dot, unpacked) }, None),
         };
         let channels = Channels {
             w_sums: w.sums(panel),
@@ -73,6 +87,13 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 ldo,
                 add: job.add,
             };
+            if let Some(chains) = chained
+                && let Some(rests) = chains.panel(panel)
+            {
+                // SAFETY: the caller's; the shape fits, and `scratch` has been given these rows.
+                unsafe { chains::panel(chains.k(), rests, &mut job, scratch) };
+                continue;
+            }
             // SAFETY: the caller's; the shape fits.
             unsafe { fused::panel(dot.isa, k_groups, &mut job) };
             continue;

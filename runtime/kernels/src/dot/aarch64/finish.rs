@@ -196,13 +196,19 @@ macro_rules! neon_put {
     };
 }
 
+/// The end of a tile of NEON; `$more` is done to its rows of sums in v0-v3 while they are integers, with v16-v31
+/// free.
 macro_rules! neon_finish {
     ($shifted:tt, $add:tt) => {
+        neon_finish!($shifted, $add, "")
+    };
+    ($shifted:tt, $add:tt, $more:expr) => {
         concat!(
             neon_row!($shifted, "0", "16" "17" "18" "19", "4.s[0]"),
             neon_row!($shifted, "1", "20" "21" "22" "23", "4.s[1]"),
             neon_row!($shifted, "2", "24" "25" "26" "27", "4.s[2]"),
             neon_row!($shifted, "3", "28" "29" "30" "31", "4.s[3]"),
+            $more,
             four!("scvtf", ["0" "1" "2" "3"], ["0" "1" "2" "3"]),
             four!("fmul", ["16" "17" "18" "19"], ["12" "12" "12" "12"], ["14.s[0]" "14.s[1]" "14.s[2]" "14.s[3]"]),
             "ld1 {{v8.4s-v11.4s}}, [{bias}]\n",

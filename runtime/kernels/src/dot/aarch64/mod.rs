@@ -1,6 +1,8 @@
 //! Tiles for aarch64.
 
 #[macro_use]
+mod chain_loop;
+#[macro_use]
 mod finish;
 #[macro_use]
 mod loops;
@@ -10,6 +12,7 @@ mod products;
 mod update;
 
 pub(crate) mod attention;
+pub(crate) mod chains;
 pub(super) mod dotprod;
 pub(super) mod i8mm;
 pub(crate) mod linear;

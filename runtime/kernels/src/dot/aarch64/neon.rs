@@ -2,6 +2,7 @@
 //!
 //! `smull` and `smlal2` add the products of both halves of 16 k in 16 bits, and `sadalp` adds neighbours of that into four
 //! 32-bit partial sums. Two products fit: weights are never -128, so |a * w| <= 128 * 127 and twice that is 32512 < 2^15.
+//! Of most weights four fit, which whole panels of a linear layer make use of (`chains`).
 //!
 //! ```text
 //!               w0   w1   w2   w3      one at a time: 16 k of one column each
