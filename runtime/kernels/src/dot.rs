@@ -113,7 +113,7 @@ impl Dot {
         aarch64::neon::LAYOUT,
         aarch64::neon::tile,
         nibbles::neon::NIBBLES,
-        neon::softmax::<{ aarch64::neon::LAYOUT.mr }, { aarch64::neon::LAYOUT.kr }>,
+        neon::v8::softmax,
         interleave::neon::interleave,
     );
     #[cfg(target_arch = "aarch64")]
@@ -122,7 +122,7 @@ impl Dot {
         aarch64::dotprod::LAYOUT,
         aarch64::dotprod::tile,
         nibbles::sdot::DOTPROD,
-        neon::softmax::<{ aarch64::dotprod::LAYOUT.mr }, { aarch64::dotprod::LAYOUT.kr }>,
+        neon::dotprod::softmax,
         interleave::neon::interleave,
     );
     #[cfg(target_arch = "aarch64")]
@@ -131,7 +131,7 @@ impl Dot {
         aarch64::i8mm::LAYOUT,
         aarch64::i8mm::tile,
         nibbles::sdot::I8MM,
-        neon::softmax::<{ aarch64::i8mm::LAYOUT.mr }, { aarch64::i8mm::LAYOUT.kr }>,
+        neon::i8mm::softmax,
         interleave::neon::interleave,
     );
 

@@ -14,7 +14,7 @@ pub enum Isa {
     Avx512Vnni,
     /// ARMv8.0 NEON (`smull`, `smlal`, `sadalp`): Cortex-A53, A72; Raspberry Pi 3, 4, Zero 2 W.
     Neon,
-    /// ARMv8.2 dot product (`sdot`): Cortex-A76, A78AE; Raspberry Pi 5, Jetson Orin.
+    /// ARMv8.2 dot product (`sdot`), and ARMv8.1's rounding multiply-add (`sqrdmlah`), which comes with it: Cortex-A76, A78AE; Raspberry Pi 5, Jetson Orin.
     Dotprod,
     /// ARMv8.6 int8 matrix multiply (`smmla`): Graviton 3, recent phones.
     I8mm,
@@ -74,11 +74,13 @@ impl Isa {
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Self::Neon => true,
             #[cfg(all(target_arch = "aarch64", feature = "std"))]
-            Self::Dotprod => std::arch::is_aarch64_feature_detected!("dotprod"),
+            Self::Dotprod => {
+                std::arch::is_aarch64_feature_detected!("dotprod")
+                    && std::arch::is_aarch64_feature_detected!("rdm")
+            }
             #[cfg(all(target_arch = "aarch64", feature = "std"))]
             Self::I8mm => {
-                std::arch::is_aarch64_feature_detected!("i8mm")
-                    && std::arch::is_aarch64_feature_detected!("dotprod")
+                std::arch::is_aarch64_feature_detected!("i8mm") && Self::Dotprod.is_available()
             }
             _ => false,
         }
@@ -105,9 +107,9 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Self::Neon => Vec::new(),
             #[cfg(target_arch = "aarch64")]
-            Self::Dotprod => lacking!(is_aarch64_feature_detected: "dotprod"),
+            Self::Dotprod => lacking!(is_aarch64_feature_detected: "dotprod" "rdm"),
             #[cfg(target_arch = "aarch64")]
-            Self::I8mm => lacking!(is_aarch64_feature_detected: "i8mm" "dotprod"),
+            Self::I8mm => lacking!(is_aarch64_feature_detected: "i8mm" "dotprod" "rdm"),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512Vnni => vec!["x86_64"],
             #[cfg(not(target_arch = "aarch64"))]

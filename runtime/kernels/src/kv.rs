@@ -11,7 +11,7 @@ use crate::dot::{Dot, Layout};
 use crate::interleave::GROUP;
 use crate::kernels::Heads;
 use crate::pack::scatter;
-use crate::softmax::{Keys, NEVER, split_scale};
+use crate::softmax::{Keys, NEAR, NEVER, split_scale};
 
 /// Keys of one step of the online softmax, on an absolute grid. Part of the numerics contract.
 pub const KV_TILE: usize = 64;
@@ -33,6 +33,8 @@ pub struct KvInt8 {
     /// The scale of each value, in the two parts that the softmax wants.
     v_mantissa: Vec<i16>,
     v_shift: Vec<i16>,
+    /// Of each head, the smallest and the largest shift of a value that is not zero, of all that the tile has ever held.
+    spread: Vec<[i16; 2]>,
 }
 
 impl KvInt8 {
@@ -48,6 +50,7 @@ impl KvInt8 {
             v_comp: vec![0; heads.count * heads.dim.next_multiple_of(layout.nr)],
             v_mantissa: vec![0; tokens],
             v_shift: vec![NEVER; tokens],
+            spread: vec![[NEVER, 0]; heads.count],
         }
     }
 
@@ -77,7 +80,12 @@ impl KvInt8 {
     pub(crate) fn set_scales(&mut self, head: usize, j: usize, k: f32, v: f32) {
         let token = head * KV_TILE + j;
         self.k_scale[token] = k;
-        (self.v_mantissa[token], self.v_shift[token]) = split_scale(v);
+        let (mantissa, shift) = split_scale(v);
+        (self.v_mantissa[token], self.v_shift[token]) = (mantissa, shift);
+        if shift != NEVER {
+            let [least, most] = &mut self.spread[head];
+            (*least, *most) = (shift.min(*least), shift.max(*most));
+        }
     }
 
     /// Stores quantised keys as tokens `first..` of the tile; each is int8, padded to a multiple of kr with zeros. The layout of `dot` and
@@ -254,7 +262,9 @@ impl KvInt8 {
     /// Scales of the head's keys and values.
     #[inline(always)]
     pub(crate) fn keys(&self, head: usize) -> Keys<'_> {
+        let [least, most] = self.spread[head];
         Keys {
+            near: most - least <= NEAR,
             k_scale: &self.k_scale.as_chunks().0[head],
             v_mantissa: &self.v_mantissa.as_chunks().0[head],
             v_shift: &self.v_shift.as_chunks().0[head],

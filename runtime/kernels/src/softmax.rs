@@ -6,16 +6,16 @@
 //!
 //! ```text
 //! a_j   = acc_j as f32 * sk_j                    top = max_j a_j
-//! z_j   = round_ties_even(min((top - a_j) * c, 65535))           -log2 of the weight, 11 fraction bits
-//! n_j   = min(z_j + 2^10, 2^16 - 1) >> 11        s_j = (z_j << 5) as i16      z = n * 2^11 + s / 2^5
-//! b_j   = 2^14 + s_j * (C1 + s_j * (C2 + s_j * C3))              2^(-s / 2^16), 14 fraction bits
+//! z_j   = ((a_j - top) * c) as i32 >> 16         log2 of the weight, 10 fraction bits, -2^15..=0
+//! n_j   = -((z_j + 2^9) >> 10)                   s_j = z_j << 6               z = -n * 2^10 + s / 2^6
+//! b_j   = 2^14 + s_j * (C1 + s_j * (C2 + s_j * C3))              2^(s / 2^16), 14 fraction bits
 //! p_j   = b_j >> n_j                             sum = sum_j p_j
 //! y_j   = b_j * mantissa_j                       e_j = n_j + shift_j          weight times value's scale: y * 2^-e
 //! e     = min_j e_j                              w_j = y_j >> (e_j - e)
 //! inverse = floor(255 * 2^15 / max_j w_j)        u_j = w_j * inverse          0..=255
 //! ```
 //!
-//! where `*` on 16-bit numbers is [`mul_high`] and the scale of the value of key j is `mantissa * 2^-15 * 2^(BIAS - shift)`.
+//! where `as i32` cuts the fraction off and saturates, `*` on 16-bit numbers is [`mul_high`], and the scale of the value of key j is `mantissa * 2^-15 * 2^(BIAS - shift)`.
 //! If every scale is zero, so are all u and the inverse.
 
 #[cfg(target_arch = "x86_64")]
@@ -33,15 +33,17 @@ use crate::dot::{Layout, MAX_MR};
 use crate::kv::KV_TILE;
 
 /// Fraction bits of z.
-pub(crate) const FRACTION: u32 = 11;
+const FRACTION: u32 = 10;
 
-/// The largest z, which makes n = 31: a weight below 2^-31 of the tile's largest is taken for about that, which leaves nothing of it
-/// unless its value's scale is enormous.
-pub(crate) const Z_MAX: f32 = 65535.0;
+/// What makes z of a power of two: it is converted with 16 bits more, so that saturation of 32 bits is that of 16.
+pub(crate) const UNITS: f32 = (1 << (FRACTION + 16)) as f32;
 
-/// Coefficients of 2^(-s / 2^16) with 14 fraction bits, s in [-2^15, 2^15): integers that minimise the largest relative error,
-/// 1.75e-4 with all roundings; the first keeps the largest weight exactly 1.
-pub(crate) const C: [i16; 4] = [1 << 14, -5681, 992, -110];
+/// What z is shifted left by to leave its fraction, from -1/2 to 1/2.
+const INTEGER: u32 = 16 - FRACTION;
+
+/// Coefficients of 2^(s / 2^16) with 14 fraction bits, s in [-2^15, 2^15): integers that minimise the largest relative error,
+/// 1.72e-4 with all roundings; the first keeps the largest weight exactly 1.
+pub(crate) const C: [i16; 4] = [1 << 14, 5681, 992, 110];
 
 /// Fraction bits of b, p and y.
 pub(crate) const UNIT: u32 = 14;
@@ -51,6 +53,9 @@ pub(crate) const BIAS: i32 = 128;
 
 /// The shift of a zero scale: larger than any other by more than a shift leaves anything of.
 pub(crate) const NEVER: i16 = 1024;
+
+/// A spread of shifts for which those of w fit a signed byte, where n is up to 32.
+pub(crate) const NEAR: i16 = 127 - (1 << (15 - FRACTION));
 
 /// What the largest w becomes with [`mul_high`] by `inverse`, before that is rounded down.
 pub(crate) const FULL: f32 = 255.0 * (1 << 15) as f32;
@@ -83,11 +88,14 @@ pub(crate) struct Keys<'a> {
     /// Scale of each value: mantissa and shift.
     pub(crate) v_mantissa: &'a [i16; KV_TILE],
     pub(crate) v_shift: &'a [i16; KV_TILE],
+    /// True only if the scales of the values that are not zero are within 2^[`NEAR`] of each other.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "read there"))]
+    pub(crate) near: bool,
 }
 
 /// What the softmax is told of each row of a panel.
 pub(crate) struct Rows {
-    /// What `top - a` is multiplied by: positive and finite, so that the product is a number.
+    /// What `a - top` is multiplied by: positive and finite, so that the product is a number.
     pub(crate) c: [f32; MAX_MR],
     /// Keys of the tile that the row sees, at least one.
     pub(crate) valid: [usize; MAX_MR],

@@ -107,9 +107,9 @@ compile!(
 #[cfg(target_arch = "aarch64")]
 compile!(NEON, Dot::NEON, "neon");
 #[cfg(target_arch = "aarch64")]
-compile!(DOTPROD, Dot::DOTPROD, "neon,dotprod");
+compile!(DOTPROD, Dot::DOTPROD, "neon,dotprod,rdm");
 #[cfg(target_arch = "aarch64")]
-compile!(I8MM, Dot::I8MM, "neon,i8mm");
+compile!(I8MM, Dot::I8MM, "neon,i8mm,rdm");
 
 impl Table {
     /// The copy for `isa`; the caller has checked that the machine has it.

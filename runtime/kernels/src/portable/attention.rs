@@ -15,7 +15,7 @@ use crate::dot::x86::update;
 use crate::dot::{Dot, Layout, MAX_MR};
 use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
 use crate::kv::KV_TILE;
-use crate::softmax::{FRACTION, Found, Rows};
+use crate::softmax::{Found, Rows, UNITS};
 
 /// Attention of the rows in `q` (the first at position `job.position`), for one head, into columns `0..dim` of `out`.
 ///
@@ -105,7 +105,7 @@ unsafe fn attend_heads(
         }
         let mut told = Rows {
             // A query of zeros has scores of zero, whatever multiplies them; one so large that this overflows is refused below.
-            c: c.map(|c| (c * (1 << FRACTION) as f32).clamp(f32::MIN_POSITIVE, f32::MAX)),
+            c: c.map(|c| (c * UNITS).clamp(f32::MIN_POSITIVE, f32::MAX)),
             valid: [KV_TILE; MAX_MR],
         };
         output.fill(0.0);

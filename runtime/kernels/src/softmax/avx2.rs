@@ -14,20 +14,19 @@
 use core::arch::x86_64::{
     __m128i, __m256, __m256i, _mm_and_si128, _mm_cmpgt_epi32, _mm_cvtepi32_ps, _mm_cvttps_epi32,
     _mm_div_ps, _mm_set1_epi32, _mm_set1_ps, _mm_setzero_si128, _mm_storeu_si128, _mm256_add_epi16,
-    _mm256_add_epi32, _mm256_adds_epu16, _mm256_and_si256, _mm256_blendv_epi8, _mm256_blendv_ps,
-    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmpgt_epi16,
-    _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epi16, _mm256_max_ps, _mm256_min_epi16,
-    _mm256_min_epu16, _mm256_min_ps, _mm256_mul_ps, _mm256_mulhi_epu16, _mm256_mulhrs_epi16,
-    _mm256_or_si256, _mm256_packus_epi16, _mm256_packus_epi32, _mm256_permute4x64_epi64,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi8,
-    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16,
-    _mm256_slli_epi32, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_sub_epi16,
-    _mm256_sub_ps, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32,
-    _mm256_unpacklo_epi64, _mm256_xor_si256,
+    _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8, _mm256_blendv_ps, _mm256_castps_si256,
+    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmpgt_epi16, _mm256_cmpgt_epi32,
+    _mm256_cvtepi32_ps, _mm256_cvttps_epi32, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_epi16, _mm256_max_ps, _mm256_min_epi16, _mm256_min_epu16,
+    _mm256_mul_ps, _mm256_mulhi_epu16, _mm256_mulhrs_epi16, _mm256_or_si256, _mm256_packs_epi32,
+    _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi32,
+    _mm256_srli_epi32, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_ps, _mm256_unpackhi_epi32,
+    _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::{C, FRACTION, FULL, Found, Keys, Rows, Z_MAX};
+use super::{C, FRACTION, FULL, Found, INTEGER, Keys, Rows};
 use crate::dot::{Layout, MAX_MR};
 use crate::interleave::GROUP;
 use crate::isa::Isa;
@@ -137,14 +136,16 @@ fn weigh<const R: usize, const MASKED: bool>(
         let (top, c) = (_mm256_set1_ps(found.top[r]), _mm256_set1_ps(told.c[r]));
         least[r] = _mm256_set1_epi16(i16::MAX);
         let z = |a: __m256| {
-            let below = _mm256_mul_ps(_mm256_sub_ps(top, a), c);
-            _mm256_cvtps_epi32(_mm256_min_ps(below, _mm256_set1_ps(Z_MAX)))
+            // Past its range the conversion gives the least number there is, which is right.
+            let z = _mm256_cvttps_epi32(_mm256_mul_ps(_mm256_sub_ps(a, top), c));
+            _mm256_srai_epi32::<16>(z)
         };
         for i in 0..WORDS {
-            let z = _mm256_packus_epi32(z(a[r][2 * i]), z(a[r][2 * i + 1]));
+            let z = _mm256_packs_epi32(z(a[r][2 * i]), z(a[r][2 * i + 1]));
             let b = exp2(z);
-            let n = _mm256_adds_epu16(z, _mm256_set1_epi16(1 << (FRACTION - 1)));
-            let n = _mm256_srli_epi16::<{ FRACTION as i32 }>(n);
+            // A shift to the right that rounds.
+            let n = _mm256_mulhrs_epi16(z, _mm256_set1_epi16(1 << (15 - FRACTION)));
+            let n = _mm256_sub_epi16(_mm256_setzero_si256(), n);
             let mut p = shift_right(b, n);
             let mut shift = _mm256_add_epi16(n, words(keys.v_shift, i));
             if MASKED {
@@ -197,7 +198,7 @@ fn weigh<const R: usize, const MASKED: bool>(
 #[inline]
 #[target_feature(enable = "avx2")]
 fn exp2(z: __m256i) -> __m256i {
-    let s = _mm256_slli_epi16::<5>(z);
+    let s = _mm256_slli_epi16::<{ INTEGER as i32 }>(z);
     let c = C.map(|c| _mm256_set1_epi16(c));
     let b = _mm256_add_epi16(_mm256_mulhrs_epi16(s, c[3]), c[2]);
     let b = _mm256_add_epi16(_mm256_mulhrs_epi16(s, b), c[1]);

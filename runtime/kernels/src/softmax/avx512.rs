@@ -1,6 +1,6 @@
 //! The softmax on AVX-512: four rows at a time, 16 scores and then 32 weights a vector, from the scores to the panel in registers.
 //!
-//! `vpackusdw` and `vpackuswb` interleave their operands by 128-bit lanes. Nothing is shuffled back: the scales of the values are
+//! `vpackssdw` and `vpackuswb` interleave their operands by 128-bit lanes. Nothing is shuffled back: the scales of the values are
 //! loaded in the same order, and the dwords of the last vector, one a group of four keys, are stored to where they belong.
 //!
 //! ```text
@@ -13,19 +13,19 @@ use core::arch::x86_64::{
     __m128i, __m512, __m512i, __mmask32, _mm_and_si128, _mm_cmpgt_epi32_mask, _mm_cvtepi32_ps,
     _mm_div_ps, _mm_maskz_cvttps_epi32, _mm_or_si128, _mm_set1_epi32, _mm_set1_ps,
     _mm_setzero_si128, _mm_slli_epi32, _mm_storeu_si128, _mm512_add_epi16, _mm512_add_epi32,
-    _mm512_adds_epu16, _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_castsi512_si128, _mm512_cmplt_epi16_mask, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
-    _mm512_dpwssd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_max_ps,
-    _mm512_mask_mov_epi16, _mm512_maskz_mov_epi16, _mm512_max_epi16, _mm512_max_ps,
-    _mm512_min_epi16, _mm512_min_ps, _mm512_mul_ps, _mm512_mulhrs_epi16, _mm512_packus_epi16,
-    _mm512_packus_epi32, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_rol_epi32,
-    _mm512_set1_epi16, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setr_epi64, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_shuffle_i64x2, _mm512_slli_epi16,
-    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_ps,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_broadcast_i32x4, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_castsi512_si128,
+    _mm512_cmplt_epi16_mask, _mm512_cvtepi32_ps, _mm512_cvttps_epi32, _mm512_dpwssd_epi32,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_max_ps, _mm512_mask_mov_epi16,
+    _mm512_maskz_mov_epi16, _mm512_max_epi16, _mm512_max_ps, _mm512_min_epi16, _mm512_mul_ps,
+    _mm512_mulhrs_epi16, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutexvar_epi32,
+    _mm512_permutexvar_epi64, _mm512_rol_epi32, _mm512_set1_epi16, _mm512_set1_ps,
+    _mm512_setr_epi32, _mm512_setr_epi64, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_shuffle_epi32, _mm512_shuffle_i64x2, _mm512_slli_epi16, _mm512_srai_epi32,
+    _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_ps, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::{C, FRACTION, FULL, Found, Keys, Rows, Z_MAX};
+use super::{C, FRACTION, FULL, Found, INTEGER, Keys, Rows};
 use crate::dot::{Layout, MAX_MR};
 use crate::interleave::GROUP;
 use crate::interleave::avx512::{quarters, transpose};
@@ -166,14 +166,16 @@ fn weigh<const R: usize, const MASKED: bool>(
     for r in 0..R {
         let (top, c) = (_mm512_castsi512_ps(tops[r]), _mm512_set1_ps(c[r]));
         let z = a[r].map(|a| {
-            let below = _mm512_mul_ps(_mm512_sub_ps(top, a), c);
-            _mm512_cvtps_epi32(_mm512_min_ps(below, _mm512_set1_ps(Z_MAX)))
+            // Past its range the conversion gives the least number there is, which is right.
+            let z = _mm512_cvttps_epi32(_mm512_mul_ps(_mm512_sub_ps(a, top), c));
+            _mm512_srai_epi32::<16>(z)
         });
         for half in 0..2 {
-            let z = _mm512_packus_epi32(z[2 * half], z[2 * half + 1]);
+            let z = _mm512_packs_epi32(z[2 * half], z[2 * half + 1]);
             let b = exp2(z);
-            let n = _mm512_adds_epu16(z, _mm512_set1_epi16(1 << (FRACTION - 1)));
-            let n = _mm512_srli_epi16::<FRACTION>(n);
+            // A shift to the right that rounds.
+            let n = _mm512_mulhrs_epi16(z, _mm512_set1_epi16(1 << (15 - FRACTION)));
+            let n = _mm512_sub_epi16(_mm512_setzero_si512(), n);
             let mut p = _mm512_srlv_epi16(b, n);
             let mut shift = _mm512_add_epi16(n, keys.v_shift[half]);
             if MASKED {
@@ -233,7 +235,7 @@ fn weigh<const R: usize, const MASKED: bool>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn exp2(z: __m512i) -> __m512i {
-    let s = _mm512_slli_epi16::<5>(z);
+    let s = _mm512_slli_epi16::<INTEGER>(z);
     let c = C.map(|c| _mm512_set1_epi16(c));
     let b = _mm512_add_epi16(_mm512_mulhrs_epi16(s, c[3]), c[2]);
     let b = _mm512_add_epi16(_mm512_mulhrs_epi16(s, b), c[1]);

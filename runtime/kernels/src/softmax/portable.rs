@@ -4,12 +4,12 @@
     reason = "keys are counted, so that each loop reads as the one vector operation it becomes"
 )]
 
-use super::{C, FRACTION, FULL, Found, Keys, Rows, Z_MAX, mul_high};
+use super::{C, FRACTION, FULL, Found, INTEGER, Keys, Rows, mul_high};
 use crate::dot::Layout;
 use crate::kv::KV_TILE;
 use crate::pack::scatter;
 use crate::portable::lanes::LANES;
-use crate::portable::math::{ROUND, max, min};
+use crate::portable::math::max;
 
 /// See [`Softmax`](super::Softmax).
 #[inline(always)]
@@ -61,18 +61,13 @@ fn weigh(
     let (mut y, mut shifts) = ([0i16; KV_TILE], [0i16; KV_TILE]);
     for j in 0..KV_TILE {
         let seen = j < valid;
-        let z = min((top - a[j]) * c, Z_MAX);
-        let z = ((z + ROUND).to_bits() - ROUND.to_bits()) as u16;
-        let n = z.saturating_add(1 << (FRACTION - 1)) >> FRACTION;
+        let z = (((a[j] - top) * c) as i32 >> 16) as i16;
+        let n = -((z + (1 << (FRACTION - 1))) >> FRACTION);
         let b = exp2(z);
         let p = if seen { i32::from(b) >> n.min(15) } else { 0 };
         sum += p;
         y[j] = mul_high(b, keys.v_mantissa[j]);
-        shifts[j] = if seen {
-            n as i16 + keys.v_shift[j]
-        } else {
-            i16::MAX
-        };
+        shifts[j] = if seen { n + keys.v_shift[j] } else { i16::MAX };
         e = e.min(shifts[j]);
     }
     let mut w = [0i16; KV_TILE];
@@ -97,10 +92,10 @@ fn weigh(
     bytes
 }
 
-/// `2^-(z mod 1)`, the fraction of z taken from -1/2 to 1/2, with 14 fraction bits.
+/// `2^(z mod 1)`, the fraction of z taken from -1/2 to 1/2, with 14 fraction bits.
 #[inline(always)]
-pub(super) fn exp2(z: u16) -> i16 {
-    let s = (z << 5) as i16;
+pub(super) fn exp2(z: i16) -> i16 {
+    let s = z << INTEGER;
     let b = mul_high(s, C[3]) + C[2];
     let b = mul_high(s, b) + C[1];
     mul_high(s, b) + C[0]
