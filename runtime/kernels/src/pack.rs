@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(target_arch = "aarch64")]
+use core::ops::Range;
 
 use bytes::Bytes;
 
@@ -142,6 +144,25 @@ impl PackedInt8 {
     #[inline(always)]
     pub(crate) fn chains(&self) -> Option<&Chains> {
         self.chains.as_deref().filter(|chains| chains.any())
+    }
+
+    /// The int8 weights of some panels, if there are any and all their columns are columns of the matrix.
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub(crate) fn whole_panels(&self, panels: Range<usize>) -> Option<&[u8]> {
+        let len = self.k_groups() * self.layout.nr * self.layout.kr;
+        let whole = !panels.is_empty() && panels.end * self.layout.nr <= self.n;
+        match &self.data {
+            Data::Int8(bytes) if whole => Some(&bytes[panels.start * len..panels.end * len]),
+            _ => None,
+        }
+    }
+
+    /// The sums of their columns.
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    pub(crate) fn sums_of(&self, panels: Range<usize>) -> &[i32] {
+        &self.sums[panels.start * self.layout.nr..panels.end * self.layout.nr]
     }
 
     #[inline(always)]

@@ -47,6 +47,31 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         // SAFETY: NEON is the architecture's baseline.
         unsafe { scratch.turn(a) };
     }
+    // Whole panels of int8 weights lie one after the other.
+    #[cfg(target_arch = "aarch64")]
+    if chained.is_none()
+        && a.rows().is_multiple_of(mr)
+        && fused::fits(dot.isa, k_groups, shifted, job.add)
+        && let Some(weights) = w.whole_panels(job.panels.clone())
+    {
+        let columns = first..job.panels.end * nr;
+        let mut job = fused::Job {
+            a: a.data.as_slice(),
+            scales: a.scales(),
+            shifts: &a.shifts[..a.rows()],
+            shifted,
+            weights,
+            w_scale: &job.w_scale[columns.clone()],
+            w_sums: w.sums_of(job.panels),
+            bias: &job.bias[columns],
+            out: job.out,
+            ldo,
+            add: job.add,
+        };
+        // SAFETY: the caller's; the shape fits.
+        unsafe { fused::panels(dot.isa, k_groups, &mut job) };
+        return;
+    }
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
         let comp = w.comp(panel);
@@ -95,7 +120,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 continue;
             }
             // SAFETY: the caller's; the shape fits.
-            unsafe { fused::panel(dot.isa, k_groups, &mut job) };
+            unsafe { fused::panels(dot.isa, k_groups, &mut job) };
             continue;
         }
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {

@@ -38,7 +38,7 @@ const _: () = {
     assert!(i8mm.mr == 8 && i8mm.nr == 8 && i8mm.kr == 8);
 };
 
-/// A panel of columns, and all rows that it is multiplied by.
+/// Panels of columns, and all rows that they are multiplied by.
 pub(crate) struct Job<'a> {
     /// Panels of rows.
     pub(crate) a: &'a [u8],
@@ -48,7 +48,7 @@ pub(crate) struct Job<'a> {
     /// Whether some shift is not 0.
     pub(crate) shifted: bool,
     pub(crate) weights: &'a [u8],
-    /// Of all nr columns.
+    /// Of all columns, a multiple of nr.
     pub(crate) w_scale: &'a [f32],
     pub(crate) w_sums: &'a [i32],
     pub(crate) bias: &'a [f32],
@@ -69,164 +69,165 @@ pub(crate) const fn fits(isa: Isa, k_groups: usize, shifted: bool, add: bool) ->
     known && bytes > 0 && bytes.is_multiple_of(turn(isa)) && (add || !shifted)
 }
 
-/// All rows of a panel of columns.
+/// All rows of all columns.
 ///
 /// # Safety
 /// This machine must have `isa`, for which `fits` said yes, and the operands must be laid out for it.
 #[inline(always)]
-pub(crate) unsafe fn panel(isa: Isa, k_groups: usize, job: &mut Job<'_>) {
+pub(crate) unsafe fn panels(isa: Isa, k_groups: usize, job: &mut Job<'_>) {
     let Layout { mr, nr, kr, .. } = Layout::of(isa);
-    let (k, rows) = (k_groups * kr, job.scales.len());
+    let (k, rows, columns) = (k_groups * kr, job.scales.len(), job.w_scale.len());
     assert!(fits(isa, k_groups, job.shifted, job.add));
     assert!(rows > 0 && rows.is_multiple_of(mr) && job.shifts.len() == rows);
-    assert!(job.a.len() >= k * rows && job.weights.len() >= k * nr);
-    assert!(job.w_scale.len() >= nr && job.w_sums.len() >= nr && job.bias.len() == nr);
-    assert!(job.out.len() >= (rows - 1) * job.ldo + nr);
-    let paired = pairs(isa) && !job.shifted && !job.add;
-    let (mut bias, mut w_scale) = (Line([0.0; 16]), Line([0.0; 16]));
-    for (to, from) in [(&mut bias, job.bias), (&mut w_scale, &job.w_scale[..nr])] {
-        if paired {
-            let twos = from.as_chunks::<2>().0;
-            for (to, two) in to.0.as_chunks_mut::<2>().0.chunks_exact_mut(2).zip(twos) {
-                to.fill(*two);
-            }
-        } else {
-            for to in to.0.chunks_exact_mut(nr) {
-                to.copy_from_slice(from);
-            }
-        }
-    }
-    let long = k.is_multiple_of(long_turn(isa));
-    let turns = k / if long { long_turn(isa) } else { turn(isa) };
-    let (panels, columns) = (rows / mr, (&bias.0, &w_scale.0));
+    assert!(columns > 0 && columns.is_multiple_of(nr));
+    assert!(job.a.len() >= k * rows && job.weights.len() >= k * columns);
+    assert!(job.w_sums.len() == columns && job.bias.len() == columns);
+    assert!(job.out.len() >= (rows - 1) * job.ldo + columns);
     // SAFETY: the lengths were checked just above; the caller vouches for the rest.
     unsafe {
-        match (isa, long) {
-            (Isa::I8mm, true) => i8mm_long::panel(turns, panels, columns, job),
-            (Isa::I8mm, false) => i8mm::panel(turns, panels, columns, job),
-            (Isa::Dotprod, true) => dotprod_long::panel(turns, panels, columns, job),
-            (Isa::Dotprod, false) => dotprod::panel(turns, panels, columns, job),
-            _ => neon::panel(turns, panels, columns, job),
+        match (isa, k.is_multiple_of(long_turn(isa))) {
+            (Isa::I8mm, true) => i8mm_long::panels(k, job),
+            (Isa::I8mm, false) => i8mm::panels(k, job),
+            (Isa::Dotprod, true) => dotprod_long::panels(k, job),
+            (Isa::Dotprod, false) => dotprod::panels(k, job),
+            _ => neon::panels(k, job),
         }
     }
 }
 
-/// Whether rows that are stored as they come are finished two at a time, as the registers of `isa` hold them.
-const fn pairs(isa: Isa) -> bool {
-    matches!(isa, Isa::I8mm)
+/// Numbers of `NR` columns in 16 lanes as a tile's end reads them: once for each of as many rows as that
+/// makes, or with those of each two columns twice.
+#[inline(always)]
+fn spread<const NR: usize>(pairs: bool, columns: &[f32; NR]) -> Line<[f32; 16]> {
+    let mut lanes = Line([0.0; 16]);
+    for (i, lane) in lanes.0.iter_mut().enumerate() {
+        *lane = columns[if pairs { i / 4 * 2 + i % 2 } else { i % NR }];
+    }
+    lanes
 }
-
-/// Bias and scale of a panel's columns: once for each of as many rows as fill 16 lanes, or each two columns'
-/// twice.
-type Columns<'a> = (&'a [f32; 16], &'a [f32; 16]);
 
 /// A function `$name` for rows that are shifted or not, stored or added.
 macro_rules! kind {
-    ($name:ident, $features:literal, $turn:expr, $registers:ident, $finish:ident, $shifted:tt, $add:tt) => {
+    ($name:ident, $features:literal, $turn:expr, $registers:ident $finish:ident, $shifted:tt, $add:tt) => {
         /// # Safety
-        /// The instructions must be there; `turns` and `panels` of rows must not be 0, and everything as long
-        /// as they say.
+        /// As [`panels`], which has checked the lengths, of such rows.
         #[inline]
         #[target_feature(enable = $features)]
-        unsafe fn $name(
-            turns: usize,
-            panels: usize,
-            (bias, w_scale): Columns<'_>,
-            job: &mut Job<'_>,
-        ) {
-            // SAFETY: it reads `turns` turns of the weights and of `panels` panels of rows, a scale and a
-            // shift for each row, a scale, a sum and a bias for each column, and writes a panel's columns of
-            // all rows.
-            unsafe {
-                asm!(
-                    "3:",
-                    "ld1 {{v16.4s-v19.4s}}, [{zeros}]",
-                    "mov {w}, {weights}",
-                    "ld1 {{v20.4s-v23.4s}}, [{zeros}]",
-                    "mov {turns}, {all}",
-                    "ld1 {{v24.4s-v27.4s}}, [{zeros}]",
-                    "ld1 {{v28.4s-v31.4s}}, [{zeros}]",
-                    "2:",
-                    $turn,
-                    "b.ne 2b",
-                    load_scales!($registers, $shifted),
-                    $finish!($shifted, $add),
-                    "subs {panels}, {panels}, #1",
-                    "b.ne 3b",
-                    "/* {shifts} {w_sums} */",
-                    a = inout(reg) job.a.as_ptr() => _,
-                    w = out(reg) _,
-                    weights = in(reg) job.weights.as_ptr(),
-                    turns = out(reg) _,
-                    all = in(reg) turns,
-                    panels = inout(reg) panels => _,
-                    out = inout(reg) job.out.as_mut_ptr() => _,
-                    ldo = in(reg) job.ldo * size_of::<f32>(),
-                    zeros = in(reg) ZEROS.0.as_ptr(),
-                    w_scale = in(reg) w_scale.as_ptr(),
-                    w_sums = in(reg) job.w_sums.as_ptr(),
-                    bias = in(reg) bias.as_ptr(),
-                    scales = inout(reg) job.scales.as_ptr() => _,
-                    shifts = inout(reg) job.shifts.as_ptr() => _,
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                    out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                    out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                    options(nostack),
-                );
+        unsafe fn $name(k: usize, job: &mut Job<'_>) {
+            const PAIRS: bool = pairs!($registers);
+            let weights = job.weights.chunks_exact(k * NR);
+            let (w_scale, _) = job.w_scale.as_chunks::<NR>();
+            let (w_sums, _) = job.w_sums.as_chunks::<NR>();
+            let (bias, _) = job.bias.as_chunks::<NR>();
+            let mut out = job.out.as_mut_ptr();
+            for (((weights, w_scale), w_sums), bias) in weights.zip(w_scale).zip(w_sums).zip(bias) {
+                let (w_scale, bias) = (spread(PAIRS, w_scale), spread(PAIRS, bias));
+                // SAFETY: it reads `k / TURN` turns of the weights and of all panels of rows, a scale and a
+                // shift for each row, a scale, a sum and a bias for each column, and writes a panel's columns
+                // of all rows.
+                unsafe {
+                    asm!(
+                        "3:",
+                        "ld1 {{v16.4s-v19.4s}}, [{zeros}]",
+                        "mov {w}, {weights}",
+                        "ld1 {{v20.4s-v23.4s}}, [{zeros}]",
+                        "mov {turns}, {all}",
+                        "ld1 {{v24.4s-v27.4s}}, [{zeros}]",
+                        "ld1 {{v28.4s-v31.4s}}, [{zeros}]",
+                        "2:",
+                        $turn,
+                        "b.ne 2b",
+                        load_scales!($registers, $shifted),
+                        $finish!($shifted, $add),
+                        "subs {panels}, {panels}, #1",
+                        "b.ne 3b",
+                        "/* {shifts} {w_sums} */",
+                        a = inout(reg) job.a.as_ptr() => _,
+                        w = out(reg) _,
+                        weights = in(reg) weights.as_ptr(),
+                        turns = out(reg) _,
+                        all = in(reg) k / TURN,
+                        panels = inout(reg) job.scales.len() / MR => _,
+                        out = inout(reg) out => _,
+                        ldo = in(reg) job.ldo * size_of::<f32>(),
+                        zeros = in(reg) ZEROS.0.as_ptr(),
+                        w_scale = in(reg) &w_scale,
+                        w_sums = in(reg) w_sums,
+                        bias = in(reg) &bias,
+                        scales = inout(reg) job.scales.as_ptr() => _,
+                        shifts = inout(reg) job.shifts.as_ptr() => _,
+                        out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+                        out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+                        out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+                        out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+                        out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                        out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+                        out("v24") _, out("v25") _, out("v26") _, out("v27") _,
+                        out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+                        options(nostack),
+                    );
+                }
+                // After the last panel it points nowhere, and nothing reads it.
+                out = out.wrapping_add(NR);
             }
         }
     };
 }
 
-/// The three kinds of a loop; rows that are stored may end otherwise.
-macro_rules! kinds {
-    ($loop:ident, $features:literal, $turn:expr, $registers:ident $finish:ident,
-     $stored_registers:ident $stored_finish:ident) => {
-        mod $loop {
-            use super::{Columns, Job, ZEROS, asm};
+/// Whether scales that come in these registers are those of each two columns twice.
+macro_rules! pairs {
+    (pairs) => {
+        true
+    };
+    ($registers:ident) => {
+        false
+    };
+}
 
-            kind!(
-                stored,
-                $features,
-                $turn,
-                $stored_registers,
-                $stored_finish,
-                no,
-                no
-            );
-            kind!(added, $features, $turn, $registers, $finish, no, yes);
-            kind!(shifted, $features, $turn, $registers, $finish, yes, yes);
+/// The three kinds of a loop of `$k` k a turn; rows that are stored may end otherwise.
+macro_rules! kinds {
+    ($loop:ident, $isa:ident, $features:literal, $k:ident, $turn:expr, $stored:tt, $other:tt) => {
+        mod $loop {
+            use super::{Isa, Job, Layout, ZEROS, asm, spread};
+
+            const NR: usize = Layout::of(Isa::$isa).nr;
+            const MR: usize = Layout::of(Isa::$isa).mr;
+            const TURN: usize = super::$k(Isa::$isa);
+
+            kinds!(@ stored, $features, $turn, $stored, no, no);
+            kinds!(@ added, $features, $turn, $other, no, yes);
+            kinds!(@ shifted, $features, $turn, $other, yes, yes);
 
             /// # Safety
-            /// As of each kind.
+            /// As the function of this name around.
             #[inline]
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn panel(
-                turns: usize,
-                panels: usize,
-                columns: Columns<'_>,
-                job: &mut Job<'_>,
-            ) {
+            pub(super) unsafe fn panels(k: usize, job: &mut Job<'_>) {
                 // SAFETY: the caller's.
                 unsafe {
                     match (job.shifted, job.add) {
-                        (false, false) => stored(turns, panels, columns, job),
-                        (false, true) => added(turns, panels, columns, job),
-                        (true, _) => shifted(turns, panels, columns, job),
+                        (false, false) => stored(k, job),
+                        (false, true) => added(k, job),
+                        (true, _) => shifted(k, job),
                     }
                 }
             }
         }
     };
+    (@ $name:ident, $features:literal, $turn:expr, [$registers:ident $finish:ident],
+     $shifted:tt, $add:tt) => {
+        kind!($name, $features, $turn, $registers $finish, $shifted, $add);
+    };
 }
 
-kinds!(neon, "neon", neon_turn!(), one neon_finish, one neon_finish);
-kinds!(dotprod, "neon,dotprod", dotprod_turn!(), two dotprod_finish, two dotprod_finish);
-kinds!(dotprod_long, "neon,dotprod", dotprod_turn!(long), two dotprod_finish, two dotprod_finish);
-kinds!(i8mm, "neon,i8mm", i8mm_turn!(), two i8mm_finish, pairs i8mm_pairs);
-kinds!(i8mm_long, "neon,i8mm", i8mm_turn!(long), two i8mm_finish, pairs i8mm_pairs);
+kinds!(neon, Neon, "neon", turn, neon_turn!(), [one neon_finish], [one neon_finish]);
+kinds!(
+    dotprod, Dotprod, "neon,dotprod", turn, dotprod_turn!(),
+    [two dotprod_finish], [two dotprod_finish]
+);
+kinds!(
+    dotprod_long, Dotprod, "neon,dotprod", long_turn, dotprod_turn!(long),
+    [two dotprod_finish], [two dotprod_finish]
+);
+kinds!(i8mm, I8mm, "neon,i8mm", turn, i8mm_turn!(), [pairs i8mm_pairs], [two i8mm_finish]);
+kinds!(i8mm_long, I8mm, "neon,i8mm", long_turn, i8mm_turn!(long), [pairs i8mm_pairs], [two i8mm_finish]);
