@@ -22,6 +22,8 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_steps;
 #[cfg(target_arch = "aarch64")]
 #[macro_use]
 mod neon_steps;
