@@ -23,7 +23,7 @@ pub use config::{Activation, ConfigError, ImageGptConfig};
 pub use error::Error;
 pub use igpt_kernels::{
     INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Isa, IsaError, Kernels, Layout, Panels, PanelsName,
-    pack_nibbles, peak_benchmark, tile_benchmark,
+    pack_nibbles, peak_benchmark, read_benchmark, tile_benchmark,
 };
 pub use image_io::{DecodedImage, ImageIoError};
 pub use lockstep::Lockstep;

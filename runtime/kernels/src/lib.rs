@@ -43,6 +43,6 @@ pub use kernels::{
 pub use kv::{KV_TILE, KvInt8};
 pub use pack::{PackedF32, PackedInt8, PackedRows};
 pub use panels::{Panels, PanelsError, PanelsName};
-pub use peak::peak_benchmark;
+pub use peak::{peak_benchmark, read_benchmark};
 pub use portable::Activation;
 pub use portable::rows::TINY;

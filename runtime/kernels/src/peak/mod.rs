@@ -5,10 +5,13 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod read;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use crate::isa::{Isa, IsaError};
+
+pub use read::read_benchmark;
 
 /// Runs the dot-product instructions of `isa` in `rounds` rounds and gives the number of multiply-accumulates, to be timed.
 ///
@@ -52,6 +55,19 @@ pub fn peak_benchmark(isa: Isa, rounds: u64) -> Result<u64, IsaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_is_read() {
+        for len in [0, 1, 63, 64, 65, 5000] {
+            let mut bytes = std::vec![1u8; len];
+            let before = read_benchmark(&bytes);
+            for at in 0..len {
+                bytes[at] = 2;
+                assert_ne!(read_benchmark(&bytes), before, "byte {at} of {len}");
+                bytes[at] = 1;
+            }
+        }
+    }
 
     #[test]
     fn every_instruction_set_here_counts_its_work_and_others_are_refused() {

@@ -15,13 +15,14 @@
 //! one row, the shape of generation, then runs at the speed at which weights arrive.
 
 use core::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi32, _mm512_dpbusd_epi32,
-    _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use core::array;
 
 use crate::dot::Layout;
 use crate::isa::Isa;
+use crate::prefetch::{AHEAD, prefetch, prefetch_far};
 
 pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Avx512Vnni);
 
@@ -83,17 +84,22 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; UNROLL];
     sums[0] = [start; ROWS];
 
-    // Weights that follow each other are fetched by the hardware.
-    let wanted = ahead != w.cast();
+    // Weights that follow each other are fetched by the hardware, but for one row not soon enough.
+    let follows = ahead == w.cast();
+    let next = if follows {
+        w.cast::<u8>().wrapping_add(AHEAD)
+    } else {
+        ahead
+    };
     let whole = k_groups - k_groups % UNROLL;
     for group in (0..whole).step_by(UNROLL) {
         if ROWS == 12 && group % PREFETCH == 0 {
-            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast());
+            prefetch(ahead.wrapping_add(group / PREFETCH * 64));
         }
-        if ROWS < 12 && wanted {
+        if ROWS == 1 || (ROWS < 12 && !follows) {
             for line in 0..2 * UNROLL {
-                let line = ahead.wrapping_add((group * 2 + line) * 64);
-                _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                let line = next.wrapping_add((group * 2 + line) * 64);
+                prefetch_far(line);
             }
         }
         for (u, sums) in sums.iter_mut().enumerate() {
@@ -145,7 +151,7 @@ pub(super) unsafe fn whole(
     let mut sums = [start; LAYOUT.mr];
     for group in 0..k_groups {
         if group % PREFETCH == 0 {
-            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(group / PREFETCH * 64).cast());
+            prefetch(ahead.wrapping_add(group / PREFETCH * 64));
         }
         // SAFETY: group < k_groups, and the panels hold k_groups groups.
         unsafe { multiply(a.add(group * mr * kr), w.add(group * nr * kr), &mut sums) };
