@@ -9,7 +9,7 @@ use core::f32::consts::LOG2_E;
 use super::math::fma;
 use super::online::Online;
 #[cfg(target_arch = "aarch64")]
-use crate::dot::aarch64::attention as fused;
+use crate::dot::aarch64::{attend, attention as fused};
 #[cfg(target_arch = "x86_64")]
 use crate::dot::x86::update;
 use crate::dot::{Dot, Layout, MAX_MR};
@@ -90,14 +90,8 @@ unsafe fn attend_heads(
         let fused = rows == mr
             && first / KV_TILE == (first + rows - 1) / KV_TILE
             && fused::fits(dot.isa, dim);
-        #[cfg(target_arch = "aarch64")]
-        let unsigned = fused && fused::unsigned(dot.isa);
         #[cfg(not(target_arch = "aarch64"))]
-        let (fused, unsigned) = (false, false);
-        let weights = Layout {
-            offset: if unsigned { 0x80 } else { offset },
-            ..layout
-        };
+        let fused = false;
         let mut online = Online::new();
         let mut c = [0.0; MAX_MR];
         for (c, q_scale) in c.iter_mut().zip(q_scale) {
@@ -109,7 +103,28 @@ unsafe fn attend_heads(
             valid: [KV_TILE; MAX_MR],
         };
         output.fill(0.0);
-        let tiles = &kv[..=(first + rows - 1) / KV_TILE];
+        let mut tiles = &kv[..=(first + rows - 1) / KV_TILE];
+        #[cfg(target_arch = "aarch64")]
+        if fused {
+            let panel = attend::Panel {
+                heads,
+                head,
+                q: q.panel(row_panel),
+                c: &c,
+                first,
+                tiles,
+            };
+            let work = attend::Tile {
+                scores,
+                p,
+                found: &mut found,
+            };
+            // SAFETY: the caller's.
+            unsafe { attend::attend(dot, &panel, &mut told, &mut online, work, output) };
+        }
+        if fused {
+            tiles = &[];
+        }
         for (t, tile) in tiles.iter().enumerate() {
             // What comes after this tile: the next one, or the first of the next head.
             let (after, after_head) = match tiles.get(t + 1) {
@@ -118,14 +133,7 @@ unsafe fn attend_heads(
             };
             let start = t * KV_TILE;
             let span = KV_TILE.min(first + rows - start);
-            #[cfg(target_arch = "aarch64")]
-            if fused {
-                let (k, _) = tile.panels(layout, heads, head);
-                let q = q.panel(row_panel);
-                // SAFETY: the caller's.
-                unsafe { fused::scores(dot.isa, dim, q, k, span.div_ceil(nr), scores) };
-            }
-            for panel in 0..(if fused { 0 } else { span.div_ceil(nr) }) {
+            for panel in 0..span.div_ceil(nr) {
                 let (k, comp) = tile.k_panel(layout, heads, head, panel);
                 let (ahead, _) = after.k_panel(layout, heads, after_head, panel);
                 // SAFETY: the caller's.
@@ -152,7 +160,7 @@ unsafe fn attend_heads(
             // SAFETY: the caller's; `scores` has mr rows and `p` mr * KV_TILE bytes.
             unsafe {
                 (dot.softmax)(
-                    weights,
+                    layout,
                     rows,
                     whole,
                     scores.as_chunks().0,
@@ -164,19 +172,6 @@ unsafe fn attend_heads(
             };
             let from = start.saturating_sub(first);
             online.take(mr, &found, &c, from);
-            #[cfg(target_arch = "aarch64")]
-            if fused {
-                let update = fused::Update {
-                    p,
-                    span,
-                    v: tile.panels(layout, heads, head).1,
-                    v_comp: tile.v_comp(layout, heads, head),
-                    factors: online.factors(mr),
-                };
-                // SAFETY: the caller's.
-                unsafe { fused::update(dot.isa, dim, &update, output) };
-                continue;
-            }
             #[cfg(target_arch = "x86_64")]
             if rows == mr && from == 0 && update::fits(dot.isa, dim) {
                 for panel in 0..v_panels {

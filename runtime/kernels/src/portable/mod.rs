@@ -11,7 +11,7 @@ pub(crate) mod lanes;
 pub(crate) mod linear;
 pub(crate) mod linear_f32;
 pub(crate) mod math;
-mod online;
+pub(crate) mod online;
 pub(crate) mod rows;
 pub(crate) mod split;
 

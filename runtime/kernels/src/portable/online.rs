@@ -17,11 +17,11 @@ fn power(exponent: i32) -> f32 {
 }
 
 /// One entry a row.
-pub(super) struct Online {
+pub(crate) struct Online {
     /// Largest score so far.
-    pub(super) m: [f32; MAX_MR],
+    pub(crate) m: [f32; MAX_MR],
     /// Sum of the weights so far, relative to that.
-    pub(super) l: [f32; MAX_MR],
+    pub(crate) l: [f32; MAX_MR],
     /// What the last tile does to the output, `o = o * alpha + sum * scale`: alpha of as many rows as fill
     /// vectors, then scale of each.
     factors: [f32; 2 * MAX_MR],
@@ -36,7 +36,7 @@ fn rounded(mr: usize) -> usize {
 impl Online {
     /// Before the first tile.
     #[inline(always)]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             m: [f32::NEG_INFINITY; MAX_MR],
             l: [0.0; MAX_MR],
@@ -46,21 +46,21 @@ impl Online {
 
     /// alpha and scale of row `i` of a panel of `mr`.
     #[inline(always)]
-    pub(super) fn factors_of(&self, mr: usize, i: usize) -> (f32, f32) {
+    pub(crate) fn factors_of(&self, mr: usize, i: usize) -> (f32, f32) {
         (self.factors[i], self.factors[rounded(mr) + i])
     }
 
     /// alpha of each row of a panel of `mr`, a power of two, then scale of each.
     #[cfg(target_arch = "aarch64")]
     #[inline(always)]
-    pub(super) fn factors(&self, mr: usize) -> &[f32] {
+    pub(crate) fn factors(&self, mr: usize) -> &[f32] {
         &self.factors[..2 * rounded(mr)]
     }
 
     /// alpha and scale of each row of a panel of `mr`.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn factors(&self, mr: usize) -> Factors<'_> {
+    pub(crate) fn factors(&self, mr: usize) -> Factors<'_> {
         let (alpha, scale) = self.factors.split_at(rounded(mr));
         Factors { alpha, scale }
     }
@@ -68,7 +68,7 @@ impl Online {
     /// Takes in what the softmax found in a tile of `mr` rows. Those before `from` do not see the tile; `c`
     /// makes scores of their tops.
     #[inline(always)]
-    pub(super) fn take(&mut self, mr: usize, found: &Found, c: &[f32; MAX_MR], from: usize) {
+    pub(crate) fn take(&mut self, mr: usize, found: &Found, c: &[f32; MAX_MR], from: usize) {
         let rows = rounded(mr);
         let before = (from > 0).then_some((self.m, self.l));
         for i in 0..rows {

@@ -11,6 +11,7 @@ mod products;
 #[macro_use]
 mod update;
 
+pub(crate) mod attend;
 pub(crate) mod attention;
 pub(crate) mod chains;
 pub(super) mod dotprod;
