@@ -1,15 +1,95 @@
-//! Interleaving on NEON: 16 bytes of four rows at a time.
+//! Interleaving on NEON: 64 bytes of four rows at a time where a group is 4 or 8 bytes, written out because a compiler
+//! splits the loads and stores of several registers; else and of what is left 16.
 
 use core::arch::aarch64::{
     uint8x16_t, uint64x2_t, vld1q_u8, vreinterpretq_u32_u8, vreinterpretq_u64_u8,
     vreinterpretq_u64_u32, vst1q_u64, vzip1q_u32, vzip1q_u64, vzip2q_u32, vzip2q_u64,
 };
+use core::arch::asm;
 
 use super::GROUP;
 use crate::pack::scatter;
 
 /// Bytes of a row in a vector.
 const BLOCK: usize = 16;
+
+/// Bytes of a row in four.
+const TURN: usize = 4 * BLOCK;
+
+/// `$op` on `$of` lanes, for destinations `v$d` and what follows each.
+macro_rules! each {
+    ($of:literal, $op:literal, $($d:literal $a:literal $b:literal),+) => {
+        concat!($($op, " v", $d, ".", $of, ", v", $a, ".", $of, ", v", $b, ".", $of, "\n"),+)
+    };
+}
+
+/// 16 bytes of four rows to two groups of 8 bytes, or to four of 4.
+macro_rules! groups {
+    (8, $a:literal $b:literal $c:literal $d:literal) => {
+        concat!(
+            each!("2d", "zip1", "16" $a $b, "17" $c $d),
+            each!("2d", "zip2", "18" $a $b, "19" $c $d),
+            "st1 {{v16.16b, v17.16b}}, [{to}], {step}\n",
+            "st1 {{v18.16b, v19.16b}}, [{to}], {step}\n",
+        )
+    };
+    (4, $a:literal $b:literal $c:literal $d:literal) => {
+        concat!(
+            each!("4s", "zip1", "16" $a $b, "17" $c $d),
+            each!("4s", "zip2", "18" $a $b, "19" $c $d),
+            each!("2d", "zip1", "20" "16" "17", "22" "18" "19"),
+            each!("2d", "zip2", "21" "16" "17", "23" "18" "19"),
+            "st1 {{v20.16b}}, [{to}], {step}\nst1 {{v21.16b}}, [{to}], {step}\n",
+            "st1 {{v22.16b}}, [{to}], {step}\nst1 {{v23.16b}}, [{to}], {step}\n",
+        )
+    };
+}
+
+/// A function that interleaves `turns` of 64 bytes of rows that are `len` apart, in groups of `$kr` bytes that are
+/// `step` apart.
+macro_rules! turns {
+    ($name:ident, $kr:tt) => {
+        /// # Safety
+        /// There must be as many bytes to read in each of four rows, and room for as many groups.
+        #[inline]
+        #[target_feature(enable = "neon")]
+        unsafe fn $name(turns: usize, rows: *const u8, len: usize, to: *mut u8, step: usize) {
+            // SAFETY: the caller's.
+            unsafe {
+                asm!(
+                    "2:",
+                    "ld1 {{v0.16b-v3.16b}}, [{a}], #64",
+                    "ld1 {{v4.16b-v7.16b}}, [{b}], #64",
+                    "ld1 {{v8.16b-v11.16b}}, [{c}], #64",
+                    "ld1 {{v12.16b-v15.16b}}, [{d}], #64",
+                    "subs {turns}, {turns}, #1",
+                    groups!($kr, "0" "4" "8" "12"),
+                    groups!($kr, "1" "5" "9" "13"),
+                    groups!($kr, "2" "6" "10" "14"),
+                    groups!($kr, "3" "7" "11" "15"),
+                    "b.ne 2b",
+                    turns = inout(reg) turns => _,
+                    a = inout(reg) rows => _,
+                    b = inout(reg) rows.add(len) => _,
+                    c = inout(reg) rows.add(2 * len) => _,
+                    d = inout(reg) rows.add(3 * len) => _,
+                    to = inout(reg) to => _,
+                    step = in(reg) step,
+                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+                    options(nostack),
+                );
+            }
+        }
+    };
+}
+
+turns!(turns_4, 4);
+turns!(turns_8, 8);
 
 /// See [`Interleave`](super::Interleave).
 ///
@@ -39,7 +119,22 @@ fn interleave_groups<const KR: usize>(rows: &[u8], panel: &mut [u8], lanes: usiz
     let len = rows.len() / GROUP;
     let whole = len - len % BLOCK;
     assert!(lane + GROUP <= lanes && panel.len() >= whole * lanes);
-    for start in (0..whole).step_by(BLOCK) {
+    let turns = match KR {
+        4 | 8 => len / TURN,
+        _ => 0,
+    };
+    if turns > 0 {
+        // SAFETY: `turns * TURN <= whole` bytes of each row; groups of `lanes * KR` bytes, in which four lanes from `lane` on
+        // are `4 * KR`.
+        unsafe {
+            let (rows, to) = (rows.as_ptr(), panel.as_mut_ptr().add(lane * KR));
+            match KR {
+                4 => turns_4(turns, rows, len, to, lanes * KR),
+                _ => turns_8(turns, rows, len, to, lanes * KR),
+            }
+        }
+    }
+    for start in (turns * TURN..whole).step_by(BLOCK) {
         let load = |row: usize| {
             // SAFETY: a block within row `row < 4` of `rows`.
             unsafe { vld1q_u8(rows.as_ptr().add(row * len + start)) }

@@ -74,12 +74,13 @@ const fn halves_i16(seen: i16, unseen: i16) -> [i16; 2 * KV_TILE] {
 }
 
 /// A function that weighs the first `rows` rows from where it is pointed: `near` those that see every key, of
-/// values whose scales are near each other; `masked` those that see all keys but the last `unseen`.
+/// values whose scales are near each other; `masked` those of which the first sees all keys but the last `unseen`,
+/// and each that follows one more.
 macro_rules! weigh {
     ($name:ident, $features:literal, $core:tt, $seen:tt, $sign:tt, $mr:literal, $kr:tt) => {
         /// # Safety
         /// `rows` rows from `row` on must be there, of scores, in `told` and `found`, and in the panel `p`;
-        /// `unseen` is at most `KV_TILE`.
+        /// `unseen` is at most `KV_TILE`, and at least `rows - 1` if masked.
         #[inline]
         #[allow(clippy::too_many_arguments, reason = "of a softmax's rows")]
         #[target_feature(enable = $features)]
@@ -146,6 +147,7 @@ macro_rules! weigh {
                     each!("16b", "uzp1", "0" "0" "2", "1" "4" "6", "2" "8" "10", "3" "12" "14"),
                     flipped!($sign),
                     put!($kr),
+                    next!($seen),
                     "subs {rows}, {rows}, #1",
                     "sub {to}, {to}, {back}",
                     "b.ne 2b",
@@ -224,13 +226,23 @@ macro_rules! softmax {
             ) {
                 const { assert!($mr <= MAX_MR) };
                 assert!(layout.mr == $mr && layout.kr == $kr);
-                let (near, masked) = match layout.offset {
-                    0 => (near_signed as Weigh, masked_signed as Weigh),
-                    _ => (near_unsigned as Weigh, masked_unsigned as Weigh),
-                };
                 if whole && keys.near {
                     // SAFETY: the caller's; every row sees every key.
-                    unsafe { near(rows, 0, 0, scores, keys, told, found, p) };
+                    return match layout.offset {
+                        0 => unsafe { near_signed(rows, 0, 0, scores, keys, told, found, p) },
+                        _ => unsafe { near_unsigned(rows, 0, 0, scores, keys, told, found, p) },
+                    };
+                }
+                let masked: Weigh = match layout.offset {
+                    0 => masked_signed,
+                    _ => masked_unsigned,
+                };
+                // Nearly always each row sees one key more than the one before.
+                let one_more = |valid: &[usize]| valid.windows(2).all(|v| v[0] + 1 == v[1]);
+                if !whole && one_more(&told.valid[..rows]) && told.valid[rows - 1] <= KV_TILE {
+                    let unseen = KV_TILE - told.valid[0];
+                    // SAFETY: the caller's; the last row sees no more keys than there are.
+                    unsafe { masked(rows, 0, unseen, scores, keys, told, found, p) };
                     return;
                 }
                 for row in 0..rows {

@@ -138,6 +138,16 @@ macro_rules! shifted {
     };
 }
 
+/// The masks of a row that sees one key more.
+macro_rules! next {
+    (near) => {
+        ""
+    };
+    (masked) => {
+        "sub {most}, {most}, #260\nsub {least}, {least}, #130\n"
+    };
+}
+
 /// Each lane of v0-v3 to its group of the panel.
 macro_rules! put {
     (4) => { put!("s", "0" "1" "2" "3") };

@@ -175,10 +175,11 @@ fn every_instruction_set_weighs_alike_with_any_number_of_rows_and_keys() {
     for (what, case) in cases() {
         for dot in dots() {
             for rows in 1..=dot.layout.mr {
-                for limit in [1, 2, 7, 8, 15, 16, 17, 33, 63, 64, 0] {
-                    // 0: rows that see different numbers of keys.
-                    let valid = core::array::from_fn(|_| match limit {
+                for limit in [1, 2, 7, 8, 15, 16, 17, 33, 63, 64, 0, 101, 129, 153] {
+                    // 0: rows that see different numbers of keys; from 100 on: each sees one more than the one before.
+                    let valid = core::array::from_fn(|row| match limit {
                         0 => 1 + random.next() as usize % KV_TILE,
+                        100.. => (limit - 100 + row).min(KV_TILE),
                         limit => limit,
                     });
                     let reference = Dot {
