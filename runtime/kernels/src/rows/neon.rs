@@ -1,8 +1,8 @@
 //! Quantisation of rows on NEON, 64 numbers a turn, written out.
 //!
-//! `fcvtns` rounds to the nearest even integer as adding 1.5 * 2^23 does, and a look-up of four registers picks the
-//! low bytes of 16 integers in one instruction. A magnitude that is too large for a byte belongs to a row
-//! that is refused, or to none.
+//! Adding 1.5 * 2^23 rounds to the nearest even integer, as everywhere, and a look-up of four registers picks the low
+//! bytes of 16 of them in one instruction. A magnitude that is too large for a byte belongs to a row that is
+//! refused, or to none.
 
 use core::arch::aarch64::{
     float32x4_t, int16x8_t, uint32x4_t, vabsq_f32, vaddq_s16, vaddq_u8, vcombine_s8,
@@ -108,6 +108,7 @@ macro_rules! round {
                         in("v16") vld1q_u8(LOW_BYTES.as_ptr()),
                         in("v17") vdupq_n_f32(inverse),
                         in("v18") vdupq_n_u8(plus),
+                        in("v28") vdupq_n_f32(ROUND),
                         out("v0") _, out("v1") _, out("v2") _, out("v3") _,
                         out("v4") _, out("v5") _, out("v6") _, out("v7") _,
                         out("v8") _, out("v9") _, out("v10") _, out("v11") _,
@@ -168,6 +169,7 @@ pub(crate) fn quantize_turn(x: &[f32; TURN], bytes: &mut [u8; TURN]) -> u32 {
             x = inout(reg) x.as_ptr() => _,
             bytes = in(reg) bytes.as_mut_ptr(),
             full = in(vreg) 127.0f32,
+            in("v28") vdupq_n_f32(ROUND),
             low = in(vreg) vld1q_u8(LOW_BYTES.as_ptr()),
             out("v18") largest,
             out("v0") _, out("v1") _, out("v2") _, out("v3") _,
