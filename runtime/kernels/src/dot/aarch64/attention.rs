@@ -55,6 +55,7 @@ pub(crate) unsafe fn scores(
             (Isa::I8mm, _) => i8mm::scores(turns, panels, q, k, scores),
             (Isa::Dotprod, 64) => dotprod::scores_64(turns, panels, q, k, scores),
             (Isa::Dotprod, _) => dotprod::scores(turns, panels, q, k, scores),
+            (_, 64) => neon::scores_64(turns, panels, q, k, scores),
             _ => neon::scores(turns, panels, q, k, scores),
         }
     }
@@ -100,7 +101,7 @@ pub(crate) unsafe fn update(isa: Isa, dim: usize, update: &Update<'_>, output: &
             }
             Isa::I8mm => i8mm::update(1, panels, update, output),
             Isa::Dotprod => dotprod::update(1, panels, update, output),
-            _ => neon::update(KV_TILE / turn(isa), panels, update, output),
+            _ => neon::update(1, panels, update, output),
         }
     }
 }
@@ -167,7 +168,13 @@ mod neon {
     use super::{Isa, KV_TILE, Layout, Line, MAX_MR, MaybeUninit, Update, ZEROS, asm, back};
 
     const LAYOUT: Layout = Layout::of(Isa::Neon);
-    scores_fn!(scores, neon, "neon", turns!(neon_turn!()));
-    update_fn!(update, neon, "neon", turns!(neon_turn!()));
+    scores_fn!(scores_64, neon, "neon", neon_turn!(64));
+    scores_fn!(
+        scores,
+        neon,
+        "neon",
+        concat!(zeros!(), turns!(neon_turn!()))
+    );
+    update_fn!(update, neon, "neon", neon_turn!(64));
     finish_fn!(neon, "neon");
 }

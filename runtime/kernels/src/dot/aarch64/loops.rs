@@ -192,44 +192,52 @@ macro_rules! neon_products {
     };
 }
 
-/// Of NEON: products added to the sums of a column.
+/// Of NEON: products added to the sums of a column by `$op`, which `saddlp` begins.
 macro_rules! neon_sums {
-    (0) => { neon_sums!("16" "20" "24" "28", "8" "9" "10" "11") };
-    (1) => { neon_sums!("17" "21" "25" "29", "12" "13" "14" "15") };
-    (2) => { neon_sums!("18" "22" "26" "30", "8" "9" "10" "11") };
-    (3) => { neon_sums!("19" "23" "27" "31", "12" "13" "14" "15") };
-    ($s0:literal $s1:literal $s2:literal $s3:literal, $p0:literal $p1:literal $p2:literal $p3:literal) => {
+    ($op:literal, 0) => { neon_sums!($op, "16" "20" "24" "28", "8" "9" "10" "11") };
+    ($op:literal, 1) => { neon_sums!($op, "17" "21" "25" "29", "12" "13" "14" "15") };
+    ($op:literal, 2) => { neon_sums!($op, "18" "22" "26" "30", "8" "9" "10" "11") };
+    ($op:literal, 3) => { neon_sums!($op, "19" "23" "27" "31", "12" "13" "14" "15") };
+    ($op:literal, $s0:literal $s1:literal $s2:literal $s3:literal, $p0:literal $p1:literal $p2:literal $p3:literal) => {
         concat!(
-            "sadalp v", $s0, ".4s, v", $p0, ".8h\n",
-            "sadalp v", $s1, ".4s, v", $p1, ".8h\n",
-            "sadalp v", $s2, ".4s, v", $p2, ".8h\n",
-            "sadalp v", $s3, ".4s, v", $p3, ".8h\n",
+            $op, " v", $s0, ".4s, v", $p0, ".8h\n",
+            $op, " v", $s1, ".4s, v", $p1, ".8h\n",
+            $op, " v", $s2, ".4s, v", $p2, ".8h\n",
+            $op, " v", $s3, ".4s, v", $p3, ".8h\n",
         )
     };
 }
 
 /// The loop of NEON: 16 k a group, a load for its rows and one for its columns. A column's sums come after
 /// the next one's first products, those of a group's last column after the next loads: a core that executes
-/// in order then waits for neither.
+/// in order then waits for neither. Where 64 k are all there are, no sums need to be zero before.
 macro_rules! neon_turn {
     () => {
         concat!(
             "subs {turns}, {turns}, #1\n",
-            neon_turn!(group ""),
-            neon_turn!(group neon_sums!(3)),
-            neon_turn!(group neon_sums!(3)),
-            neon_turn!(group neon_sums!(3)),
-            neon_sums!(3),
+            neon_turn!(group "sadalp", ""),
+            neon_turn!(rest "sadalp"),
         )
     };
-    (group $last:expr) => {
+    (64) => {
+        concat!(neon_turn!(group "saddlp", ""), neon_turn!(rest "saddlp"))
+    };
+    (rest $first:literal) => {
+        concat!(
+            neon_turn!(group "sadalp", neon_sums!($first, 3)),
+            neon_turn!(group "sadalp", neon_sums!("sadalp", 3)),
+            neon_turn!(group "sadalp", neon_sums!("sadalp", 3)),
+            neon_sums!("sadalp", 3),
+        )
+    };
+    (group $op:literal, $last:expr) => {
         concat!(
             load!("v4.16b-v7.16b", "v0.16b-v3.16b"),
             $last,
             neon_products!("4", "8" "9" "10" "11", ""),
-            neon_products!("5", "12" "13" "14" "15", neon_sums!(0)),
-            neon_products!("6", "8" "9" "10" "11", neon_sums!(1)),
-            neon_products!("7", "12" "13" "14" "15", neon_sums!(2)),
+            neon_products!("5", "12" "13" "14" "15", neon_sums!($op, 0)),
+            neon_products!("6", "8" "9" "10" "11", neon_sums!($op, 1)),
+            neon_products!("7", "12" "13" "14" "15", neon_sums!($op, 2)),
         )
     };
 }

@@ -1,6 +1,22 @@
 //! The functions of attention's products (`attention`) around the text of their loops (`loops`) and of what
 //! becomes of the sums (`update`).
 
+/// All sums zero, for an instruction set whose products do not see to that themselves.
+macro_rules! zeros {
+    (neon) => {
+        ""
+    };
+    ($isa:ident) => {
+        zeros!()
+    };
+    () => {
+        concat!(
+            "ld1 {{v16.4s-v19.4s}}, [{zeros}]\nld1 {{v20.4s-v23.4s}}, [{zeros}]\n",
+            "ld1 {{v24.4s-v27.4s}}, [{zeros}]\nld1 {{v28.4s-v31.4s}}, [{zeros}]\n",
+        )
+    };
+}
+
 /// Turns of a loop.
 macro_rules! turns {
     ($turn:expr) => {
@@ -29,12 +45,12 @@ macro_rules! scores_fn {
                 asm!(
                     "3:",
                     "mov {a}, {q}",
-                    zeros!(),
+                    zeros!($isa),
                     $products,
                     scores_end!($isa),
                     "subs {panels}, {panels}, #1",
                     "b.ne 3b",
-                    "/* {turns} {all} */",
+                    "/* {turns} {all} {zeros} */",
                     a = out(reg) _,
                     w = inout(reg) k => _,
                     q = in(reg) q,

@@ -8,16 +8,6 @@
 //! others    [row][column]
 //! ```
 
-/// All sums zero.
-macro_rules! zeros {
-    () => {
-        concat!(
-            "ld1 {{v16.4s-v19.4s}}, [{zeros}]\nld1 {{v20.4s-v23.4s}}, [{zeros}]\n",
-            "ld1 {{v24.4s-v27.4s}}, [{zeros}]\nld1 {{v28.4s-v31.4s}}, [{zeros}]\n",
-        )
-    };
-}
-
 /// What sums of values start from: of dotprod `v_comp`, which NEON adds to whole sums and i8mm does without.
 macro_rules! start {
     (dotprod) => {
@@ -28,7 +18,7 @@ macro_rules! start {
         )
     };
     ($isa:ident) => {
-        zeros!()
+        zeros!($isa)
     };
     ($a:literal $b:literal) => {
         concat!("ld1 {{v", $a, ".4s, v", $b, ".4s}}, [{comp}]\n")
