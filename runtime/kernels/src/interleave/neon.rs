@@ -124,8 +124,8 @@ fn interleave_groups<const KR: usize>(rows: &[u8], panel: &mut [u8], lanes: usiz
         _ => 0,
     };
     if turns > 0 {
-        // SAFETY: `turns * TURN <= whole` bytes of each row; groups of `lanes * KR` bytes, in which four lanes from `lane` on
-        // are `4 * KR`.
+        // SAFETY: `turns * TURN <= whole` bytes of each row; groups of `lanes * KR` bytes, in which four lanes
+        // from `lane` on are `4 * KR`.
         unsafe {
             let (rows, to) = (rows.as_ptr(), panel.as_mut_ptr().add(lane * KR));
             match KR {

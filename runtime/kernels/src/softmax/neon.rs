@@ -96,8 +96,8 @@ macro_rules! weigh {
         ) {
             assert!(rows > 0 && row + rows <= scores.len().min($mr) && p.len() >= $mr * KV_TILE);
             // SAFETY: of each row it reads 64 scores and scales, 64 of 128 numbers of each mask, a number of
-            // `told` and the constants; it writes 64 bytes to the row's groups of the panel, and one number to
-            // each of the four arrays of `found`, which lie 64 bytes apart.
+            // `told` and the constants; it writes 64 bytes to the row's groups of the panel, and one number
+            // to each of the four arrays of `found`, which lie 64 bytes apart.
             unsafe {
                 asm!(
                     kept!($core),
@@ -127,7 +127,9 @@ macro_rules! weigh {
                     "sshll v16.4s, v16.4h, #0",
                     "str s29, [{found}, #64]",
                     "str s16, [{found}, #128]",
-                    shifted!($seen, "0" "1", "2" "3", "4" "5", "6" "7", "8" "9", "10" "11", "12" "13", "14" "15"),
+                    least!($seen),
+                    shifted!($seen, "0" "1", "2" "3", "4" "5", "6" "7"),
+                    shifted!($seen, "8" "9", "10" "11", "12" "13", "14" "15"),
                     each!("8h", "smax", "16" "0" "2", "17" "4" "6", "18" "8" "10", "19" "12" "14"),
                     each!("8h", "smax", "16" "16" "17", "18" "18" "19", "16" "16" "18"),
                     // As a 32-bit number: the rest of the register is zero. Of a peak of 0 the quotient

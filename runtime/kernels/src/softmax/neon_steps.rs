@@ -17,7 +17,8 @@ macro_rules! by {
 
 /// Four vectors of scores: as numbers, times the keys' scales from `{$k}` on in four vectors, and masked.
 macro_rules! scores {
-    ($seen:tt, $k:literal, $a0:literal $a1:literal $a2:literal $a3:literal, $k0:literal $k1:literal $k2:literal $k3:literal) => {
+    ($seen:tt, $k:literal, $a0:literal $a1:literal $a2:literal $a3:literal,
+     $k0:literal $k1:literal $k2:literal $k3:literal) => {
         concat!(
             "ld1 {{v", $a0, ".4s-v", $a3, ".4s}}, [{scores}], #64\n",
             "ld1 {{v", $k0, ".4s-v", $k3, ".4s}}, [{", $k, "}]\n",
@@ -112,8 +113,10 @@ macro_rules! weights {
 
 /// The shifts of 32 values, of which some keys are not seen, by way of `$e`.
 macro_rules! unseen {
-    (near, $s0:literal $s1:literal $s2:literal $s3:literal, $e0:literal $e1:literal $e2:literal $e3:literal) => { "" };
-    (masked, $s0:literal $s1:literal $s2:literal $s3:literal, $e0:literal $e1:literal $e2:literal $e3:literal) => {
+    (near, $s0:literal $s1:literal $s2:literal $s3:literal,
+     $e0:literal $e1:literal $e2:literal $e3:literal) => { "" };
+    (masked, $s0:literal $s1:literal $s2:literal $s3:literal,
+     $e0:literal $e1:literal $e2:literal $e3:literal) => {
         concat!(
             "ld1 {{v", $e0, ".8h}}, [{least}], #16\n",
             "ld1 {{v", $e1, ".8h}}, [{least}], #16\n",
@@ -121,6 +124,16 @@ macro_rules! unseen {
             "ld1 {{v", $e3, ".8h}}, [{least}], #16\n",
             each!("8h", "smax", $s0 $s0 $e0, $s1 $s1 $e1, $s2 $s2 $e2, $s3 $s3 $e3),
         )
+    };
+}
+
+/// The least shift that matters, where there are others.
+macro_rules! least {
+    (near) => {
+        ""
+    };
+    (masked) => {
+        "mvni v18.8h, #15\n"
     };
 }
 
@@ -132,8 +145,11 @@ macro_rules! shifted {
     };
     (masked, $($y:literal $e:literal),+) => {
         concat!(
-            "mvni v18.8h, #15\n",
-            $(each!("8h", "sub", $e "17" $e), each!("8h", "smax", $e $e "18"), each!("8h", "ushl", $y $y $e)),+
+            $(
+                each!("8h", "sub", $e "17" $e),
+                each!("8h", "smax", $e $e "18"),
+                each!("8h", "ushl", $y $y $e)
+            ),+
         )
     };
 }
