@@ -10,7 +10,7 @@ use crate::chains::Chains;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::int4::Int4Matrix;
 use crate::isa::{Isa, IsaError};
-use crate::kv::{KV_TILE, KvInt8};
+use crate::kv::{KV_TILE, KvInt8, KvSlab, KvTiles};
 use crate::pack::{PackedF32, PackedInt8, PackedRows, Panel};
 use crate::panels::{Panels, PanelsError};
 use crate::portable::Activation;
@@ -285,6 +285,26 @@ impl Kernels {
     /// An empty kv tile for this layout.
     pub fn kv_tile(&self, heads: Heads) -> KvInt8 {
         KvInt8::new(self.dot.layout, heads)
+    }
+
+    /// Bytes that `tiles` kv tiles take.
+    pub fn kv_len(&self, heads: Heads, tiles: usize) -> usize {
+        heads.count * tiles * KvInt8::block_len(self.dot.layout, heads)
+    }
+
+    /// Room in `slab` for `tiles` consecutive kv tiles of a layer, if there is any left.
+    pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut KvSlab) -> Option<KvTiles> {
+        let block = KvInt8::block_len(self.dot.layout, heads);
+        slab.take(heads.count, block, tiles)
+    }
+
+    /// An empty kv tile at place `index` of `tiles`. Places go up: one that is behind another's, or not there, gives a tile in memory of
+    /// its own.
+    ///
+    /// # Panics
+    /// If `tiles` were made for other heads or another layout.
+    pub fn kv_tile_in(&self, heads: Heads, tiles: &mut KvTiles, index: usize) -> KvInt8 {
+        KvInt8::within(self.dot.layout, heads, tiles, index)
     }
 
     /// Prepares, quantises and packs `rows` rows of `x`, `ldx` apart, `k` wide.

@@ -1,17 +1,22 @@
 //! Keys and values of one layer as int8, in the order the attention tiles read them.
 
+mod memory;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::aligned::AlignedBytes;
+use bytemuck::Pod;
+
 use crate::dot::{Dot, Layout};
 use crate::interleave::GROUP;
 use crate::kernels::Heads;
 use crate::pack::scatter;
 use crate::softmax::{Keys, NEAR, NEVER, split_scale};
+
+use memory::KvMemory;
+pub use memory::{KvSlab, KvTiles};
 
 /// Keys of one step of the online softmax, on an absolute grid. Part of the numerics contract.
 pub const KV_TILE: usize = 64;
@@ -19,47 +24,94 @@ pub const KV_TILE: usize = 64;
 /// [`KV_TILE`] consecutive tokens of every head of one layer.
 ///
 /// For a head, K is a weight matrix `[head_dim, 64]` and V one of `[64, head_dim]`, both packed as a tile wants them; each token has
-/// one scale for its key and one for its value.
-#[derive(Clone, Debug)]
+/// one scale for its key and one for its value. All of a head lies together, in the order in which a query reads it:
+///
+/// ```text
+/// K | k_comp | k_scale | v_mantissa | v_shift | V | v_comp
+/// ```
+#[derive(Debug)]
 pub struct KvInt8 {
     layout: Layout,
     heads: Heads,
-    k: AlignedBytes,
-    k_comp: Vec<i32>,
-    k_scale: Vec<f32>,
-    v: AlignedBytes,
-    /// 128 times the sum of the 64 values of each channel, whatever slots hold by now. Kept where the tile multiplies signed bytes.
-    v_comp: Vec<i32>,
-    /// The scale of each value, in the two parts that the softmax wants.
-    v_mantissa: Vec<i16>,
-    v_shift: Vec<i16>,
+    memory: KvMemory,
     /// Of each head, the smallest and the largest shift of a value that is not zero, of all that the tile has ever held.
     spread: Vec<[i16; 2]>,
 }
 
+/// Where the parts of a head's block begin, in bytes.
+struct Parts {
+    /// What the sums of each key start from, i32.
+    k_comp: usize,
+    /// f32.
+    k_scale: usize,
+    /// The scale of each value, in the two parts that the softmax wants, i16.
+    v_mantissa: usize,
+    v_shift: usize,
+    v: usize,
+    /// 128 times the sum of the 64 values of each channel, whatever slots hold by now, i32. Kept where the tile multiplies signed
+    /// bytes.
+    v_comp: usize,
+    end: usize,
+}
+
+impl Parts {
+    #[inline(always)]
+    const fn of(layout: Layout, heads: Heads) -> Self {
+        let k_comp = KvInt8::k_len(layout, heads);
+        let k_scale = k_comp + KV_TILE * size_of::<i32>();
+        let v_mantissa = k_scale + KV_TILE * size_of::<f32>();
+        let v_shift = v_mantissa + KV_TILE * size_of::<i16>();
+        let v = v_shift + KV_TILE * size_of::<i16>();
+        let v_comp = v + KvInt8::v_len(layout, heads);
+        let channels = heads.dim.next_multiple_of(layout.nr);
+        Self {
+            k_comp,
+            k_scale,
+            v_mantissa,
+            v_shift,
+            v,
+            v_comp,
+            end: (v_comp + channels * size_of::<i32>()).next_multiple_of(64),
+        }
+    }
+}
+
 impl KvInt8 {
     pub(crate) fn new(layout: Layout, heads: Heads) -> Self {
-        let tokens = heads.count * KV_TILE;
-        Self {
+        let memory = KvMemory::own(heads.count, Self::block_len(layout, heads));
+        Self::over(layout, heads, memory)
+    }
+
+    /// Tile `index` of `tiles`, which are for such heads; in memory of its own if that place is not to be had.
+    pub(crate) fn within(layout: Layout, heads: Heads, tiles: &mut KvTiles, index: usize) -> Self {
+        match tiles.take(heads.count, Self::block_len(layout, heads), index) {
+            Some(memory) => Self::over(layout, heads, memory),
+            None => Self::new(layout, heads),
+        }
+    }
+
+    fn over(layout: Layout, heads: Heads, memory: KvMemory) -> Self {
+        let mut tile = Self {
             layout,
             heads,
-            k: AlignedBytes::zeroed(heads.count * Self::k_len(layout, heads)),
-            k_comp: vec![0; tokens],
-            k_scale: vec![0.0; tokens],
-            v: AlignedBytes::zeroed(heads.count * Self::v_len(layout, heads)),
-            v_comp: vec![0; heads.count * heads.dim.next_multiple_of(layout.nr)],
-            v_mantissa: vec![0; tokens],
-            v_shift: vec![NEVER; tokens],
+            memory,
             spread: vec![[NEVER, 0]; heads.count],
+        };
+        for head in 0..heads.count {
+            let at = Parts::of(layout, heads).v_shift;
+            tile.part_mut(head, at, KV_TILE).fill(NEVER);
         }
+        tile
+    }
+
+    /// Bytes of a head's block.
+    pub(crate) const fn block_len(layout: Layout, heads: Heads) -> usize {
+        Parts::of(layout, heads).end
     }
 
     /// Bytes of memory a tile takes.
     pub fn size_in_bytes(&self) -> usize {
-        self.k.len()
-            + self.v.len()
-            + 4 * (self.v_comp.len() + self.k_comp.len() + self.k_scale.len())
-            + 2 * (self.v_mantissa.len() + self.v_shift.len())
+        self.heads.count * Self::block_len(self.layout, self.heads)
     }
 
     /// True if this is a tile of such heads, laid out like this.
@@ -67,21 +119,45 @@ impl KvInt8 {
         self.layout == layout && self.heads == heads
     }
 
-    fn k_len(layout: Layout, heads: Heads) -> usize {
+    #[inline(always)]
+    const fn k_len(layout: Layout, heads: Heads) -> usize {
         KV_TILE * heads.dim.next_multiple_of(layout.kr)
     }
 
-    fn v_len(layout: Layout, heads: Heads) -> usize {
+    #[inline(always)]
+    const fn v_len(layout: Layout, heads: Heads) -> usize {
         KV_TILE * heads.dim.next_multiple_of(layout.nr)
+    }
+
+    /// `len` numbers of a head, from byte `at` of its block on.
+    #[inline(always)]
+    fn part<T: Pod>(&self, head: usize, at: usize, len: usize) -> &[T] {
+        assert!(head < self.heads.count && at + len * size_of::<T>() <= self.block());
+        // SAFETY: as was checked just above.
+        unsafe { self.memory.part(head, at, len) }
+    }
+
+    /// [`KvInt8::part`], writable.
+    #[inline(always)]
+    fn part_mut<T: Pod>(&mut self, head: usize, at: usize, len: usize) -> &mut [T] {
+        assert!(head < self.heads.count && at + len * size_of::<T>() <= self.block());
+        // SAFETY: as was checked just above.
+        unsafe { self.memory.part_mut(head, at, len) }
+    }
+
+    #[inline(always)]
+    fn block(&self) -> usize {
+        Self::block_len(self.layout, self.heads)
     }
 
     /// Stores the scales of the key and the value of token `j` of the tile.
     #[inline(always)]
     pub(crate) fn set_scales(&mut self, head: usize, j: usize, k: f32, v: f32) {
-        let token = head * KV_TILE + j;
-        self.k_scale[token] = k;
+        let parts = Parts::of(self.layout, self.heads);
         let (mantissa, shift) = split_scale(v);
-        (self.v_mantissa[token], self.v_shift[token]) = (mantissa, shift);
+        self.part_mut::<f32>(head, parts.k_scale, KV_TILE)[j] = k;
+        self.part_mut::<i16>(head, parts.v_mantissa, KV_TILE)[j] = mantissa;
+        self.part_mut::<i16>(head, parts.v_shift, KV_TILE)[j] = shift;
         if shift != NEVER {
             let [least, most] = &mut self.spread[head];
             (*least, *most) = (shift.min(*least), shift.max(*most));
@@ -103,7 +179,7 @@ impl KvInt8 {
         let len = Self::k_len(dot.layout, heads);
         let panel_len = len / (KV_TILE / nr);
         let width = len / KV_TILE;
-        let tile = &mut self.k.as_mut_slice()[head * len..][..len];
+        let tile: &mut [u8] = self.part_mut(head, 0, len);
         let rows = keys.len() / width;
         let mut row = 0;
         while row < rows {
@@ -120,10 +196,8 @@ impl KvInt8 {
             }
         }
         if offset != 0 {
-            for (comp, key) in self.k_comp[head * KV_TILE + first..]
-                .iter_mut()
-                .zip(keys.chunks_exact(width))
-            {
+            let comps = self.part_mut::<i32>(head, Parts::of(dot.layout, heads).k_comp, KV_TILE);
+            for (comp, key) in comps[first..].iter_mut().zip(keys.chunks_exact(width)) {
                 let mut sum = 0i32;
                 for byte in key {
                     sum += i32::from(*byte as i8);
@@ -163,7 +237,12 @@ impl KvInt8 {
         let (nr, dim) = (layout.nr, heads.dim);
         let summed = layout.offset == 0;
         let rows = values.len() / dim;
-        let len = Self::v_len(layout, heads);
+        let Parts { v, v_comp, end, .. } = Parts::of(layout, heads);
+        let (tile, sums) = self
+            .part_mut::<u8>(head, v, end - v)
+            .split_at_mut(v_comp - v);
+        let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
+        let sums = &mut sums[..dim.next_multiple_of(nr)];
         #[cfg(target_arch = "aarch64")]
         if summed
             && cfg!(target_feature = "neon")
@@ -172,15 +251,12 @@ impl KvInt8 {
             && dim.is_multiple_of(neon::COLUMNS)
             && neon::COLUMNS.is_multiple_of(nr)
         {
-            let tile = &mut self.v.as_mut_slice()[head * len..][..len];
-            let sums = &mut self.v_comp[head * dim..][..dim];
             // SAFETY: the architecture's baseline, as was checked just above.
             unsafe { neon::store_v::<KR>(nr, dim, first, values, tile, sums) };
             return;
         }
-        let panels = self.v.as_mut_slice()[head * len..][..len].chunks_exact_mut(KV_TILE * nr);
-        let sums = self.v_comp[head * (len / KV_TILE)..].chunks_exact_mut(nr);
-        for (panel, (tile, sums)) in panels.zip(sums).enumerate() {
+        let panels = tile.chunks_exact_mut(KV_TILE * nr);
+        for (panel, (tile, sums)) in panels.zip(sums.chunks_exact_mut(nr)).enumerate() {
             let columns = panel * nr..dim.min((panel + 1) * nr);
             let (groups, _) = tile.as_chunks_mut::<KR>();
             let mut row = 0;
@@ -225,29 +301,29 @@ impl KvInt8 {
         panel: usize,
     ) -> (&[u8], &[i32]) {
         let nr = layout.nr;
-        let len = Self::k_len(layout, heads);
-        let panel_len = len / (KV_TILE / nr);
+        let panel_len = Self::k_len(layout, heads) / (KV_TILE / nr);
+        let comp = Parts::of(layout, heads).k_comp + panel * nr * size_of::<i32>();
         (
-            &self.k.as_slice()[head * len + panel * panel_len..][..panel_len],
-            &self.k_comp[head * KV_TILE + panel * nr..][..nr],
+            self.part(head, panel * panel_len, panel_len),
+            self.part(head, comp, nr),
         )
     }
 
     /// A panel of a head's values.
     #[inline(always)]
     pub(crate) fn v_panel(&self, layout: Layout, heads: Heads, head: usize, panel: usize) -> &[u8] {
-        let len = Self::v_len(layout, heads);
-        &self.v.as_slice()[head * len + panel * KV_TILE * layout.nr..][..KV_TILE * layout.nr]
+        let len = KV_TILE * layout.nr;
+        self.part(head, Parts::of(layout, heads).v + panel * len, len)
     }
 
     /// All panels of a head's keys, and of its values.
     #[cfg(target_arch = "aarch64")]
     #[inline(always)]
     pub(crate) fn panels(&self, layout: Layout, heads: Heads, head: usize) -> (&[u8], &[u8]) {
-        let (k, v) = (Self::k_len(layout, heads), Self::v_len(layout, heads));
+        let v = Parts::of(layout, heads).v;
         (
-            &self.k.as_slice()[head * k..][..k],
-            &self.v.as_slice()[head * v..][..v],
+            self.part(head, 0, Self::k_len(layout, heads)),
+            self.part(head, v, Self::v_len(layout, heads)),
         )
     }
 
@@ -255,21 +331,40 @@ impl KvInt8 {
     /// to a multiple of nr.
     #[inline(always)]
     pub(crate) fn v_comp(&self, layout: Layout, heads: Heads, head: usize) -> &[i32] {
-        let width = heads.dim.next_multiple_of(layout.nr);
-        &self.v_comp[head * width..][..width]
+        let at = Parts::of(layout, heads).v_comp;
+        self.part(head, at, heads.dim.next_multiple_of(layout.nr))
     }
 
     /// Scales of the head's keys and values.
     #[inline(always)]
     pub(crate) fn keys(&self, head: usize) -> Keys<'_> {
+        let parts = Parts::of(self.layout, self.heads);
         let [least, most] = self.spread[head];
         Keys {
             near: most - least <= NEAR,
-            k_scale: &self.k_scale.as_chunks().0[head],
-            v_mantissa: &self.v_mantissa.as_chunks().0[head],
-            v_shift: &self.v_shift.as_chunks().0[head],
+            k_scale: array(self.part(head, parts.k_scale, KV_TILE)),
+            v_mantissa: array(self.part(head, parts.v_mantissa, KV_TILE)),
+            v_shift: array(self.part(head, parts.v_shift, KV_TILE)),
         }
     }
+}
+
+impl Clone for KvInt8 {
+    /// A copy has memory of its own.
+    fn clone(&self) -> Self {
+        let mut copy = Self::new(self.layout, self.heads);
+        for head in 0..self.heads.count {
+            let block: &[u8] = self.part(head, 0, self.block());
+            copy.part_mut(head, 0, block.len()).copy_from_slice(block);
+        }
+        copy.spread.clone_from(&self.spread);
+        copy
+    }
+}
+
+#[inline(always)]
+fn array<T>(slice: &[T]) -> &[T; KV_TILE] {
+    slice.first_chunk().expect("as many as a tile has tokens")
 }
 
 #[inline(always)]

@@ -40,7 +40,7 @@ pub use kernels::{
     Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, LinearScratch,
     NonFinite, Prepare,
 };
-pub use kv::{KV_TILE, KvInt8};
+pub use kv::{KV_TILE, KvInt8, KvSlab, KvTiles};
 pub use pack::{PackedF32, PackedInt8, PackedRows};
 pub use panels::{Panels, PanelsError, PanelsName};
 pub use peak::{peak_benchmark, read_benchmark};

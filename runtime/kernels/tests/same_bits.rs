@@ -2,7 +2,7 @@
 
 use igpt_kernels::{
     Activation, Attention, AttentionF32, AttentionScratch, Heads, Isa, KV_TILE, Kernels, KvInt8,
-    Linear, LinearF32, LinearScratch, PackedF32, PackedRows, Prepare,
+    KvSlab, Linear, LinearF32, LinearScratch, PackedF32, PackedRows, Prepare,
 };
 
 /// Numbers in (-1, 1), the same everywhere.
@@ -125,11 +125,22 @@ fn int8_linear_layers_are_close_and_the_same() {
 
 /// All heads of `qkv` in int8, in runs of the given lengths, as a session would compute them.
 fn attend(kernels: Kernels, heads: Heads, qkv: &[f32], runs: &[usize], scale: f32) -> Vec<f32> {
+    let tiles = (qkv.len() / (3 * heads.count * heads.dim)).div_ceil(KV_TILE);
+    let kv = (0..tiles).map(|_| kernels.kv_tile(heads)).collect();
+    attend_in(kernels, heads, qkv, runs, scale, kv)
+}
+
+/// [`attend`] with the tiles handed in.
+fn attend_in(
+    kernels: Kernels,
+    heads: Heads,
+    qkv: &[f32],
+    runs: &[usize],
+    scale: f32,
+    mut kv: Vec<KvInt8>,
+) -> Vec<f32> {
     let width = heads.count * heads.dim;
     let tokens = qkv.len() / (3 * width);
-    let mut kv: Vec<KvInt8> = (0..tokens.div_ceil(KV_TILE))
-        .map(|_| kernels.kv_tile(heads))
-        .collect();
     let mut out = vec![0.0; tokens * width];
     let mut scratch = AttentionScratch::default();
     let mut position = 0;
@@ -235,6 +246,50 @@ fn int8_attention_is_close_the_same_and_causal() {
                     .all(|(a, b)| a.to_bits() == b.to_bits()),
                 "{what} in runs of {runs:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn tiles_that_share_a_slab_give_the_bits_of_tiles_of_their_own() {
+    let heads = Heads { count: 3, dim: 40 };
+    let (tokens, tiles) = (150, 3);
+    let [first, second] = [6, 7].map(|seed| Random(seed).rows(tokens * 3 * 120));
+    for kernels in all() {
+        // Room for two sequences and no more, in memory that begins anywhere.
+        let memory = vec![0u8; 2 * kernels.kv_len(heads, tiles) + 64];
+        let mut slab = KvSlab::new(memory);
+        let mut room = || kernels.kv_tiles(heads, tiles, &mut slab);
+        let mut rooms = [room().expect("room"), room().expect("room")];
+        assert!(room().is_none(), "the slab is full");
+        drop(slab);
+        let mut kv = [vec![], vec![]];
+        for i in 0..tiles {
+            for (kv, room) in kv.iter_mut().zip(&mut rooms) {
+                kv.push(kernels.kv_tile_in(heads, room, i));
+            }
+        }
+        // A place is given once: this one is memory of its own, and what is written there stays there.
+        let mut other = kernels.kv_tile_in(heads, &mut rooms[0], 0);
+        let mut q = vec![PackedRows::default(); 3];
+        let rows = &second[..KV_TILE * 3 * 120];
+        kernels
+            .split(heads, rows, 0, &mut q, &mut other)
+            .expect("finite rows");
+        let copies = kv.clone();
+        for (qkv, (kv, copies)) in [&first, &second]
+            .into_iter()
+            .zip(kv.into_iter().zip(copies))
+        {
+            let want = attend(kernels, heads, qkv, &[100, 50], 0.2);
+            for kv in [kv, copies] {
+                let got = attend_in(kernels, heads, qkv, &[100, 50], 0.2, kv);
+                let same = got
+                    .iter()
+                    .zip(&want)
+                    .all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{}", kernels.isa());
+            }
         }
     }
 }

@@ -190,7 +190,10 @@ impl BlockInt8 {
         }
         let kv = &mut state.kv;
         while kv.len() < tiles.end {
-            kv.push(engine.kernels.kv_tile(self.heads));
+            kv.push(match &mut state.room {
+                _ if state.once => engine.kernels.kv_tile(self.heads),
+                room => room.tile(&engine.slabs, engine.kernels, self.heads, kv.len()),
+            });
         }
         queries.resize_with(queries.len().max(tiles.len()), Vec::new);
         let mut tasks = Vec::with_capacity(tiles.len());

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, LinearScratch, PackedRows};
 use rayon::ThreadPool;
 
+use super::kv_room::Slabs;
 use crate::error::Error;
 use crate::profile::Profile;
 
@@ -32,6 +33,8 @@ pub(crate) struct Engine {
     pub(crate) profile: Profile,
     /// Quantised queries of a block's run, `[tile][head]` or `[lane][head]`.
     pub(crate) queries: Shelf<Vec<Vec<PackedRows>>>,
+    /// Memory for the keys and values of sequences that keep them.
+    pub(crate) slabs: Slabs,
     /// Keys and values of a block, for runs that keep none.
     pub(crate) kv: Shelf<Vec<KvInt8>>,
     scratch: Shelf<Scratch>,
@@ -68,6 +71,7 @@ impl Engine {
             pool,
             profile: Profile::default(),
             queries: Shelf::default(),
+            slabs: Slabs::default(),
             kv: Shelf::default(),
             scratch: Shelf::default(),
         })

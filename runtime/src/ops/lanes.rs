@@ -73,7 +73,9 @@ impl BlockInt8 {
         {
             let tile = state.past / KV_TILE;
             while state.kv.len() <= tile {
-                state.kv.push(kernels.kv_tile(heads));
+                let index = state.kv.len();
+                let tile = state.room.tile(&engine.slabs, kernels, heads, index);
+                state.kv.push(tile);
             }
             kernels
                 .split(

@@ -6,6 +6,7 @@ pub(crate) mod block_f32;
 pub(crate) mod block_int8;
 mod constants;
 pub(crate) mod engine;
+pub(crate) mod kv_room;
 mod lanes;
 pub(crate) mod layers;
 pub(crate) mod op;

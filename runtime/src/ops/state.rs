@@ -2,6 +2,8 @@
 
 use igpt_kernels::KvInt8;
 
+use super::kv_room::KvRoom;
+
 /// The past of one operator: tokens seen, their keys and values, pooled sums. Which fields are used depends
 /// on the operator.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +15,8 @@ pub(crate) struct LayerState {
     pub(crate) once: bool,
     /// Keys and values of an int8 block, one entry a kv tile.
     pub(crate) kv: Vec<KvInt8>,
+    /// Where its next entries go.
+    pub(crate) room: KvRoom,
     /// Keys and values of an f32 block, `[token][k, v]`.
     pub(crate) kv_f32: Vec<f32>,
     /// Sums of the classification head, one row a tile of tokens.

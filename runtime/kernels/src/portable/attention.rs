@@ -126,8 +126,9 @@ unsafe fn attend_heads(
             tiles = &[];
         }
         for (t, tile) in tiles.iter().enumerate() {
-            // What comes after this tile: the next one, or the first of the next head.
+            // What comes after this tile: the next one, or the first of the next head. One row reads on and on: there it follows.
             let (after, after_head) = match tiles.get(t + 1) {
+                _ if rows == 1 => (tile, head),
                 Some(after) => (after, head),
                 None => (&tiles[0], (head + 1) % heads.count),
             };
