@@ -54,7 +54,9 @@ pub(in crate::dot) unsafe fn tile(
             1 => block::<1, 4>(k_groups, a, w, comp, acc, ldc, ahead),
             2..=4 => block::<4, 2>(k_groups, a, w, comp, acc, ldc, ahead),
             5..=8 => block::<8, 1>(k_groups, a, w, comp, acc, ldc, ahead),
-            _ => block::<12, 1>(k_groups, a, w, comp, acc, ldc, ahead),
+            _ => whole(k_groups, a, w, start(comp), ahead, |sums| {
+                store(sums, acc, ldc)
+            }),
         }
     }
 }
@@ -74,15 +76,9 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     ahead: *const u8,
 ) {
     let Layout { mr, nr, kr, .. } = LAYOUT;
-    // SAFETY: `comp` holds nr = 2 * LANES values.
-    let start = unsafe {
-        [
-            _mm512_loadu_si512(comp.cast()),
-            _mm512_loadu_si512(comp.add(LANES).cast()),
-        ]
-    };
     let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; UNROLL];
-    sums[0] = [start; ROWS];
+    // SAFETY: the caller vouches for `comp`.
+    sums[0] = [unsafe { start(comp) }; ROWS];
 
     // Weights that follow each other are fetched by the hardware, but for one row not soon enough.
     let follows = ahead == w.cast();
@@ -93,10 +89,7 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     };
     let whole = k_groups - k_groups % UNROLL;
     for group in (0..whole).step_by(UNROLL) {
-        if ROWS == 12 && group % PREFETCH == 0 {
-            prefetch(ahead.wrapping_add(group / PREFETCH * 64));
-        }
-        if ROWS == 1 || (ROWS < 12 && !follows) {
+        if ROWS == 1 || !follows {
             for line in 0..2 * UNROLL {
                 let line = next.wrapping_add((group * 2 + line) * 64);
                 prefetch_far(line);
@@ -123,12 +116,33 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
             _mm512_add_epi32(total, sums[i][half])
         })
     };
-    for i in 0..ROWS {
-        // SAFETY: i < ROWS <= mr, and rows of the accumulator are nr = 2 * LANES wide or wider.
-        unsafe {
-            let acc = acc.add(i * ldc);
-            _mm512_storeu_si512(acc.cast(), total(i, 0));
-            _mm512_storeu_si512(acc.add(LANES).cast(), total(i, 1));
+    let totals: [[__m512i; 2]; ROWS] = array::from_fn(|i| [total(i, 0), total(i, 1)]);
+    // SAFETY: as this function's.
+    unsafe { store(totals, acc, ldc) };
+}
+
+/// What the sums of a row begin with.
+///
+/// # Safety
+/// `comp` must hold nr = 2 * LANES values.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn start(comp: *const i32) -> [__m512i; 2] {
+    // SAFETY: the caller's.
+    array::from_fn(|half| unsafe { _mm512_loadu_si512(comp.add(half * LANES).cast()) })
+}
+
+/// The first `ROWS` rows of the accumulator.
+///
+/// # Safety
+/// As [`Tile`](crate::dot::Tile) for `acc` and `ldc`, with `ROWS <= mr`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store<const ROWS: usize>(sums: [[__m512i; 2]; ROWS], acc: *mut i32, ldc: usize) {
+    for (i, sums) in sums.into_iter().enumerate() {
+        for (half, sum) in sums.into_iter().enumerate() {
+            // SAFETY: i < ROWS <= mr, and rows of the accumulator are nr = 2 * LANES wide or wider.
+            unsafe { _mm512_storeu_si512(acc.add(i * ldc + half * LANES).cast(), sum) };
         }
     }
 }
