@@ -108,11 +108,6 @@ impl KvInt8 {
         Parts::of(layout, heads).end
     }
 
-    /// Bytes of memory a tile takes.
-    pub fn size_in_bytes(&self) -> usize {
-        self.heads.count * Self::block_len(self.layout, self.heads)
-    }
-
     /// True if this is a tile of such heads, laid out like this.
     pub(crate) fn is_for(&self, layout: Layout, heads: Heads) -> bool {
         self.layout == layout && self.heads == heads
