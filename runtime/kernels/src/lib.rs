@@ -11,6 +11,10 @@
 
 extern crate alloc;
 
+#[cfg(target_arch = "aarch64")]
+#[macro_use]
+mod vectors;
+
 mod aligned;
 #[cfg_attr(
     not(target_arch = "aarch64"),

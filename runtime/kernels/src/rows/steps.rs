@@ -42,3 +42,32 @@ macro_rules! rounded {
         )
     };
 }
+
+/// The next 64 numbers, and one turn less.
+macro_rules! load_turn {
+    () => {
+        concat!(
+            "ld1 {{v0.4s-v3.4s}}, [{x}], #64\n",
+            "ld1 {{v4.4s-v7.4s}}, [{x}], #64\n",
+            "subs {turns}, {turns}, #1\n",
+            "ld1 {{v8.4s-v11.4s}}, [{x}], #64\n",
+            "ld1 {{v12.4s-v15.4s}}, [{x}], #64\n",
+        )
+    };
+}
+
+/// 64 numbers times v17 rounded to bytes, which are in v0-v3; `$low` holds where the low bytes of 16 numbers are.
+macro_rules! turn_bytes {
+    ($low:literal) => {
+        concat!(
+            rounded!("0" "1" "2" "3"),
+            rounded!("4" "5" "6" "7"),
+            rounded!("8" "9" "10" "11"),
+            rounded!("12" "13" "14" "15"),
+            "tbl v0.16b, {{v0.16b-v3.16b}}, ", $low, ".16b\n",
+            "tbl v1.16b, {{v4.16b-v7.16b}}, ", $low, ".16b\n",
+            "tbl v2.16b, {{v8.16b-v11.16b}}, ", $low, ".16b\n",
+            "tbl v3.16b, {{v12.16b-v15.16b}}, ", $low, ".16b\n",
+        )
+    };
+}

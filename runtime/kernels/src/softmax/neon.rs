@@ -16,8 +16,6 @@
 //!
 //! dotprod and i8mm come with ARMv8.1's RDM (`sqrdmlah`); plain NEON has nothing newer than ARMv8.0.
 
-use core::arch::asm;
-
 use super::{C, FRACTION, FULL, Found, Keys, Rows};
 use crate::dot::{Layout, MAX_MR};
 use crate::kv::KV_TILE;
@@ -99,7 +97,7 @@ macro_rules! weigh {
             // `told` and the constants; it writes 64 bytes to the row's groups of the panel, and one number
             // to each of the four arrays of `found`, which lie 64 bytes apart.
             unsafe {
-                asm!(
+                asm_all_vectors!(
                     kept!($core),
                     "2:",
                     scores!($seen, "k0", "0" "1" "2" "3", "16" "17" "18" "19"),
@@ -175,15 +173,6 @@ macro_rules! weigh {
                     to = inout(reg) p.as_mut_ptr().add(row * $kr) => _,
                     step = in(reg) const { $mr * $kr as usize },
                     back = const $mr * KV_TILE - $kr,
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                    out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                    out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                    options(nostack),
                 );
             }
         }

@@ -8,7 +8,6 @@ use core::arch::aarch64::{
     vabal_s8, vabdl_s8, vdup_n_s8, vdupq_n_s16, vget_high_s8, vget_low_s8, vld1q_s8, vmaxq_s16,
     vmaxvq_s16, vst1q_s16,
 };
-use core::arch::asm;
 
 use super::linear::{Job, ZEROS};
 use crate::chains::{NR, Rest, Sums, TURN};
@@ -118,7 +117,7 @@ macro_rules! kind {
             // scale and a shift for each row, a scale, a sum and a bias for each column, and writes a panel's
             // columns of all rows.
             unsafe {
-                asm!(
+                asm_all_vectors!(
                     "3:",
                     "ld1 {{v16.4s-v19.4s}}, [{zeros}]",
                     "mov {w}, {weights}",
@@ -149,15 +148,6 @@ macro_rules! kind {
                     scales = inout(reg) job.scales.as_ptr() => _,
                     shifts = inout(reg) job.shifts.as_ptr() => _,
                     rests = inout(reg) scratch.rests.as_ptr() => _,
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                    out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                    out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                    options(nostack),
                 );
             }
         }

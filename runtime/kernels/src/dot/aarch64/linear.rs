@@ -4,8 +4,6 @@
 //! in registers: a loop (`loops`) over the inner dimension, then the rows' end (`finish`), then the next
 //! rows. Everything is written out, because one register too many on the way spills sixteen.
 
-use core::arch::asm;
-
 use crate::dot::Layout;
 use crate::isa::Isa;
 use crate::portable::lanes::Line;
@@ -126,7 +124,7 @@ macro_rules! kind {
                 // shift for each row, a scale, a sum and a bias for each column, and writes a panel's columns
                 // of all rows.
                 unsafe {
-                    asm!(
+                    asm_all_vectors!(
                         "3:",
                         "ld1 {{v16.4s-v19.4s}}, [{zeros}]",
                         "mov {w}, {weights}",
@@ -156,15 +154,6 @@ macro_rules! kind {
                         bias = in(reg) &bias,
                         scales = inout(reg) job.scales.as_ptr() => _,
                         shifts = inout(reg) job.shifts.as_ptr() => _,
-                        out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                        out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                        out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                        out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                        out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                        out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                        out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                        out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                        options(nostack),
                     );
                 }
                 // After the last panel it points nowhere, and nothing reads it.
@@ -188,7 +177,7 @@ macro_rules! pairs {
 macro_rules! kinds {
     ($loop:ident, $isa:ident, $features:literal, $k:ident, $turn:expr, $stored:tt, $other:tt) => {
         mod $loop {
-            use super::{Isa, Job, Layout, ZEROS, asm, spread};
+            use super::{Isa, Job, Layout, ZEROS, spread};
 
             const NR: usize = Layout::of(Isa::$isa).nr;
             const MR: usize = Layout::of(Isa::$isa).mr;

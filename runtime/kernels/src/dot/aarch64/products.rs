@@ -42,7 +42,7 @@ macro_rules! scores_fn {
             // SAFETY: it reads a panel of `q` and `panels` of `k`, and writes as many columns of a panel's
             // rows.
             unsafe {
-                asm!(
+                asm_all_vectors!(
                     "3:",
                     "mov {a}, {q}",
                     zeros!($isa),
@@ -61,15 +61,6 @@ macro_rules! scores_fn {
                     ldo = in(reg) LDO,
                     back = in(reg) back(LAYOUT, LDO),
                     zeros = in(reg) ZEROS.0.as_ptr(),
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                    out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                    out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                    options(nostack),
                 );
             }
         }
@@ -88,7 +79,7 @@ macro_rules! update_fn {
             // SAFETY: it reads a panel of `p`, `panels` of `v` and of `v_comp`, and alpha and scale of each
             // row; it reads and writes as many panels of output, and writes each factor twice to `pairs`.
             unsafe {
-                asm!(
+                asm_all_vectors!(
                     prepare_factors!($isa),
                     "3:",
                     "mov {a}, {p}",
@@ -113,15 +104,6 @@ macro_rules! update_fn {
                     scale = out(reg) _,
                     o = inout(reg) o => _,
                     zeros = in(reg) ZEROS.0.as_ptr(),
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                    out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                    out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                    out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                    out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                    out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                    out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-                    options(nostack),
                 );
             }
         }
