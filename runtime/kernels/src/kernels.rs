@@ -18,8 +18,8 @@ mod jobs;
 mod table;
 
 pub use jobs::{
-    Attention, AttentionF32, AttentionScratch, Heads, Linear, LinearF32, LinearScratch, NonFinite,
-    Prepare,
+    Attention, AttentionF32, AttentionRow, AttentionScratch, Heads, Linear, LinearF32,
+    LinearScratch, NonFinite, Prepare,
 };
 use table::Table;
 
@@ -123,13 +123,12 @@ impl Kernels {
 
     /// Bytes that `tiles` kv tiles take.
     pub fn kv_len(&self, heads: Heads, tiles: usize) -> usize {
-        heads.count * tiles * KvInt8::block_len(self.dot.layout, heads)
+        tiles * KvInt8::groups(self.dot.layout, heads).bytes()
     }
 
     /// Room in `slab` for `tiles` consecutive kv tiles of a layer, if there is any left.
     pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut KvSlab) -> Option<KvTiles> {
-        let block = KvInt8::block_len(self.dot.layout, heads);
-        slab.take(heads.count, block, tiles)
+        slab.take(KvInt8::groups(self.dot.layout, heads), tiles)
     }
 
     /// An empty kv tile at place `index` of `tiles`. Places go up: one that is behind another's, or not there, gives a tile in memory of
@@ -219,6 +218,31 @@ impl Kernels {
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
         unsafe { (self.table.attend)(job, scratch) }
+    }
+
+    /// Causal int8 attention of one query: the bits of [`Kernels::attend`], head by head.
+    ///
+    /// # Errors
+    /// If a score overflows.
+    pub fn attend_row(
+        &self,
+        job: AttentionRow<'_>,
+        scratch: &mut AttentionScratch,
+    ) -> Result<(), NonFinite> {
+        let (layout, heads) = (self.dot.layout, job.heads);
+        assert!(
+            job.first + job.q.len() <= heads.count && job.out.len() == job.q.len() * heads.dim,
+            "heads of the layer, and room for each"
+        );
+        assert!(
+            job.q
+                .iter()
+                .all(|q| { q.layout == layout && q.k() == heads.dim && q.rows() == 1 })
+                && job.kv.iter().all(|tile| tile.is_for(layout, heads)),
+            "operands packed for these kernels"
+        );
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.attend_row)(job, scratch) }
     }
 
     /// RMS norm of rows as wide as `gain`.

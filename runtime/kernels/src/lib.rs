@@ -41,8 +41,8 @@ pub use dot::{Layout, tile_benchmark};
 pub use int4::{INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Int4Error, Int4Matrix, pack_nibbles};
 pub use isa::{Isa, IsaError};
 pub use kernels::{
-    Attention, AttentionF32, AttentionScratch, Heads, Kernels, Linear, LinearF32, LinearScratch,
-    NonFinite, Prepare,
+    Attention, AttentionF32, AttentionRow, AttentionScratch, Heads, Kernels, Linear, LinearF32,
+    LinearScratch, NonFinite, Prepare,
 };
 pub use kv::{KV_TILE, KvInt8, KvSlab, KvTiles};
 pub use pack::{PackedF32, PackedInt8, PackedRows};

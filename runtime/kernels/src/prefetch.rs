@@ -4,6 +4,11 @@
 /// page of this size, and starts anew behind it.
 pub(crate) const AHEAD: usize = 4096;
 
+/// How far ahead several rows do, which take as long as the weights: whatever they were told to fetch at the last moment they would wait
+/// for, beside the rest.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "read there"))]
+pub(crate) const FAR_AHEAD: usize = 2 * AHEAD;
+
 /// Asks for the cache line at `at`, which may be any address: nothing is read. Where the hardware's own guesses do as well, it does
 /// nothing.
 #[inline(always)]

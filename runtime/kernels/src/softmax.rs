@@ -23,6 +23,8 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_heads;
+#[cfg(target_arch = "x86_64")]
 mod avx512_steps;
 #[cfg(target_arch = "aarch64")]
 #[macro_use]

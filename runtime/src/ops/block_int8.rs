@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use igpt_kernels::{
-    Activation, Aligned, Attention, Heads, KV_TILE, KvInt8, Linear, LinearScratch, NonFinite,
-    PackedInt8, PackedRows, Prepare,
+    Activation, Aligned, Attention, AttentionRow, Heads, KV_TILE, KvInt8, Linear, LinearScratch,
+    NonFinite, PackedInt8, PackedRows, Prepare,
 };
 use rayon::prelude::*;
 
@@ -290,12 +290,10 @@ impl BlockInt8 {
         let mut laps = engine.profile.laps();
         scratch.narrow.resize(rows * width);
         if rows == 1 {
-            let heads = scratch.narrow.par_chunks_mut(self.heads.dim).enumerate();
-            heads.try_for_each(|(head, out)| {
-                engine.with_scratch(|own| {
-                    kernels.attend(self.head(task, kv, head, out), &mut own.attention)
-                })
-            })?;
+            let threads = engine.pool.current_num_threads();
+            let out = &mut scratch.narrow;
+            let query = (task.queries.as_slice(), kv, task.position);
+            self.attend_row(engine, query, None, threads, out)?;
         } else {
             for head in 0..self.heads.count {
                 let out = &mut scratch.narrow[head * self.heads.dim..];
@@ -304,6 +302,35 @@ impl BlockInt8 {
         }
         laps.end(Operator::Attention);
         self.after_attention(engine, scratch, task.x, LinearInt8::run_tile)
+    }
+
+    /// Attention of one query, given with the keys and values it sees and its position, its heads shared out in `shares`, into `out`
+    /// `[width]`. What begins with the tile `then` comes after it.
+    pub(super) fn attend_row(
+        &self,
+        engine: &Engine,
+        (queries, kv, position): (&[PackedRows], &[KvInt8], usize),
+        then: Option<&KvInt8>,
+        shares: usize,
+        out: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let heads = self.heads.count.div_ceil(shares);
+        out.par_chunks_mut(heads * self.heads.dim)
+            .zip(queries[..self.heads.count].par_chunks(heads))
+            .enumerate()
+            .try_for_each(|(i, (out, q))| {
+                let job = AttentionRow {
+                    heads: self.heads,
+                    first: i * heads,
+                    q,
+                    kv,
+                    position,
+                    scale: self.scale,
+                    out,
+                    then,
+                };
+                engine.with_scratch(|own| engine.kernels.attend_row(job, &mut own.attention))
+            })
     }
 
     /// What follows attention, whose heads are in `scratch.narrow`: c_proj and the MLP, each added to `x`.

@@ -5,7 +5,7 @@
 //! there are the nearer they come to what the multipliers can do; only keys and values are each sequence's
 //! own.
 
-use igpt_kernels::{Attention, KV_TILE, NonFinite, PackedRows, Prepare};
+use igpt_kernels::{KV_TILE, NonFinite, PackedRows, Prepare};
 use rayon::prelude::*;
 
 use super::block_int8::{BlockInt8, LinearInt8};
@@ -89,23 +89,20 @@ impl BlockInt8 {
         }
         laps.end(Operator::Split);
         narrow.resize(rows * width);
+        // Sequences are as long as they are: where some threads would have one more than others, all share each.
+        let shares = match rows % engine.pool.current_num_threads() {
+            0 => 1,
+            _ => engine.pool.current_num_threads(),
+        };
+        let lanes = &*lanes;
         narrow
-            .par_chunks_exact_mut(heads.dim)
+            .par_chunks_exact_mut(width)
+            .zip(&queries[..rows])
             .enumerate()
-            .try_for_each(|(i, out)| {
-                let (lane, head) = (i / heads.count, i % heads.count);
-                let attention = Attention {
-                    heads,
-                    head,
-                    q: &queries[lane][head],
-                    kv: &lanes[lane].kv,
-                    position: lanes[lane].past,
-                    scale: self.scale,
-                    out,
-                    ldo: width,
-                };
-                engine
-                    .with_scratch(|own| kernels.attend(attention, &mut own.attention))
+            .try_for_each(|(lane, (out, queries))| {
+                let query = (queries.as_slice(), &lanes[lane].kv[..], lanes[lane].past);
+                let then = lanes.get(lane + 1).and_then(|lane| lane.kv.first());
+                self.attend_row(engine, query, then, shares, out)
                     .map_err(|e| e.within(lane))
             })?;
         laps.end(Operator::Attention);

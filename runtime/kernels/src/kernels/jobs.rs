@@ -138,6 +138,26 @@ pub struct Attention<'a> {
     pub ldo: usize,
 }
 
+/// Causal int8 attention of one query row, several heads.
+pub struct AttentionRow<'a> {
+    /// Heads of the layer.
+    pub heads: Heads,
+    /// The first of those asked for.
+    pub first: usize,
+    /// Quantised queries `[1, dim]` of the heads asked for.
+    pub q: &'a [PackedRows],
+    /// The layer's keys and values from token 0 to the query's at least.
+    pub kv: &'a [KvInt8],
+    /// Absolute position of the query.
+    pub position: usize,
+    /// What multiplies Q.K.
+    pub scale: f32,
+    /// The heads' outputs, one after the other, `[q.len(), dim]`.
+    pub out: &'a mut [f32],
+    /// The first tile of the sequence whose query comes next, if there is one: it is asked for in advance.
+    pub then: Option<&'a KvInt8>,
+}
+
 /// Causal f32 attention of one query row, one head.
 pub struct AttentionF32<'a> {
     /// The query, `[dim]`.

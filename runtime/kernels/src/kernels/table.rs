@@ -1,7 +1,8 @@
 //! Compiles every portable formula once per instruction set, and picks the copy for one.
 
 use super::{
-    Attention, AttentionF32, AttentionScratch, Heads, Linear, LinearF32, NonFinite, Prepare,
+    Attention, AttentionF32, AttentionRow, AttentionScratch, Heads, Linear, LinearF32, NonFinite,
+    Prepare,
 };
 use crate::dot::Dot;
 use crate::isa::Isa;
@@ -29,6 +30,8 @@ pub(super) struct Table {
     pub(super) split:
         unsafe fn(Heads, &[f32], usize, &mut [PackedRows], &mut KvInt8) -> Result<(), NonFinite>,
     pub(super) attend: unsafe fn(Attention<'_>, &mut AttentionScratch) -> Result<(), NonFinite>,
+    pub(super) attend_row:
+        unsafe fn(AttentionRow<'_>, &mut AttentionScratch) -> Result<(), NonFinite>,
     pub(super) norm: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
     pub(super) activate: unsafe fn(Activation, &mut [f32]),
     pub(super) add_rows: unsafe fn(&[f32], &mut [f32]),
@@ -67,6 +70,13 @@ macro_rules! compile {
                 unsafe { attention::attend(&DOT, job, scratch) }
             }
             $(#[target_feature(enable = $feature)])?
+            fn attend_row(
+                job: AttentionRow<'_>, scratch: &mut AttentionScratch,
+            ) -> Result<(), NonFinite> {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { attention::attend_row(&DOT, job, scratch) }
+            }
+            $(#[target_feature(enable = $feature)])?
             fn norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
                 rows::norm_rows(x, gain, eps, out);
             }
@@ -90,7 +100,9 @@ macro_rules! compile {
             fn attend_f32(job: AttentionF32<'_>) -> Result<(), NonFinite> {
                 attention_f32::attend(job)
             }
-            Table { prepare, linear, split, attend, norm, activate, add_rows, dot_f32, linear_f32, attend_f32 }
+            Table {
+                prepare, linear, split, attend, attend_row, norm, activate, add_rows, dot_f32, linear_f32, attend_f32,
+            }
         };
     };
 }

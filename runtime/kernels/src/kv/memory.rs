@@ -1,7 +1,7 @@
-//! Where a kv tile lives: a block of bytes for each head, in memory of the tile's own or in a slab that it shares with other tiles.
+//! Where a kv tile lives: in memory of its own or in a slab that it shares with other tiles.
 //!
-//! A token reads all keys and values once, and is as fast as they come. In a slab those of one head follow each other, tile after tile,
-//! so that they are one stream, and it may lie in huge pages.
+//! A token reads all keys and values once, and is as fast as they come. In a slab those of a group of heads follow each other, tile after
+//! tile, so that they are one stream, and it may lie in huge pages.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,17 +13,33 @@ use core::slice;
 
 use bytemuck::Pod;
 
-/// What every block is aligned to: a cache line.
+/// What every group is aligned to: a cache line.
 const LINE: usize = 64;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; LINE]);
 
-/// A block of each head.
+/// A tile's groups of heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Groups {
+    pub(super) count: usize,
+    /// Bytes of each: a multiple of a cache line.
+    pub(super) len: usize,
+}
+
+impl Groups {
+    /// Bytes of all.
+    pub(crate) fn bytes(self) -> usize {
+        self.count * self.len
+    }
+}
+
+/// The bytes of a tile, group by group.
 #[derive(Debug)]
 pub(super) struct KvMemory {
     start: NonNull<u8>,
+    /// From group to group.
     stride: usize,
     owner: Owner,
 }
@@ -38,7 +54,7 @@ enum Owner {
     Slab(#[allow(dead_code, reason = "kept alive")] Keeper),
 }
 
-// SAFETY: it is the only way to its blocks, as whoever made it has vouched: it owns them like a `Box`.
+// SAFETY: it is the only way to its bytes, as whoever made it has vouched: it owns them like a `Box`.
 unsafe impl Send for KvMemory {}
 // SAFETY: likewise; a shared one only reads.
 unsafe impl Sync for KvMemory {}
@@ -47,28 +63,30 @@ impl core::panic::UnwindSafe for KvMemory {}
 impl core::panic::RefUnwindSafe for KvMemory {}
 
 impl KvMemory {
-    /// Blocks of a tile of their own, `block` bytes each.
-    pub(super) fn own(heads: usize, block: usize) -> Self {
-        let lines = vec![Line([0; LINE]); heads * block.div_ceil(LINE)].into_boxed_slice();
+    /// Memory of their own.
+    pub(super) fn own(groups: Groups) -> Self {
+        let lines = vec![Line([0; LINE]); groups.bytes().div_ceil(LINE)].into_boxed_slice();
         // SAFETY: a box is not null.
         let lines = unsafe { NonNull::new_unchecked(Box::into_raw(lines)) };
         Self {
             start: lines.cast(),
-            stride: block.next_multiple_of(LINE),
+            stride: groups.len,
             owner: Owner::Own(lines),
         }
     }
 
-    /// `len` numbers from byte `at` on of a head's block.
+    /// `len` numbers from byte `at` of a group on.
     ///
     /// # Safety
-    /// The head must have a block, and that so many bytes.
+    /// The tile must have the group, and that so many bytes, and `at` be aligned for such numbers.
     #[inline(always)]
-    pub(super) unsafe fn part<T: Pod>(&self, head: usize, at: usize, len: usize) -> &[T] {
-        // SAFETY: the block is this tile's, as whoever made it has vouched, and the part is within it, for which the caller does. A line
-        // is aligned for any number, and so are parts, which begin with lines.
+    pub(super) unsafe fn part<T: Pod>(&self, group: usize, at: usize, len: usize) -> &[T] {
+        // SAFETY: the memory is this tile's, as whoever made it has vouched, and the part is within it, for which the caller does.
         unsafe {
-            slice::from_raw_parts(self.start.add(head * self.stride + at).cast().as_ptr(), len)
+            slice::from_raw_parts(
+                self.start.add(group * self.stride + at).cast().as_ptr(),
+                len,
+            )
         }
     }
 
@@ -79,14 +97,16 @@ impl KvMemory {
     #[inline(always)]
     pub(super) unsafe fn part_mut<T: Pod>(
         &mut self,
-        head: usize,
+        group: usize,
         at: usize,
         len: usize,
     ) -> &mut [T] {
-        let start = self.start;
         // SAFETY: likewise, and this is the only way to it.
         unsafe {
-            slice::from_raw_parts_mut(start.add(head * self.stride + at).cast().as_ptr(), len)
+            slice::from_raw_parts_mut(
+                self.start.add(group * self.stride + at).cast().as_ptr(),
+                len,
+            )
         }
     }
 }
@@ -109,9 +129,7 @@ pub struct KvSlab {
 /// A layer's piece of a slab, for consecutive tiles of one sequence.
 pub struct KvTiles {
     span: Span,
-    heads: usize,
-    /// Bytes of a block.
-    block: usize,
+    groups: Groups,
     tiles: usize,
     /// The first tile that has not been given away.
     next: usize,
@@ -156,23 +174,22 @@ impl KvSlab {
         Self { rest, keeper }
     }
 
-    /// Room for `tiles` consecutive tiles of `heads` heads with blocks of `block` bytes, if there is any left.
-    pub(crate) fn take(&mut self, heads: usize, block: usize, tiles: usize) -> Option<KvTiles> {
-        let len = heads * tiles * block;
-        if len > self.rest.len {
+    /// Room for `tiles` consecutive tiles of such groups, if there is any left.
+    pub(crate) fn take(&mut self, groups: Groups, tiles: usize) -> Option<KvTiles> {
+        let room = groups.bytes() * tiles;
+        if room > self.rest.len {
             return None;
         }
         let span = Span {
             start: self.rest.start,
-            len,
+            len: room,
         };
         // SAFETY: within the memory, or just behind it.
-        self.rest.start = unsafe { self.rest.start.add(len) };
-        self.rest.len -= len;
+        self.rest.start = unsafe { self.rest.start.add(room) };
+        self.rest.len -= room;
         Some(KvTiles {
             span,
-            heads,
-            block,
+            groups,
             tiles,
             next: 0,
             keeper: self.keeper.clone(),
@@ -184,20 +201,17 @@ impl KvTiles {
     /// Memory of tile `index` of these, unless that, or one behind it, has been given away.
     ///
     /// # Panics
-    /// If tiles have other heads or blocks.
-    pub(super) fn take(&mut self, heads: usize, block: usize, index: usize) -> Option<KvMemory> {
-        assert!(
-            heads == self.heads && block == self.block,
-            "room for other tiles"
-        );
+    /// If tiles have other groups.
+    pub(super) fn take(&mut self, groups: Groups, index: usize) -> Option<KvMemory> {
+        assert!(groups == self.groups, "room for other tiles");
         if index < self.next || index >= self.tiles {
             return None;
         }
         self.next = index + 1;
         Some(KvMemory {
-            // SAFETY: block `index` of `tiles` of the first of `heads` heads is within the span.
-            start: unsafe { self.span.start.add(index * block) },
-            stride: self.tiles * block,
+            // SAFETY: tile `index` of `tiles` of the first group is within the span.
+            start: unsafe { self.span.start.add(index * groups.len) },
+            stride: self.tiles * groups.len,
             owner: Owner::Slab(self.keeper.clone()),
         })
     }

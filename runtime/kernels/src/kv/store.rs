@@ -103,7 +103,6 @@ impl KvInt8 {
             .part_mut::<u8>(head, v, end - v)
             .split_at_mut(v_comp - v);
         let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
-        let sums = &mut sums[..dim.next_multiple_of(nr)];
         #[cfg(target_arch = "aarch64")]
         if summed
             && cfg!(target_feature = "neon")
@@ -117,7 +116,12 @@ impl KvInt8 {
             return;
         }
         let panels = tile.chunks_exact_mut(KV_TILE * nr);
-        for (panel, (tile, sums)) in panels.zip(sums.chunks_exact_mut(nr)).enumerate() {
+        let mut nowhere = [0; KV_TILE];
+        for (panel, tile) in panels.enumerate() {
+            let sums = match summed {
+                true => &mut sums[panel * nr..][..nr],
+                false => &mut nowhere[..nr],
+            };
             let columns = panel * nr..dim.min((panel + 1) * nr);
             let (groups, _) = tile.as_chunks_mut::<KR>();
             let mut row = 0;

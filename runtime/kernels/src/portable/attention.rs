@@ -11,9 +11,9 @@ use super::online::Online;
 #[cfg(target_arch = "aarch64")]
 use crate::dot::aarch64::{attend, attention as fused};
 #[cfg(target_arch = "x86_64")]
-use crate::dot::x86::update;
+use crate::dot::x86::{self, update};
 use crate::dot::{Dot, Layout, MAX_MR};
-use crate::kernels::{Attention, AttentionScratch, Heads, NonFinite};
+use crate::kernels::{Attention, AttentionRow, AttentionScratch, Heads, NonFinite};
 use crate::kv::KV_TILE;
 use crate::softmax::{Found, Rows, UNITS};
 
@@ -39,6 +39,39 @@ pub(crate) unsafe fn attend(
     }
     // SAFETY: the caller's.
     unsafe { attend_heads(dot, job.heads, job, scratch) }
+}
+
+/// Attention of one query, head by head or several heads at a time.
+///
+/// # Safety
+/// As [`attend`].
+#[inline(always)]
+pub(crate) unsafe fn attend_row(
+    dot: &Dot,
+    job: AttentionRow<'_>,
+    scratch: &mut AttentionScratch,
+) -> Result<(), NonFinite> {
+    let dim = job.heads.dim;
+    #[cfg(target_arch = "x86_64")]
+    if update::fits(dot.isa, dim) {
+        // SAFETY: the caller's.
+        return unsafe { x86::attend::attend_row(job) };
+    }
+    for (i, (q, out)) in job.q.iter().zip(job.out.chunks_exact_mut(dim)).enumerate() {
+        let job = Attention {
+            heads: job.heads,
+            head: job.first + i,
+            q,
+            kv: job.kv,
+            position: job.position,
+            scale: job.scale,
+            out,
+            ldo: dim,
+        };
+        // SAFETY: the caller's.
+        unsafe { attend(dot, job, scratch) }?;
+    }
+    Ok(())
 }
 
 /// [`attend`] with the heads handed in, so that the compiler may know their width.

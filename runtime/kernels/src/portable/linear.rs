@@ -88,7 +88,8 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         };
         let mut out = &mut job.out[columns.start - first..];
         // While the rows pass this panel, the next one comes nearer, a share with each tile: weights are read from afar once a
-        // call, and no tile has to wait for them.
+        // call, and no tile has to wait for them. The only tile has to fetch all of it, which lies behind this one.
+        let alone = a.rows() <= mr;
         let next = match (panel + 1 < job.panels.end).then(|| w.panel(panel + 1)) {
             Some(Panel::Int8(next)) => next,
             _ => weights,
@@ -124,7 +125,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
             continue;
         }
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
-            let ahead = if row_panel < SHARES && scales.len() == mr {
+            let ahead = if row_panel < SHARES && scales.len() == mr && a.rows() > mr {
                 &next[row_panel * share..]
             } else {
                 weights
@@ -155,11 +156,15 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                     w_scale: channels.w_scale,
                     bias: channels.bias,
                 };
-                let tile = match (shifted, job.add) {
-                    (false, false) => fused::tile::<false, false>,
-                    (false, true) => fused::tile::<false, true>,
-                    (true, false) => fused::tile::<true, false>,
-                    (true, true) => fused::tile::<true, true>,
+                let tile = match (shifted, job.add, alone) {
+                    (false, false, false) => fused::tile::<false, false, false>,
+                    (false, true, false) => fused::tile::<false, true, false>,
+                    (true, false, false) => fused::tile::<true, false, false>,
+                    (true, true, false) => fused::tile::<true, true, false>,
+                    (false, false, true) => fused::tile::<false, false, true>,
+                    (false, true, true) => fused::tile::<false, true, true>,
+                    (true, false, true) => fused::tile::<true, false, true>,
+                    (true, true, true) => fused::tile::<true, true, true>,
                 };
                 // SAFETY: the caller's.
                 unsafe { tile(k_groups, &rows, &columns, here, ldo, ahead) };

@@ -21,6 +21,7 @@ use core::arch::x86_64::{
     _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
     _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_ps,
 };
+use core::array;
 
 use super::avx512_steps::{LANES, fold, high_words, keep, shift_right, spread};
 use super::{C, FRACTION, FULL, Found, INTEGER, Keys, Rows};
@@ -37,10 +38,14 @@ const LAYOUT: Layout = Layout::of(Isa::Avx512Vnni);
 /// The keys of a tile.
 struct Loaded {
     k_scale: [__m512; 4],
-    v_mantissa: [__m512i; 2],
-    v_shift: [__m512i; 2],
-    /// Which key each word is of.
-    key: [__m512i; 2],
+    values: Values,
+}
+
+/// The scales of its values.
+#[derive(Clone, Copy)]
+pub(crate) struct Values {
+    mantissa: [__m512i; 2],
+    shift: [__m512i; 2],
 }
 
 /// See [`Softmax`](super::Softmax).
@@ -80,18 +85,11 @@ fn panel<const MASKED: bool>(
     p: &mut [u8],
 ) {
     if rows == 1 {
-        let z = below::<1, MASKED>(scores, keys, told, found, 0);
-        let weights = weigh::<1, MASKED>(z, keys, told, found, 0);
+        let z = below::<1, MASKED>(scaled(scores, keys), told, found, 0);
+        let weights = weigh::<1, MASKED>(z, [keys.values], told, found, 0);
         let [bytes] = quantize(weights, found, 0);
-        let natural = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
-        let mut row = [0u8; KV_TILE];
-        // SAFETY: a row is 64 bytes.
-        unsafe {
-            _mm512_storeu_si512(
-                row.as_mut_ptr().cast(),
-                _mm512_permutexvar_epi32(natural, bytes),
-            );
-        }
+        let mut row = [0; KV_TILE];
+        store_row(bytes, &mut row);
         scatter(&row, p, LAYOUT.mr, 0, LAYOUT.kr);
         return;
     }
@@ -100,9 +98,10 @@ fn panel<const MASKED: bool>(
     let mut z = [[_mm512_setzero_si512(); 2]; GROUP];
     let mut row = 0;
     loop {
-        let weights = (row > 0).then(|| weigh::<GROUP, MASKED>(z, keys, told, found, row - GROUP));
+        let weights = (row > 0)
+            .then(|| weigh::<GROUP, MASKED>(z, [keys.values; GROUP], told, found, row - GROUP));
         if row < rows {
-            z = below::<GROUP, MASKED>(&scores[row..], keys, told, found, row);
+            z = below::<GROUP, MASKED>(scaled(&scores[row..], keys), told, found, row);
         }
         if let Some(weights) = weights {
             store(quantize(weights, found, row - GROUP), row - GROUP, p);
@@ -117,48 +116,87 @@ fn panel<const MASKED: bool>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn load(keys: Keys<'_>) -> Loaded {
-    let words = |of: &[i16; KV_TILE], half: usize| {
-        // SAFETY: half is 0 or 1, and a half of 64 words fills a vector.
-        unsafe { _mm512_loadu_si512(of.as_ptr().add(half * 2 * LANES).cast()) }
-    };
-    let mut number = [0i16; KV_TILE];
-    for (j, number) in number.iter_mut().enumerate() {
-        *number = j as i16;
-    }
     let k_scale = |i: usize| {
         // SAFETY: i < 4, and a quarter of 64 numbers fills a vector.
         unsafe { _mm512_loadu_ps(keys.k_scale.as_ptr().add(i * LANES)) }
     };
     Loaded {
         k_scale: [k_scale(0), k_scale(1), k_scale(2), k_scale(3)],
-        v_mantissa: [words(keys.v_mantissa, 0), words(keys.v_mantissa, 1)],
-        v_shift: [words(keys.v_shift, 0), words(keys.v_shift, 1)],
-        key: [words(&number, 0), words(&number, 1)],
+        values: Values::load(keys.v_mantissa, keys.v_shift),
     }
 }
 
-/// z of `R` rows from row `at` of a panel on, whose scores are the first of `scores`; their tops are found.
+/// 64 words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn words(of: &[i16; KV_TILE]) -> [__m512i; 2] {
+    // SAFETY: half of 64 words fills a vector.
+    array::from_fn(|half| unsafe { _mm512_loadu_si512(of.as_ptr().add(half * 2 * LANES).cast()) })
+}
+
+impl Values {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn zero() -> Self {
+        Self {
+            mantissa: [_mm512_setzero_si512(); 2],
+            shift: [_mm512_setzero_si512(); 2],
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(crate) fn load(mantissa: &[i16; KV_TILE], shift: &[i16; KV_TILE]) -> Self {
+        Self {
+            mantissa: words(mantissa),
+            shift: words(shift),
+        }
+    }
+}
+
+/// Which key each word of a row is of.
+const KEY: [i16; KV_TILE] = {
+    let mut key = [0; KV_TILE];
+    let mut j = 0;
+    while j < KV_TILE {
+        key[j] = j as i16;
+        j += 1;
+    }
+    key
+};
+
+/// Scores, as keys scale them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scaled<const R: usize>(scores: &[[i32; KV_TILE]], keys: &Loaded) -> [[__m512; 4]; R] {
+    let scores: &[[i32; KV_TILE]; R] = scores.first_chunk().expect("a row of scores for each");
+    let mut a = [[_mm512_setzero_ps(); 4]; R];
+    for (a, scores) in a.iter_mut().zip(scores) {
+        for (i, a) in a.iter_mut().enumerate() {
+            // SAFETY: i < 4, and a quarter of 64 numbers fills a vector.
+            let acc = unsafe { _mm512_loadu_si512(scores.as_ptr().add(i * LANES).cast()) };
+            *a = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), keys.k_scale[i]);
+        }
+    }
+    a
+}
+
+/// z of `R` rows from row `at` of a panel on, of these scaled scores; their tops are found.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn below<const R: usize, const MASKED: bool>(
-    scores: &[[i32; KV_TILE]],
-    keys: &Loaded,
+pub(super) fn below<const R: usize, const MASKED: bool>(
+    a: [[__m512; 4]; R],
     told: &Rows,
     found: &mut Found,
     at: usize,
 ) -> [[__m512i; 2]; R] {
-    let scores: &[[i32; KV_TILE]; R] = scores.first_chunk().expect("a row of scores for each");
     let valid: &[usize; R] = told.valid[at..].first_chunk().expect("a number for each");
     let c: &[f32; R] = told.c[at..].first_chunk().expect("a factor for each");
 
-    let mut a = [[_mm512_setzero_ps(); 4]; R];
     let mut tops = [_mm512_setzero_si512(); GROUP];
     for r in 0..R {
         let mut top = _mm512_set1_ps(f32::NEG_INFINITY);
-        for (i, a) in a[r].iter_mut().enumerate() {
-            // SAFETY: i < 4, and a quarter of 64 numbers fills a vector.
-            let acc = unsafe { _mm512_loadu_si512(scores[r].as_ptr().add(i * LANES).cast()) };
-            *a = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), keys.k_scale[i]);
+        for (i, a) in a[r].iter().enumerate() {
             top = if MASKED {
                 let seen = ((1u64 << valid[r].saturating_sub(i * LANES).min(LANES)) - 1) as u16;
                 _mm512_mask_max_ps(top, seen, *a, top)
@@ -188,7 +226,7 @@ fn below<const R: usize, const MASKED: bool>(
 }
 
 /// What becomes of z on the way to bytes.
-struct Weights<const R: usize> {
+pub(super) struct Weights<const R: usize> {
     y: [[__m512i; 2]; R],
     e: [[__m512i; 2]; R],
     /// The least of `e`, of each row.
@@ -198,14 +236,15 @@ struct Weights<const R: usize> {
 /// From z to y and e; sums and least exponents are found.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn weigh<const R: usize, const MASKED: bool>(
+pub(super) fn weigh<const R: usize, const MASKED: bool>(
     z: [[__m512i; 2]; R],
-    keys: &Loaded,
+    values: [Values; R],
     told: &Rows,
     found: &mut Found,
     at: usize,
 ) -> Weights<R> {
     let valid: &[usize; R] = told.valid[at..].first_chunk().expect("a number for each");
+    let key = words(&KEY);
     let mut sums = [_mm512_setzero_si512(); GROUP];
     let mut least = [_mm512_setzero_si512(); GROUP];
     let mut y = [[_mm512_setzero_si512(); 2]; R];
@@ -218,15 +257,15 @@ fn weigh<const R: usize, const MASKED: bool>(
             let n = _mm512_mulhrs_epi16(z, _mm512_set1_epi16(1 << (15 - FRACTION)));
             let n = _mm512_sub_epi16(_mm512_setzero_si512(), n);
             let mut p = shift_right(b, n);
-            let mut shift = _mm512_add_epi16(n, keys.v_shift[half]);
+            let mut shift = _mm512_add_epi16(n, values[r].shift[half]);
             if MASKED {
                 let seen: __mmask32 =
-                    _mm512_cmplt_epi16_mask(keys.key[half], _mm512_set1_epi16(valid[r] as i16));
+                    _mm512_cmplt_epi16_mask(key[half], _mm512_set1_epi16(valid[r] as i16));
                 p = _mm512_maskz_mov_epi16(seen, p);
                 shift = _mm512_mask_mov_epi16(_mm512_set1_epi16(i16::MAX), seen, shift);
             }
             sums[r] = _mm512_dpwssd_epi32(sums[r], p, _mm512_set1_epi16(1));
-            y[r][half] = _mm512_mulhrs_epi16(b, keys.v_mantissa[half]);
+            y[r][half] = _mm512_mulhrs_epi16(b, values[r].mantissa[half]);
             e[r][half] = shift;
         }
         least[r] = _mm512_min_epi16(e[r][0], e[r][1]);
@@ -250,7 +289,11 @@ fn weigh<const R: usize, const MASKED: bool>(
 /// From y and e to bytes; the factors to them are found.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn quantize<const R: usize>(weights: Weights<R>, found: &mut Found, at: usize) -> [__m512i; R] {
+pub(super) fn quantize<const R: usize>(
+    weights: Weights<R>,
+    found: &mut Found,
+    at: usize,
+) -> [__m512i; R] {
     let Weights { mut y, e, least } = weights;
     let mut peaks = [_mm512_setzero_si512(); GROUP];
     for r in 0..R {
@@ -290,6 +333,16 @@ fn exp2(z: __m512i) -> __m512i {
     let b = _mm512_add_epi16(_mm512_mulhrs_epi16(s, c[3]), c[2]);
     let b = _mm512_add_epi16(_mm512_mulhrs_epi16(s, b), c[1]);
     _mm512_add_epi16(_mm512_mulhrs_epi16(s, b), c[0])
+}
+
+/// Stores the bytes of a row, in the order of [`weigh`], in the order of their keys.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn store_row(bytes: __m512i, to: &mut [u8; KV_TILE]) {
+    let natural = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    let bytes = _mm512_permutexvar_epi32(natural, bytes);
+    // SAFETY: a row is a vector of 64 bytes.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), bytes) };
 }
 
 /// Stores the bytes of four rows, in the order of [`weigh`], as rows `row..row + 4` of a panel.

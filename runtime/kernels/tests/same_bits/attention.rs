@@ -1,7 +1,7 @@
 //! Int8 attention: close to the plain formula, however its tokens arrive and wherever its tiles lie.
 
 use igpt_kernels::{
-    Attention, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, KvSlab, PackedRows,
+    Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, KvSlab, PackedRows,
 };
 
 use crate::{Random, all, cosine, same_bits};
@@ -41,6 +41,24 @@ fn attend_in(
             at += rows;
         }
         for (at, q) in &queries {
+            if let [(_, q)] = &queries[..]
+                && *run == 1
+            {
+                let job = AttentionRow {
+                    heads,
+                    first: 0,
+                    q,
+                    kv: &kv,
+                    position: *at,
+                    scale,
+                    out: &mut out[at * width..][..width],
+                    then: Some(&kv[0]),
+                };
+                kernels
+                    .attend_row(job, &mut scratch)
+                    .expect("finite scores");
+                continue;
+            }
             for (head, q) in q.iter().enumerate() {
                 let out = &mut out[at * width + head * heads.dim..];
                 let job = Attention {

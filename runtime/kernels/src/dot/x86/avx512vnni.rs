@@ -22,7 +22,7 @@ use core::array;
 
 use crate::dot::Layout;
 use crate::isa::Isa;
-use crate::prefetch::{AHEAD, prefetch, prefetch_far};
+use crate::prefetch::{AHEAD, FAR_AHEAD, prefetch, prefetch_far};
 
 pub(in crate::dot) const LAYOUT: Layout = Layout::of(Isa::Avx512Vnni);
 
@@ -54,7 +54,10 @@ pub(in crate::dot) unsafe fn tile(
             1 => block::<1, 4>(k_groups, a, w, comp, acc, ldc, ahead),
             2..=4 => block::<4, 2>(k_groups, a, w, comp, acc, ldc, ahead),
             5..=8 => block::<8, 1>(k_groups, a, w, comp, acc, ldc, ahead),
-            _ => whole(k_groups, a, w, start(comp), ahead, |sums| {
+            _ if ahead == w.cast() => whole::<true>(k_groups, a, w, start(comp), ahead, |sums| {
+                store(sums, acc, ldc)
+            }),
+            _ => whole::<false>(k_groups, a, w, start(comp), ahead, |sums| {
                 store(sums, acc, ldc)
             }),
         }
@@ -75,40 +78,55 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     ldc: usize,
     ahead: *const u8,
 ) {
-    let Layout { mr, nr, kr, .. } = LAYOUT;
-    let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; UNROLL];
-    // SAFETY: the caller vouches for `comp`.
-    sums[0] = [unsafe { start(comp) }; ROWS];
-
-    // Weights that follow each other are fetched by the hardware, but for one row not soon enough.
-    let follows = ahead == w.cast();
-    let next = if follows {
-        w.cast::<u8>().wrapping_add(AHEAD)
-    } else {
-        ahead
+    let Layout { mr, kr, .. } = LAYOUT;
+    // Weights that follow each other are fetched by the hardware: for one row not soon enough, for so many that they take as long as
+    // the weights not without gaps.
+    let next = match (ahead == w.cast(), ROWS) {
+        (true, 1) => Some(ahead.wrapping_add(AHEAD)),
+        (true, 2..=4) => None,
+        (true, _) => Some(ahead.wrapping_add(FAR_AHEAD)),
+        (false, _) => Some(ahead),
     };
+    // SAFETY: the caller's.
+    unsafe {
+        let sums = products::<ROWS, UNROLL>(k_groups, a, mr * kr, w, start(comp), next);
+        store(sums, acc, ldc);
+    }
+}
+
+/// The sums of `ROWS` rows, which begin with `start`; groups of `a` are `lda` bytes apart. As many bytes as are read of `w` are asked for
+/// from `next` on.
+///
+/// # Safety
+/// As [`Tile`](crate::dot::Tile) for the panel `w`, and for the rows of `a` wherever their groups are.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) unsafe fn products<const ROWS: usize, const UNROLL: usize>(
+    k_groups: usize,
+    a: *const u8,
+    lda: usize,
+    w: *const i8,
+    start: [__m512i; 2],
+    next: Option<*const u8>,
+) -> [[__m512i; 2]; ROWS] {
+    let Layout { nr, kr, .. } = LAYOUT;
+    let mut sums = [[[_mm512_setzero_si512(); 2]; ROWS]; UNROLL];
+    sums[0] = [start; ROWS];
     let whole = k_groups - k_groups % UNROLL;
     for group in (0..whole).step_by(UNROLL) {
-        if ROWS == 1 || !follows {
+        if let Some(next) = next {
             for line in 0..2 * UNROLL {
-                let line = next.wrapping_add((group * 2 + line) * 64);
-                prefetch_far(line);
+                prefetch_far(next.wrapping_add((group * 2 + line) * 64));
             }
         }
         for (u, sums) in sums.iter_mut().enumerate() {
             // SAFETY: group + u < k_groups, and the panels hold k_groups groups.
-            unsafe {
-                multiply(
-                    a.add((group + u) * mr * kr),
-                    w.add((group + u) * nr * kr),
-                    sums,
-                )
-            };
+            unsafe { multiply(a.add((group + u) * lda), w.add((group + u) * nr * kr), sums) };
         }
     }
     for group in whole..k_groups {
         // SAFETY: group < k_groups, and the panels hold k_groups groups.
-        unsafe { multiply(a.add(group * mr * kr), w.add(group * nr * kr), &mut sums[0]) };
+        unsafe { multiply(a.add(group * lda), w.add(group * nr * kr), &mut sums[0]) };
     }
 
     let total = |i: usize, half: usize| {
@@ -116,9 +134,7 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
             _mm512_add_epi32(total, sums[i][half])
         })
     };
-    let totals: [[__m512i; 2]; ROWS] = array::from_fn(|i| [total(i, 0), total(i, 1)]);
-    // SAFETY: as this function's.
-    unsafe { store(totals, acc, ldc) };
+    array::from_fn(|i| [total(i, 0), total(i, 1)])
 }
 
 /// What the sums of a row begin with.
@@ -147,13 +163,14 @@ unsafe fn store<const ROWS: usize>(sums: [[__m512i; 2]; ROWS], acc: *mut i32, ld
     }
 }
 
-/// All rows of a tile, whose sums begin with `start` and go to `finish` in registers.
+/// All rows of a tile, whose sums begin with `start` and go to `finish` in registers. If `FOLLOWS`, what is wanted next follows the panel
+/// `w`, and this tile is the only one to ask for it.
 ///
 /// # Safety
 /// As [`Tile`](crate::dot::Tile) for the panels `a` and `w`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(super) unsafe fn whole(
+pub(super) unsafe fn whole<const FOLLOWS: bool>(
     k_groups: usize,
     a: *const u8,
     w: *const i8,
@@ -164,7 +181,11 @@ pub(super) unsafe fn whole(
     let Layout { mr, nr, kr, .. } = LAYOUT;
     let mut sums = [start; LAYOUT.mr];
     for group in 0..k_groups {
-        if group % PREFETCH == 0 {
+        if FOLLOWS {
+            let line = w.wrapping_add(FAR_AHEAD + group * nr * kr);
+            prefetch_far(line);
+            prefetch_far(line.wrapping_add(64));
+        } else if group % PREFETCH == 0 {
             prefetch(ahead.wrapping_add(group / PREFETCH * 64));
         }
         // SAFETY: group < k_groups, and the panels hold k_groups groups.

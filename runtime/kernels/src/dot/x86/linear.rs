@@ -35,12 +35,13 @@ pub(crate) struct Rows<'a> {
 }
 
 /// `out = fma(sum + shift * w_sum, scale * w_scale, bias)`, or that added to `out` if `ADD`. Every shift is 0 unless `SHIFTED`. Rows of
-/// `out` are `ldo` apart; `ahead` is what is wanted next, as of [`Tile`](crate::dot::Tile).
+/// `out` are `ldo` apart; `ahead` is what is wanted next, as of [`Tile`](crate::dot::Tile). If `ALONE`, no other rows are multiplied by
+/// these columns, and the tile asks for all that follows them.
 ///
 /// # Safety
 /// This machine must have AVX-512 VNNI.
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(crate) unsafe fn tile<const SHIFTED: bool, const ADD: bool>(
+pub(crate) unsafe fn tile<const SHIFTED: bool, const ADD: bool, const ALONE: bool>(
     k_groups: usize,
     rows: &Rows<'_>,
     columns: &Columns<'_>,
@@ -78,7 +79,7 @@ pub(crate) unsafe fn tile<const SHIFTED: bool, const ADD: bool>(
     };
     let (a, w, ahead) = (rows.a.as_ptr(), columns.w.as_ptr().cast(), ahead.as_ptr());
     // SAFETY: the panels are long enough, as was checked above.
-    unsafe { whole(k_groups, a, w, comp, ahead, finish) };
+    unsafe { whole::<ALONE>(k_groups, a, w, comp, ahead, finish) };
 }
 
 #[inline]

@@ -1,5 +1,6 @@
 //! Tiles for x86-64.
 
+pub(crate) mod attend;
 pub(super) mod avx2;
 pub(super) mod avx512vnni;
 pub(crate) mod linear;

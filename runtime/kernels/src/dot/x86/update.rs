@@ -58,5 +58,5 @@ pub(crate) unsafe fn update(
         }
     };
     // SAFETY: the panels are long enough, as was checked above.
-    unsafe { whole(k_groups, p, v, zeros, ahead, finish) };
+    unsafe { whole::<false>(k_groups, p, v, zeros, ahead, finish) };
 }

@@ -1,0 +1,222 @@
+//! Attention of one query on AVX-512 VNNI, several heads at a time.
+//!
+//! One query of one head is a chain: scores, reductions over them, weights, output, tile after tile. Heads know nothing of each other,
+//! so several side by side fill each other's waiting, and share the reductions.
+//!
+//! All of a tile is read once, in the order in which it lies there (see [`KvInt8`](crate::kv::KvInt8)), and asked for a little ahead. The
+//! hardware's own prefetching joins in only with that: with the scales of a tile read after the keys of all its heads, memory gave two
+//! thirds as many bytes a second.
+
+use core::arch::x86_64::{
+    __m512, __m512i, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_storeu_ps,
+};
+use core::f32::consts::LOG2_E;
+
+use super::avx512vnni::{LANES, LAYOUT, products};
+use crate::dot::{Layout, MAX_MR};
+use crate::kernels::{AttentionRow, NonFinite};
+use crate::kv::{KV_TILE, KvInt8, group_of};
+use crate::portable::lanes::Line;
+use crate::portable::online::Online;
+use crate::softmax::avx512_heads::{Heads, Values, softmax};
+use crate::softmax::{Found, Keys, Rows, UNITS};
+
+/// How far ahead of itself it asks for keys and values, in bytes. 1 to 3 KiB are alike, a page or more is a tenth slower: there is more to
+/// do with a byte than in a layer, and the hardware has found the stream by then.
+const AHEAD: usize = 2560;
+
+/// Attention of one query, of heads for which [`update::fits`](super::update::fits) is true.
+///
+/// # Safety
+/// This machine must have AVX-512 VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) unsafe fn attend_row(job: AttentionRow<'_>) -> Result<(), NonFinite> {
+    let group = group_of(job.heads.count);
+    let (mut first, mut queries, mut out) = (job.first, job.q, job.out);
+    while !queries.is_empty() {
+        let count = match queries.len().min(group - first % group) {
+            4.. => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let (here, rest) = out.split_at_mut(count * job.heads.dim);
+        let q = queries;
+        (queries, out) = (&queries[count..], rest);
+        let then = match queries.is_empty() {
+            true => job.then.map(|tile| (tile, job.first)),
+            false => Some((&job.kv[0], first + count)),
+        };
+        let job = AttentionRow {
+            first,
+            q,
+            out: here,
+            ..job
+        };
+        match count {
+            4 => attend_heads::<4>(job, then)?,
+            2 => attend_heads::<2>(job, then)?,
+            _ => attend_heads::<1>(job, then)?,
+        }
+        first += count;
+    }
+    Ok(())
+}
+
+/// The first `R` heads of a job, which are of one group. In the end the keys of a head of another tile are asked for.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn attend_heads<const R: usize>(
+    job: AttentionRow<'_>,
+    then: Option<(&KvInt8, usize)>,
+) -> Result<(), NonFinite> {
+    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let AttentionRow {
+        heads,
+        first,
+        q: queries,
+        kv,
+        position,
+        scale,
+        out,
+        ..
+    } = job;
+    let dim = heads.dim;
+    let tiles = &kv[..=position / KV_TILE];
+    let then = then.map(|(tile, head)| tile.of_heads(head..head + 1)[0]);
+    let queries = &queries[..R];
+    let factor = scale * LOG2_E;
+    let mut c = [0.0; MAX_MR];
+    for (c, q) in c.iter_mut().zip(queries) {
+        *c = q.scales()[0] * factor;
+    }
+    let mut told = Rows {
+        // As in `attention`.
+        c: c.map(|c| (c * UNITS).clamp(f32::MIN_POSITIVE, f32::MAX)),
+        valid: [KV_TILE; MAX_MR],
+    };
+    let mut found = Found::EMPTY;
+    let mut online = Online::new();
+    let mut p = Line([[0; KV_TILE]; R]);
+    out.fill(0.0);
+    for (t, tile) in tiles.iter().enumerate() {
+        let seen = KV_TILE.min(position + 1 - t * KV_TILE);
+        let [keys, values] = tile.of_heads(first..first + R);
+        let mut scored = Heads::<R>::zero();
+        for (r, q) in queries.iter().enumerate() {
+            let mut sums = [[_mm512_setzero_si512(); 2]; KV_TILE / LAYOUT.nr];
+            let mut comps = [&[][..]; KV_TILE / LAYOUT.nr];
+            for (panel, sums) in sums.iter_mut().enumerate().take(seen.div_ceil(nr)) {
+                let (k, comp) = tile.k_panel(LAYOUT, heads, first + r, panel);
+                comps[panel] = comp;
+                *sums = product(dim / kr, q.panel(0), mr * kr, k, ahead(k, keys, values));
+            }
+            let of = tile.keys(first + r);
+            scored.a[r] = scaled(sums, comps, &of);
+            scored.values[r] = Values::load(of.v_mantissa, of.v_shift);
+        }
+        told.valid = [seen; MAX_MR];
+        softmax(seen == KV_TILE, &scored, &told, &mut found, &mut p.0);
+        online.take(mr, &found, &c, 0);
+        let after = tiles
+            .get(t + 1)
+            .map(|after| after.of_heads(first..first + R)[0]);
+        let after = after.or(then).unwrap_or(values);
+        for (r, (p, o)) in p.0.iter().zip(out.chunks_exact_mut(dim)).enumerate() {
+            let factors = online.factors_of(mr, r);
+            for (panel, o) in o.chunks_exact_mut(nr).enumerate() {
+                let v = tile.v_panel(LAYOUT, heads, first + r, panel);
+                let sums = product(seen.div_ceil(kr), p, kr, v, ahead(v, values, after));
+                add(sums, factors, o);
+            }
+        }
+    }
+    for (r, o) in out.chunks_exact_mut(dim).enumerate() {
+        if !online.m[r].is_finite() {
+            return Err(NonFinite {
+                row: 0,
+                found: online.m[r],
+            });
+        }
+        let inverse = 1.0 / online.l[r];
+        for o in o {
+            *o *= inverse;
+        }
+    }
+    Ok(())
+}
+
+/// What will be read [`AHEAD`] of `panel`, a part of `here`, which `next` follows.
+#[inline(always)]
+fn ahead(panel: &[u8], here: &[u8], next: &[u8]) -> *const u8 {
+    let at = panel.as_ptr().addr() - here.as_ptr().addr() + AHEAD;
+    match at.checked_sub(here.len()) {
+        None => here.as_ptr().wrapping_add(at),
+        Some(at) => next.as_ptr().wrapping_add(at),
+    }
+}
+
+/// A row `a`, whose groups are `lda` bytes apart, times a panel `w`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn product(k_groups: usize, a: &[u8], lda: usize, w: &[u8], next: *const u8) -> [__m512i; 2] {
+    let Layout { nr, kr, .. } = LAYOUT;
+    assert!(w.len() >= k_groups * nr * kr && a.len() + lda >= k_groups * lda + kr);
+    let zeros = [_mm512_setzero_si512(); 2];
+    // SAFETY: as was checked just above.
+    let [sums] = unsafe {
+        products::<1, 4>(
+            k_groups,
+            a.as_ptr(),
+            lda,
+            w.as_ptr().cast(),
+            zeros,
+            Some(next),
+        )
+    };
+    sums
+}
+
+/// Scores of the keys of a tile. Where sums should have started is added in the end, because it lies behind the keys.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scaled(
+    sums: [[__m512i; 2]; KV_TILE / LAYOUT.nr],
+    comps: [&[i32]; KV_TILE / LAYOUT.nr],
+    keys: &Keys<'_>,
+) -> [__m512; 4] {
+    let mut a = [_mm512_setzero_ps(); 4];
+    for (panel, (sums, comp)) in sums.into_iter().zip(comps).enumerate() {
+        // A panel that nobody sees was not multiplied.
+        let Some(comp) = comp.first_chunk::<{ LAYOUT.nr }>() else {
+            break;
+        };
+        for (half, sum) in sums.into_iter().enumerate() {
+            let i = 2 * panel + half;
+            // SAFETY: half of nr = 2 * LANES numbers, and a quarter of as many as a tile has keys.
+            unsafe {
+                let comp = _mm512_loadu_si512(comp.as_ptr().add(half * LANES).cast());
+                let scale = _mm512_loadu_ps(keys.k_scale.as_ptr().add(i * LANES));
+                a[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, comp)), scale);
+            }
+        }
+    }
+    a
+}
+
+/// `o = fma(sum, scale, o * alpha)`, for a panel of values.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add(sums: [__m512i; 2], (alpha, scale): (f32, f32), o: &mut [f32]) {
+    assert!(o.len() >= LAYOUT.nr);
+    let (alpha, scale) = (_mm512_set1_ps(alpha), _mm512_set1_ps(scale));
+    for (half, sum) in sums.into_iter().enumerate() {
+        // SAFETY: a half of nr = 2 * LANES numbers, which `o` has, as was checked above.
+        unsafe {
+            let o = o.as_mut_ptr().add(half * LANES);
+            let kept = _mm512_mul_ps(_mm512_loadu_ps(o), alpha);
+            _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, kept));
+        }
+    }
+}
