@@ -7,6 +7,7 @@ mod store;
 
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(target_arch = "x86_64")]
 use core::ops::Range;
 
 use bytemuck::Pod;
@@ -40,18 +41,20 @@ pub struct KvInt8 {
     heads: Heads,
     /// Bytes of a head's keys and what goes with them, and of all its parts.
     bytes: [usize; 2],
-    group: usize,
+    /// log2 of the heads of a group.
+    group: u32,
     memory: KvMemory,
     /// Of each head, the smallest and the largest shift of a value that is not zero, of all that the tile has ever held.
     spread: Vec<[i16; 2]>,
 }
 
-/// Heads that a query reads together: as many as share the reductions of a vector softmax, if that goes into `count`.
-pub(crate) const fn group_of(count: usize) -> usize {
-    match count % 4 {
-        0 => 4,
-        2 => 2,
-        _ => 1,
+/// log2 of the heads that a query reads together. With `vpdpbusd` that is four, which share the reductions of a vector softmax, if that
+/// goes into their number; the others read head by head.
+const fn group_of(layout: Layout, heads: Heads) -> u32 {
+    match (layout.offset, heads.count.trailing_zeros()) {
+        (0, _) => 0,
+        (_, zeros @ 0..2) => zeros,
+        _ => 2,
     }
 }
 
@@ -118,7 +121,7 @@ impl KvInt8 {
             layout,
             heads,
             bytes: [v, end],
-            group: group_of(heads.count),
+            group: group_of(layout, heads),
             memory,
             spread: vec![[NEVER, 0]; heads.count],
         };
@@ -130,10 +133,10 @@ impl KvInt8 {
 
     /// Groups of heads, and the bytes that each has in a tile.
     pub(crate) const fn groups(layout: Layout, heads: Heads) -> Groups {
-        let group = group_of(heads.count);
+        let group = group_of(layout, heads);
         Groups {
-            count: heads.count / group,
-            len: group * Parts::of(layout, heads).end,
+            count: heads.count >> group,
+            len: Parts::of(layout, heads).end << group,
         }
     }
 
@@ -152,15 +155,27 @@ impl KvInt8 {
         KV_TILE * heads.dim.next_multiple_of(layout.nr)
     }
 
+    /// The group of a head, and its number there.
+    #[inline(always)]
+    const fn in_group(&self, head: usize) -> (usize, usize) {
+        (head >> self.group, head & ((1 << self.group) - 1))
+    }
+
+    /// Heads from this one on that are of its group.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const fn rest_of_group(&self, head: usize) -> usize {
+        (1 << self.group) - self.in_group(head).1
+    }
+
     /// The group, and the place in it, of byte `at` of a head, of which `len` are wanted that belong together.
     #[inline(always)]
     fn place(&self, head: usize, at: usize, len: usize) -> (usize, usize) {
         let [v, end] = self.bytes;
         assert!(head < self.heads.count && at + len <= end && (at >= v || at + len <= v));
-        let (group, head) = (head / self.group, head % self.group);
+        let (group, head) = self.in_group(head);
         let at = match at < v {
             true => head * v + at,
-            false => self.group * v + head * (end - v) + (at - v),
+            false => (v << self.group) + head * (end - v) + (at - v),
         };
         (group, at)
     }
@@ -210,14 +225,10 @@ impl KvInt8 {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(crate) fn of_heads(&self, heads: Range<usize>) -> [&[u8]; 2] {
-        let (group, first, count) = (
-            heads.start / self.group,
-            heads.start % self.group,
-            heads.len(),
-        );
-        assert!(heads.end <= self.heads.count && first + count <= self.group);
+        let (count, (group, first)) = (heads.len(), self.in_group(heads.start));
+        assert!(heads.end <= self.heads.count && first + count <= 1 << self.group);
         let [v, end] = self.bytes;
-        let (keys, values) = (first * v, self.group * v + first * (end - v));
+        let (keys, values) = (first * v, (v << self.group) + first * (end - v));
         // SAFETY: within the group, as was checked just above.
         unsafe {
             [
@@ -248,8 +259,8 @@ impl KvInt8 {
 
     /// Scales of the head's keys and values.
     #[inline(always)]
-    pub(crate) fn keys(&self, head: usize) -> Keys<'_> {
-        let parts = Parts::of(self.layout, self.heads);
+    pub(crate) fn keys(&self, layout: Layout, heads: Heads, head: usize) -> Keys<'_> {
+        let parts = Parts::of(layout, heads);
         // Where nobody asks, this is not worth a line of memory that lies elsewhere.
         let near = cfg!(target_arch = "aarch64") && {
             let [least, most] = self.spread[head];

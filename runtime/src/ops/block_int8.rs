@@ -293,7 +293,7 @@ impl BlockInt8 {
             let threads = engine.pool.current_num_threads();
             let out = &mut scratch.narrow;
             let query = (task.queries.as_slice(), kv, task.position);
-            self.attend_row(engine, query, None, threads, out)?;
+            self.attend_row(engine, query, threads, out)?;
         } else {
             for head in 0..self.heads.count {
                 let out = &mut scratch.narrow[head * self.heads.dim..];
@@ -305,12 +305,11 @@ impl BlockInt8 {
     }
 
     /// Attention of one query, given with the keys and values it sees and its position, its heads shared out in `shares`, into `out`
-    /// `[width]`. What begins with the tile `then` comes after it.
+    /// `[width]`.
     pub(super) fn attend_row(
         &self,
         engine: &Engine,
         (queries, kv, position): (&[PackedRows], &[KvInt8], usize),
-        then: Option<&KvInt8>,
         shares: usize,
         out: &mut [f32],
     ) -> Result<(), NonFinite> {
@@ -327,7 +326,6 @@ impl BlockInt8 {
                     position,
                     scale: self.scale,
                     out,
-                    then,
                 };
                 engine.with_scratch(|own| engine.kernels.attend_row(job, &mut own.attention))
             })

@@ -47,7 +47,7 @@ impl BlockInt8 {
         x: &[f32],
     ) -> Result<(), NonFinite> {
         let kernels = engine.kernels;
-        let (heads, width, rows) = (self.heads, self.ln_1.len(), lanes.len());
+        let (width, rows) = (self.ln_1.len(), lanes.len());
         let Scratch {
             rows: quantised,
             wide,
@@ -67,44 +67,45 @@ impl BlockInt8 {
         self.c_attn
             .run_shared(engine, quantised, (shares, linear), wide, false);
         laps.end(Operator::CAttn);
-        let qkv = wide.chunks_exact(3 * width);
-        for (lane, (qkv, (state, queries))) in
-            qkv.zip(lanes.iter_mut().zip(&mut *queries)).enumerate()
-        {
-            let tile = state.past / KV_TILE;
-            while state.kv.len() <= tile {
-                let index = state.kv.len();
-                let tile = state.room.tile(&engine.slabs, kernels, heads, index);
-                state.kv.push(tile);
-            }
-            kernels
-                .split(
-                    heads,
-                    qkv,
-                    state.past % KV_TILE,
-                    queries,
-                    &mut state.kv[tile],
-                )
-                .map_err(|e| e.within(lane))?;
-        }
-        laps.end(Operator::Split);
         narrow.resize(rows * width);
         // Sequences are as long as they are: where some threads would have one more than others, all share each.
-        let shares = match rows % engine.pool.current_num_threads() {
+        let threads = engine.pool.current_num_threads();
+        let shares = match rows % threads {
             0 => 1,
-            _ => engine.pool.current_num_threads(),
+            _ => threads,
         };
-        let lanes = &*lanes;
         narrow
             .par_chunks_exact_mut(width)
-            .zip(&queries[..rows])
+            .zip(wide.par_chunks_exact(3 * width))
+            .zip(lanes.par_iter_mut().zip(queries))
             .enumerate()
-            .try_for_each(|(lane, (out, queries))| {
-                let query = (queries.as_slice(), &lanes[lane].kv[..], lanes[lane].past);
-                let then = lanes.get(lane + 1).and_then(|lane| lane.kv.first());
-                self.attend_row(engine, query, then, shares, out)
+            .try_for_each(|(lane, ((out, qkv), (state, queries)))| {
+                self.attend_lane(engine, state, queries, shares, qkv, out)
                     .map_err(|e| e.within(lane))
-            })?;
+            })
+    }
+
+    /// Attention of the next token of one lane, of which `qkv` is what c_attn made.
+    fn attend_lane(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        queries: &mut [PackedRows],
+        shares: usize,
+        qkv: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let (kernels, heads, past) = (engine.kernels, self.heads, state.past);
+        let mut laps = engine.profile.laps();
+        let tile = past / KV_TILE;
+        while state.kv.len() <= tile {
+            let index = state.kv.len();
+            let tile = state.room.tile(&engine.slabs, kernels, heads, index);
+            state.kv.push(tile);
+        }
+        kernels.split(heads, qkv, past % KV_TILE, queries, &mut state.kv[tile])?;
+        laps.end(Operator::Split);
+        self.attend_row(engine, (queries, &state.kv, past), shares, out)?;
         laps.end(Operator::Attention);
         Ok(())
     }

@@ -154,8 +154,6 @@ pub struct AttentionRow<'a> {
     pub scale: f32,
     /// The heads' outputs, one after the other, `[q.len(), dim]`.
     pub out: &'a mut [f32],
-    /// The first tile of the sequence whose query comes next, if there is one: it is asked for in advance.
-    pub then: Option<&'a KvInt8>,
 }
 
 /// Causal f32 attention of one query row, one head.

@@ -198,7 +198,7 @@ unsafe fn attend_heads(
                     rows,
                     whole,
                     scores.as_chunks().0,
-                    tile.keys(head),
+                    tile.keys(layout, heads, head),
                     &told,
                     &mut found,
                     p,

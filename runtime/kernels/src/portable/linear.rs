@@ -88,8 +88,8 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
         };
         let mut out = &mut job.out[columns.start - first..];
         // While the rows pass this panel, the next one comes nearer, a share with each tile: weights are read from afar once a
-        // call, and no tile has to wait for them. The only tile has to fetch all of it, which lies behind this one.
-        let alone = a.rows() <= mr;
+        // call, and no tile has to wait for them. An only tile has to fetch all of it; int8 weights lie right behind this panel.
+        let alone = a.rows() <= mr && matches!(w.panel(panel), Panel::Int8(_));
         let next = match (panel + 1 < job.panels.end).then(|| w.panel(panel + 1)) {
             Some(Panel::Int8(next)) => next,
             _ => weights,
@@ -125,7 +125,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
             continue;
         }
         for (row_panel, scales) in a.scales().chunks(mr).enumerate() {
-            let ahead = if row_panel < SHARES && scales.len() == mr && a.rows() > mr {
+            let ahead = if row_panel < SHARES && scales.len() == mr && !alone {
                 &next[row_panel * share..]
             } else {
                 weights

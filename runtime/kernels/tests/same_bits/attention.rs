@@ -52,7 +52,6 @@ fn attend_in(
                     position: *at,
                     scale,
                     out: &mut out[at * width..][..width],
-                    then: Some(&kv[0]),
                 };
                 kernels
                     .attend_row(job, &mut scratch)

@@ -72,7 +72,7 @@ pub(crate) unsafe fn attend(
                 mr,
                 whole,
                 work.scores.as_chunks().0,
-                tile.keys(head),
+                tile.keys(layout, heads, head),
                 told,
                 work.found,
                 work.p,

@@ -17,7 +17,7 @@ use core::f32::consts::LOG2_E;
 use super::avx512vnni::{LANES, LAYOUT, products};
 use crate::dot::{Layout, MAX_MR};
 use crate::kernels::{AttentionRow, NonFinite};
-use crate::kv::{KV_TILE, KvInt8, group_of};
+use crate::kv::KV_TILE;
 use crate::portable::lanes::Line;
 use crate::portable::online::Online;
 use crate::softmax::avx512_heads::{Heads, Values, softmax};
@@ -33,10 +33,9 @@ const AHEAD: usize = 2560;
 /// This machine must have AVX-512 VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) unsafe fn attend_row(job: AttentionRow<'_>) -> Result<(), NonFinite> {
-    let group = group_of(job.heads.count);
     let (mut first, mut queries, mut out) = (job.first, job.q, job.out);
     while !queries.is_empty() {
-        let count = match queries.len().min(group - first % group) {
+        let count = match queries.len().min(job.kv[0].rest_of_group(first)) {
             4.. => 4,
             2.. => 2,
             _ => 1,
@@ -44,10 +43,6 @@ pub(crate) unsafe fn attend_row(job: AttentionRow<'_>) -> Result<(), NonFinite> 
         let (here, rest) = out.split_at_mut(count * job.heads.dim);
         let q = queries;
         (queries, out) = (&queries[count..], rest);
-        let then = match queries.is_empty() {
-            true => job.then.map(|tile| (tile, job.first)),
-            false => Some((&job.kv[0], first + count)),
-        };
         let job = AttentionRow {
             first,
             q,
@@ -55,22 +50,19 @@ pub(crate) unsafe fn attend_row(job: AttentionRow<'_>) -> Result<(), NonFinite> 
             ..job
         };
         match count {
-            4 => attend_heads::<4>(job, then)?,
-            2 => attend_heads::<2>(job, then)?,
-            _ => attend_heads::<1>(job, then)?,
+            4 => attend_heads::<4>(job)?,
+            2 => attend_heads::<2>(job)?,
+            _ => attend_heads::<1>(job)?,
         }
         first += count;
     }
     Ok(())
 }
 
-/// The first `R` heads of a job, which are of one group. In the end the keys of a head of another tile are asked for.
+/// The first `R` heads of a job, which are of one group. If there are more, their first keys are asked for in the end.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn attend_heads<const R: usize>(
-    job: AttentionRow<'_>,
-    then: Option<(&KvInt8, usize)>,
-) -> Result<(), NonFinite> {
+fn attend_heads<const R: usize>(job: AttentionRow<'_>) -> Result<(), NonFinite> {
     let Layout { mr, nr, kr, .. } = LAYOUT;
     let AttentionRow {
         heads,
@@ -80,11 +72,10 @@ fn attend_heads<const R: usize>(
         position,
         scale,
         out,
-        ..
     } = job;
     let dim = heads.dim;
     let tiles = &kv[..=position / KV_TILE];
-    let then = then.map(|(tile, head)| tile.of_heads(head..head + 1)[0]);
+    let then = (queries.len() > R).then(|| tiles[0].of_heads(first + R..first + R + 1)[0]);
     let queries = &queries[..R];
     let factor = scale * LOG2_E;
     let mut c = [0.0; MAX_MR];
@@ -112,7 +103,7 @@ fn attend_heads<const R: usize>(
                 comps[panel] = comp;
                 *sums = product(dim / kr, q.panel(0), mr * kr, k, ahead(k, keys, values));
             }
-            let of = tile.keys(first + r);
+            let of = tile.keys(LAYOUT, heads, first + r);
             scored.a[r] = scaled(sums, comps, &of);
             scored.values[r] = Values::load(of.v_mantissa, of.v_shift);
         }
