@@ -147,7 +147,14 @@ fn f32_kernels_are_close_and_the_same() {
 /// that are only stored.
 #[test]
 fn whole_tiles_of_linear_layers_are_the_same_stored_or_added() {
-    for (rows, k, n) in [(16, 512, 24), (8, 192, 16), (24, 64, 8), (8, 256, 40)] {
+    for (rows, k, n) in [
+        (16, 512, 24),
+        (8, 192, 16),
+        (24, 64, 8),
+        (8, 256, 40),
+        (12, 512, 64),
+        (24, 128, 96),
+    ] {
         let mut random = Random((rows * k + n) as u64);
         let (x, bias) = (random.rows(rows * k), random.rows(n));
         let w: Vec<i8> = (0..k * n).map(|_| (random.next() * 127.0) as i8).collect();

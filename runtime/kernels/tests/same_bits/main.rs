@@ -1,6 +1,7 @@
 //! The numerics contract, kernel by kernel: close to a plain f64 formula, and the same bits on every instruction set.
 
 mod attention;
+mod attention_row;
 mod linear;
 mod quantise;
 
