@@ -123,12 +123,12 @@ impl Kernels {
 
     /// Bytes that `tiles` kv tiles take.
     pub fn kv_len(&self, heads: Heads, tiles: usize) -> usize {
-        tiles * KvInt8::groups(self.dot.layout, heads).bytes()
+        tiles * KvInt8::groups_in_slab(self.dot.layout, heads).bytes()
     }
 
     /// Room in `slab` for `tiles` consecutive kv tiles of a layer, if there is any left.
     pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut KvSlab) -> Option<KvTiles> {
-        slab.take(KvInt8::groups(self.dot.layout, heads), tiles)
+        slab.take(KvInt8::groups_in_slab(self.dot.layout, heads), tiles)
     }
 
     /// An empty kv tile at place `index` of `tiles`. Places go up: one that is behind another's, or not there, gives a tile in memory of

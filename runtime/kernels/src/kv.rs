@@ -25,16 +25,17 @@ pub const KV_TILE: usize = 64;
 /// [`KV_TILE`] consecutive tokens of every head of one layer.
 ///
 /// For a head, K is a weight matrix `[head_dim, 64]` and V one of `[64, head_dim]`, both packed as a tile wants them; each token has
-/// one scale for its key and one for its value. They lie in the order in which one query reads them. A group of heads ([`group_of`]) has
-/// first what belongs to its keys, head by head, and then what belongs to its values:
+/// one scale for its key and one for its value. They lie in the order in which they are read. A group of heads has first what belongs to
+/// its keys, head by head, and then what belongs to its values:
 ///
 /// ```text
 /// K | k_comp | k_scale | v_mantissa | v_shift     of each head
 /// V | v_comp                                      of each head
 /// ```
 ///
-/// and in a slab a group goes on with the next tile. Read like that, it is one stream: out of order, in several streams at once, or past
-/// bytes that nobody reads, a Zen 4's memory gives two thirds as much a second, or half.
+/// In a slab, for a query after the other, that is as many heads as one reads together ([`group_of`]), and they go on with the next tile:
+/// one stream. Out of order, in several streams at once, or past bytes that nobody reads, a Zen 4's memory gives two thirds as much a
+/// second, or half. Queries in blocks take one head after the other, and the tiles of a single pass are laid out for them.
 #[derive(Debug)]
 pub struct KvInt8 {
     layout: Layout,
@@ -101,19 +102,25 @@ impl Parts {
 
 impl KvInt8 {
     pub(crate) fn new(layout: Layout, heads: Heads) -> Self {
-        let memory = KvMemory::own(Self::groups(layout, heads));
-        Self::over(layout, heads, memory)
+        Self::own(layout, heads, 0)
+    }
+
+    /// A tile in memory of its own, of groups of 2^`group` heads.
+    fn own(layout: Layout, heads: Heads, group: u32) -> Self {
+        let memory = KvMemory::own(Self::groups(layout, heads, group));
+        Self::over(layout, heads, group, memory)
     }
 
     /// Tile `index` of `tiles`, which are for such heads; in memory of its own if that place is not to be had.
     pub(crate) fn within(layout: Layout, heads: Heads, tiles: &mut KvTiles, index: usize) -> Self {
-        match tiles.take(Self::groups(layout, heads), index) {
-            Some(memory) => Self::over(layout, heads, memory),
-            None => Self::new(layout, heads),
+        let group = group_of(layout, heads);
+        match tiles.take(Self::groups(layout, heads, group), index) {
+            Some(memory) => Self::over(layout, heads, group, memory),
+            None => Self::own(layout, heads, group),
         }
     }
 
-    fn over(layout: Layout, heads: Heads, memory: KvMemory) -> Self {
+    fn over(layout: Layout, heads: Heads, group: u32, memory: KvMemory) -> Self {
         let Parts {
             v, v_shift, end, ..
         } = Parts::of(layout, heads);
@@ -121,7 +128,7 @@ impl KvInt8 {
             layout,
             heads,
             bytes: [v, end],
-            group: group_of(layout, heads),
+            group,
             memory,
             spread: vec![[NEVER, 0]; heads.count],
         };
@@ -131,9 +138,12 @@ impl KvInt8 {
         tile
     }
 
-    /// Groups of heads, and the bytes that each has in a tile.
-    pub(crate) const fn groups(layout: Layout, heads: Heads) -> Groups {
-        let group = group_of(layout, heads);
+    /// The groups of heads of tiles in a slab.
+    pub(crate) const fn groups_in_slab(layout: Layout, heads: Heads) -> Groups {
+        Self::groups(layout, heads, group_of(layout, heads))
+    }
+
+    const fn groups(layout: Layout, heads: Heads, group: u32) -> Groups {
         Groups {
             count: heads.count >> group,
             len: Parts::of(layout, heads).end << group,
@@ -196,29 +206,18 @@ impl KvInt8 {
         unsafe { self.memory.part_mut(group, at, len) }
     }
 
-    /// A panel of a head's keys, and what its sums start from.
+    /// All panels of a head.
     #[inline(always)]
-    pub(crate) fn k_panel(
-        &self,
-        layout: Layout,
-        heads: Heads,
-        head: usize,
-        panel: usize,
-    ) -> (&[u8], &[i32]) {
-        let nr = layout.nr;
-        let panel_len = Self::k_len(layout, heads) / (KV_TILE / nr);
-        let comp = Parts::of(layout, heads).k_comp + panel * nr * size_of::<i32>();
-        (
-            self.part(head, panel * panel_len, panel_len),
-            self.part(head, comp, nr),
-        )
-    }
-
-    /// A panel of a head's values.
-    #[inline(always)]
-    pub(crate) fn v_panel(&self, layout: Layout, heads: Heads, head: usize, panel: usize) -> &[u8] {
-        let len = KV_TILE * layout.nr;
-        self.part(head, Parts::of(layout, heads).v + panel * len, len)
+    pub(crate) fn panels(&self, layout: Layout, heads: Heads, head: usize) -> HeadPanels<'_> {
+        let Parts { k_comp, v, .. } = Parts::of(layout, heads);
+        let k_len = Self::k_len(layout, heads);
+        HeadPanels {
+            k: self.part(head, 0, k_len),
+            k_panel: k_len / (KV_TILE / layout.nr),
+            comp: self.part(head, k_comp, KV_TILE),
+            v: self.part(head, v, Self::v_len(layout, heads)),
+            nr: layout.nr,
+        }
     }
 
     /// What belongs to the keys of `heads`, which are of one group, and what belongs to their values.
@@ -236,17 +235,6 @@ impl KvInt8 {
                 self.memory.part(group, values, count * (end - v)),
             ]
         }
-    }
-
-    /// All panels of a head's keys, and of its values.
-    #[cfg(target_arch = "aarch64")]
-    #[inline(always)]
-    pub(crate) fn panels(&self, layout: Layout, heads: Heads, head: usize) -> (&[u8], &[u8]) {
-        let v = Parts::of(layout, heads).v;
-        (
-            self.part(head, 0, Self::k_len(layout, heads)),
-            self.part(head, v, Self::v_len(layout, heads)),
-        )
     }
 
     /// What each channel of the head's values lacks when their weights are taken as signed: 128 times the sum over the tile's tokens. Padded
@@ -275,11 +263,41 @@ impl KvInt8 {
     }
 }
 
+/// A head's keys and values in a tile, as weights.
+#[derive(Clone, Copy)]
+pub(crate) struct HeadPanels<'a> {
+    pub(crate) k: &'a [u8],
+    /// Bytes of a panel of keys.
+    k_panel: usize,
+    /// What the sums of each key start from.
+    comp: &'a [i32],
+    pub(crate) v: &'a [u8],
+    nr: usize,
+}
+
+impl<'a> HeadPanels<'a> {
+    /// A panel of keys, and what its sums start from.
+    #[inline(always)]
+    pub(crate) fn keys(&self, panel: usize) -> (&'a [u8], &'a [i32]) {
+        (
+            &self.k[panel * self.k_panel..][..self.k_panel],
+            &self.comp[panel * self.nr..][..self.nr],
+        )
+    }
+
+    /// A panel of values.
+    #[inline(always)]
+    pub(crate) fn values(&self, panel: usize) -> &'a [u8] {
+        let len = KV_TILE * self.nr;
+        &self.v[panel * len..][..len]
+    }
+}
+
 impl Clone for KvInt8 {
     /// A copy has memory of its own.
     fn clone(&self) -> Self {
-        let mut copy = Self::new(self.layout, self.heads);
-        let Groups { count, len } = Self::groups(self.layout, self.heads);
+        let mut copy = Self::own(self.layout, self.heads, self.group);
+        let Groups { count, len } = Self::groups(self.layout, self.heads, self.group);
         for group in 0..count {
             // SAFETY: both tiles have such groups.
             let (from, to) = unsafe {

@@ -165,11 +165,13 @@ unsafe fn attend_heads(
                 Some(after) => (after, head),
                 None => (&tiles[0], (head + 1) % heads.count),
             };
+            let panels = tile.panels(layout, heads, head);
+            let after = after.panels(layout, heads, after_head);
             let start = t * KV_TILE;
             let span = KV_TILE.min(first + rows - start);
             for panel in 0..span.div_ceil(nr) {
-                let (k, comp) = tile.k_panel(layout, heads, head, panel);
-                let (ahead, _) = after.k_panel(layout, heads, after_head, panel);
+                let (k, comp) = panels.keys(panel);
+                let (ahead, _) = after.keys(panel);
                 // SAFETY: the caller's.
                 unsafe {
                     dot.run(
@@ -209,8 +211,7 @@ unsafe fn attend_heads(
             #[cfg(target_arch = "x86_64")]
             if rows == mr && from == 0 && update::fits(dot.isa, dim) {
                 for panel in 0..v_panels {
-                    let v = tile.v_panel(layout, heads, head, panel);
-                    let ahead = after.v_panel(layout, heads, after_head, panel);
+                    let (v, ahead) = (panels.values(panel), after.values(panel));
                     let (groups, output) = (span.div_ceil(kr), &mut output[panel * nr..]);
                     // SAFETY: the caller's.
                     unsafe {
@@ -226,8 +227,7 @@ unsafe fn attend_heads(
                 span.div_ceil(kr)
             };
             for panel in 0..v_panels {
-                let v = tile.v_panel(layout, heads, head, panel);
-                let ahead = after.v_panel(layout, heads, after_head, panel);
+                let (v, ahead) = (panels.values(panel), after.values(panel));
                 // SAFETY: the caller's.
                 unsafe {
                     dot.run(

@@ -9,7 +9,15 @@ use crate::{Random, all, cosine, same_bits};
 /// All heads of `qkv` in int8, in runs of the given lengths, as a session would compute them.
 fn attend(kernels: Kernels, heads: Heads, qkv: &[f32], runs: &[usize], scale: f32) -> Vec<f32> {
     let tiles = (qkv.len() / (3 * heads.count * heads.dim)).div_ceil(KV_TILE);
-    let kv = (0..tiles).map(|_| kernels.kv_tile(heads)).collect();
+    // A sequence that goes on token by token has its tiles in a slab.
+    let mut slab = KvSlab::new(vec![0u8; kernels.kv_len(heads, tiles) + 64]);
+    let mut room = kernels.kv_tiles(heads, tiles, &mut slab).expect("room");
+    let kv = (0..tiles)
+        .map(|i| match runs {
+            [_] => kernels.kv_tile(heads),
+            _ => kernels.kv_tile_in(heads, &mut room, i),
+        })
+        .collect();
     attend_in(kernels, heads, qkv, runs, scale, kv)
 }
 

@@ -1,8 +1,20 @@
 //! Int8 attention of one query, several heads at once: the bits of each head alone.
 
-use igpt_kernels::{Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, PackedRows};
+use igpt_kernels::{
+    Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, KvSlab, PackedRows,
+};
 
 use crate::{Random, all};
+
+/// Tiles of a slab, in which heads that are read together lie together.
+fn tiles(kernels: Kernels, heads: Heads, count: usize) -> Vec<KvInt8> {
+    let memory = vec![0u8; kernels.kv_len(heads, count) + 64];
+    let mut slab = KvSlab::new(memory);
+    let mut room = kernels.kv_tiles(heads, count, &mut slab).expect("room");
+    (0..count)
+        .map(|i| kernels.kv_tile_in(heads, &mut room, i))
+        .collect()
+}
 
 #[test]
 fn a_query_of_any_of_the_heads_gives_the_bits_of_each_alone() {
@@ -12,7 +24,7 @@ fn a_query_of_any_of_the_heads_gives_the_bits_of_each_alone() {
         let tokens = 130;
         let qkv = Random((count + dim) as u64).rows(tokens * 3 * width);
         for kernels in all() {
-            let mut kv: Vec<_> = (0..3).map(|_| kernels.kv_tile(heads)).collect();
+            let mut kv = tiles(kernels, heads, 3);
             let mut scratch = AttentionScratch::default();
             for (position, row) in qkv.chunks_exact(3 * width).enumerate() {
                 let mut q = vec![PackedRows::default(); count];
@@ -75,7 +87,7 @@ fn a_query_whose_scores_overflow_is_refused_by_whichever_way_it_is_asked() {
         // One head's query and key: their product is finite as integers, and is not as a score.
         row[64..96].fill(3e38);
         row[128 + 64..128 + 96].fill(3e38);
-        let mut kv = vec![kernels.kv_tile(heads)];
+        let mut kv = tiles(kernels, heads, 1);
         let mut q = vec![PackedRows::default(); 4];
         kernels
             .split(heads, &row, 0, &mut q, &mut kv[0])

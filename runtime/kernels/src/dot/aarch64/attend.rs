@@ -3,7 +3,7 @@
 use super::attention::{Update, scores, unsigned, update};
 use crate::dot::{Dot, Layout, MAX_MR};
 use crate::kernels::Heads;
-use crate::kv::{KV_TILE, KvInt8};
+use crate::kv::{HeadPanels, KV_TILE, KvInt8};
 use crate::portable::online::Online;
 use crate::softmax::{Found, Rows};
 
@@ -50,7 +50,7 @@ pub(crate) unsafe fn attend(
     for (t, tile) in panel.tiles.iter().enumerate() {
         let before = panel.first - t * KV_TILE;
         let span = KV_TILE.min(before + mr);
-        let (k, v) = tile.panels(layout, heads, head);
+        let HeadPanels { k, v, .. } = tile.panels(layout, heads, head);
         let whole = before >= KV_TILE - 1;
         if !whole {
             for (row, valid) in told.valid[..mr].iter_mut().enumerate() {

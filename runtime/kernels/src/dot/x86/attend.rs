@@ -98,8 +98,9 @@ fn attend_heads<const R: usize>(job: AttentionRow<'_>) -> Result<(), NonFinite> 
         for (r, q) in queries.iter().enumerate() {
             let mut sums = [[_mm512_setzero_si512(); 2]; KV_TILE / LAYOUT.nr];
             let mut comps = [&[][..]; KV_TILE / LAYOUT.nr];
+            let panels = tile.panels(LAYOUT, heads, first + r);
             for (panel, sums) in sums.iter_mut().enumerate().take(seen.div_ceil(nr)) {
-                let (k, comp) = tile.k_panel(LAYOUT, heads, first + r, panel);
+                let (k, comp) = panels.keys(panel);
                 comps[panel] = comp;
                 *sums = product(dim / kr, q.panel(0), mr * kr, k, ahead(k, keys, values));
             }
@@ -116,8 +117,9 @@ fn attend_heads<const R: usize>(job: AttentionRow<'_>) -> Result<(), NonFinite> 
         let after = after.or(then).unwrap_or(values);
         for (r, (p, o)) in p.0.iter().zip(out.chunks_exact_mut(dim)).enumerate() {
             let factors = online.factors_of(mr, r);
+            let panels = tile.panels(LAYOUT, heads, first + r);
             for (panel, o) in o.chunks_exact_mut(nr).enumerate() {
-                let v = tile.v_panel(LAYOUT, heads, first + r, panel);
+                let v = panels.values(panel);
                 let sums = product(seen.div_ceil(kr), p, kr, v, ahead(v, values, after));
                 add(sums, factors, o);
             }
