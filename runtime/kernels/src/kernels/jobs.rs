@@ -92,6 +92,9 @@ pub struct Linear<'a> {
 pub struct LinearScratch {
     /// A panel of int4 weights unpacked for several rows.
     pub(crate) unpacked: AlignedBytes,
+    /// Few rows moved together.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) few: AlignedBytes,
     #[cfg(target_arch = "aarch64")]
     pub(crate) chains: crate::dot::aarch64::chains::Scratch,
 }

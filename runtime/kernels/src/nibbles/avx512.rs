@@ -1,4 +1,4 @@
-//! One row by nibbles with `vpdpbusd`.
+//! One row, or a few, by nibbles with `vpdpbusd`.
 //!
 //! The two nibbles of a byte become signed bytes of 16 times their value by a mask, one after a shift, with no sign to extend. The sums of
 //! 32 rows are 16 times too large, then: a shift to the right, exact, takes that back before the multiplier is applied.
@@ -44,64 +44,89 @@ unsafe fn one_row(
     comp: *const i32,
     acc: *mut i32,
 ) {
-    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let lda = LAYOUT.mr * LAYOUT.kr;
+    // SAFETY: the caller's.
+    unsafe { few_rows::<1>(k_groups, a, lda, values, multipliers, comp, acc) };
+}
+
+/// `R` rows, up to four, whose groups are `lda` bytes apart: a nibble is taken apart once for all of them.
+///
+/// # Safety
+/// As [`OneRow`](super::OneRow), but that `a` must hold `R` rows for each of `k_groups`, and `acc` `R` rows of `nr`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(crate) unsafe fn few_rows<const R: usize>(
+    k_groups: usize,
+    a: *const u8,
+    lda: usize,
+    values: *const u8,
+    multipliers: *const u8,
+    comp: *const i32,
+    acc: *mut i32,
+) {
+    let Layout { nr, kr, .. } = LAYOUT;
     let (whole, rest) = (k_groups / STEPS, k_groups % STEPS);
-    // SAFETY: the caller vouches for `k_groups` groups, multipliers for each 32 rows of them, and nr = 2 * LANES sums.
+    // SAFETY: the caller vouches for `k_groups` groups, multipliers for each 32 rows of them, and nr = 2 * LANES sums a row.
     unsafe {
-        let mut sums = [
+        let start = [
             _mm512_loadu_si512(comp.cast()),
             _mm512_loadu_si512(comp.add(LANES).cast()),
         ];
+        let mut sums = [start; R];
         let (mut a, mut values, mut multipliers) = (a, values, multipliers);
         for _ in 0..whole {
-            add_group(&mut sums, STEPS, a, values, multipliers);
-            a = a.add(STEPS * mr * kr);
+            add_group(&mut sums, STEPS, a, lda, values, multipliers);
+            a = a.add(STEPS * lda);
             values = values.add(STEPS * nr * kr / 2);
             multipliers = multipliers.add(nr / 2);
         }
         if rest > 0 {
-            add_group(&mut sums, rest, a, values, multipliers);
+            add_group(&mut sums, rest, a, lda, values, multipliers);
         }
-        _mm512_storeu_si512(acc.cast(), sums[0]);
-        _mm512_storeu_si512(acc.add(LANES).cast(), sums[1]);
+        for (r, sums) in sums.into_iter().enumerate() {
+            _mm512_storeu_si512(acc.add(r * nr).cast(), sums[0]);
+            _mm512_storeu_si512(acc.add(r * nr + LANES).cast(), sums[1]);
+        }
     }
 }
 
 /// Adds the products of `steps` groups of four k that share multipliers.
 ///
 /// # Safety
-/// `a` must hold `steps` groups of rows, `values` of columns, `multipliers` nr / 2 bytes.
+/// `a` must hold `steps` groups of `R` rows, `values` of columns, `multipliers` nr / 2 bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn add_group(
-    sums: &mut [__m512i; 2],
+unsafe fn add_group<const R: usize>(
+    sums: &mut [[__m512i; 2]; R],
     steps: usize,
     a: *const u8,
+    lda: usize,
     values: *const u8,
     multipliers: *const u8,
 ) {
-    let Layout { mr, nr, kr, .. } = LAYOUT;
+    let Layout { nr, kr, .. } = LAYOUT;
     let upper = _mm512_set1_epi32(0xf0f0_f0f0_u32 as i32);
-    let mut products = [_mm512_setzero_si512(); 2];
+    let mut products = [[_mm512_setzero_si512(); 2]; R];
     for step in 0..steps {
         // SAFETY: step < steps, for which the caller vouches; a group of columns is nr * kr / 2 = 64 bytes.
-        let (row, bytes) = unsafe {
-            (
-                a.add(step * mr * kr).cast::<i32>().read_unaligned(),
-                _mm512_loadu_si512(values.add(step * nr * kr / 2).cast()),
-            )
-        };
-        let row = _mm512_set1_epi32(row);
+        let bytes = unsafe { _mm512_loadu_si512(values.add(step * nr * kr / 2).cast()) };
         let low = _mm512_and_si512(_mm512_slli_epi32::<4>(bytes), upper);
         let high = _mm512_and_si512(bytes, upper);
-        products[0] = _mm512_dpbusd_epi32(products[0], row, low);
-        products[1] = _mm512_dpbusd_epi32(products[1], row, high);
+        for (r, products) in products.iter_mut().enumerate() {
+            // SAFETY: likewise, and r < R.
+            let row = unsafe { a.add(step * lda + r * kr).cast::<i32>().read_unaligned() };
+            let row = _mm512_set1_epi32(row);
+            products[0] = _mm512_dpbusd_epi32(products[0], row, low);
+            products[1] = _mm512_dpbusd_epi32(products[1], row, high);
+        }
     }
     // SAFETY: the caller's.
     let m = unsafe { load(multipliers) };
-    for half in 0..2 {
-        let product = _mm512_mullo_epi32(_mm512_srai_epi32::<4>(products[half]), m[half]);
-        sums[half] = _mm512_add_epi32(sums[half], product);
+    for (sums, products) in sums.iter_mut().zip(products) {
+        for half in 0..2 {
+            let product = _mm512_mullo_epi32(_mm512_srai_epi32::<4>(products[half]), m[half]);
+            sums[half] = _mm512_add_epi32(sums[half], product);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::math::fma;
 #[cfg(target_arch = "aarch64")]
 use crate::dot::aarch64::{chains, linear as fused};
 #[cfg(target_arch = "x86_64")]
-use crate::dot::x86::linear as fused;
+use crate::dot::x86::{few, linear as fused};
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::kernels::{Linear, LinearScratch};
 use crate::pack::Panel;
@@ -35,9 +35,14 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     let shifted = a.shifts[..a.rows()].iter().any(|shift| *shift != 0);
     let LinearScratch {
         unpacked,
+        #[cfg(target_arch = "x86_64")]
+            few: together,
         #[cfg(target_arch = "aarch64")]
             chains: scratch,
     } = job.scratch;
+    #[cfg(target_arch = "x86_64")]
+    let few = (!job.panels.is_empty() && few::fits(dot.isa, a.rows(), &w.panel(job.panels.start)))
+        .then(|| few::Rows::of(a, together));
     #[cfg(target_arch = "aarch64")]
     let chained = w
         .chains()
@@ -75,6 +80,27 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
         let comp = w.comp(panel);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(few) = &few {
+            // SAFETY: the caller's.
+            unsafe { few.multiply(k_groups, w.panel(panel), comp, &mut acc.0) };
+            let rows = Rows {
+                acc: &acc.0,
+                scales: a.scales(),
+                shifts: &a.shifts[..a.rows()],
+                out: &mut job.out[columns.start - first..],
+                ldo,
+                shifted,
+                add: job.add,
+            };
+            let channels = Channels {
+                w_sums: w.sums(panel),
+                w_scale: &job.w_scale[columns.clone()],
+                bias: &job.bias[columns],
+            };
+            rows.finish_panel(nr, &channels);
+            continue;
+        }
         // One row is multiplied by int4 weights as they are; for more, a panel of them is unpacked first.
         let (weights, nibbles) = match w.panel(panel) {
             Panel::Int4(nibbles) if a.rows() == 1 => (&[][..], Some(nibbles)),
@@ -190,20 +216,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 shifted,
                 add: job.add,
             };
-            // A width known when this is compiled is worth a fifth of a layer with a short k.
-            match (columns.len(), nr) {
-                (32, 32) => rows.finish::<32>(&channels),
-                (16, 16) => rows.finish::<16>(&channels),
-                // All rows of a small tile: then the loop over them costs nothing either.
-                (8, 8) if scales.len() == 8 => Rows {
-                    scales: array::<8, _>(rows.scales),
-                    ..rows
-                }
-                .finish::<8>(&channels),
-                (8, 8) => rows.finish::<8>(&channels),
-                (4, 4) => rows.finish::<4>(&channels),
-                _ => rows.finish_some(nr, &channels),
-            }
+            rows.finish_panel(nr, &channels);
         }
     }
 }
@@ -230,6 +243,25 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// The columns of a panel of `nr` that the matrix has.
+    #[inline(always)]
+    fn finish_panel(self, nr: usize, channels: &Channels<'_>) {
+        // A width known when this is compiled is worth a fifth of a layer with a short k.
+        match (channels.w_scale.len(), nr) {
+            (32, 32) => self.finish::<32>(channels),
+            (16, 16) => self.finish::<16>(channels),
+            // All rows of a small tile: then the loop over them costs nothing either.
+            (8, 8) if self.scales.len() == 8 => Rows {
+                scales: array::<8, _>(self.scales),
+                ..self
+            }
+            .finish::<8>(channels),
+            (8, 8) => self.finish::<8>(channels),
+            (4, 4) => self.finish::<4>(channels),
+            _ => self.finish_some(nr, channels),
+        }
+    }
+
     /// All `NR` columns of a panel.
     #[inline(always)]
     fn finish<const NR: usize>(self, channels: &Channels<'_>) {

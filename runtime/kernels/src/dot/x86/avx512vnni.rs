@@ -143,7 +143,7 @@ pub(super) unsafe fn products<const ROWS: usize, const UNROLL: usize>(
 /// `comp` must hold nr = 2 * LANES values.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn start(comp: *const i32) -> [__m512i; 2] {
+pub(super) unsafe fn start(comp: *const i32) -> [__m512i; 2] {
     // SAFETY: the caller's.
     array::from_fn(|half| unsafe { _mm512_loadu_si512(comp.add(half * LANES).cast()) })
 }
@@ -154,7 +154,11 @@ unsafe fn start(comp: *const i32) -> [__m512i; 2] {
 /// As [`Tile`](crate::dot::Tile) for `acc` and `ldc`, with `ROWS <= mr`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store<const ROWS: usize>(sums: [[__m512i; 2]; ROWS], acc: *mut i32, ldc: usize) {
+pub(super) unsafe fn store<const ROWS: usize>(
+    sums: [[__m512i; 2]; ROWS],
+    acc: *mut i32,
+    ldc: usize,
+) {
     for (i, sums) in sums.into_iter().enumerate() {
         for (half, sum) in sums.into_iter().enumerate() {
             // SAFETY: i < ROWS <= mr, and rows of the accumulator are nr = 2 * LANES wide or wider.
