@@ -7,6 +7,7 @@ mod causal;
 mod classification;
 pub mod config;
 mod error;
+mod huge_pages;
 pub mod image_io;
 pub mod image_names;
 mod lockstep;

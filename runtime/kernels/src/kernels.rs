@@ -9,10 +9,12 @@ use crate::chains::Chains;
 use crate::dot::{Dot, Layout, MAX_TILE};
 use crate::int4::Int4Matrix;
 use crate::isa::{Isa, IsaError};
-use crate::kv::{KV_TILE, KvInt8, KvSlab, KvTiles};
+use crate::kv::{KV_TILE, KvInt8, KvTiles};
+use crate::nibbles::{Memory, Nibbles};
 use crate::pack::{PackedInt8, PackedRows, Panel};
 use crate::panels::{Panels, PanelsError};
 use crate::portable::Activation;
+use crate::slab::Slab;
 
 mod jobs;
 mod table;
@@ -93,7 +95,25 @@ impl Kernels {
     /// The int8 matrix that `w` stands for. It keeps its four bits a weight in memory, and gives what [`Kernels::pack`] of
     /// [`Int4Matrix::to_int8`] gives.
     pub fn pack_int4(&self, w: &Int4Matrix<'_>) -> PackedInt8 {
-        PackedInt8::int4(self.dot.layout, w, self.panel_sums(w.k()))
+        let len = self.int4_len(w.k(), w.n());
+        let memory = Memory::Own(AlignedBytes::zeroed(len));
+        PackedInt8::int4(self.dot.layout, w, memory, self.panel_sums(w.k()))
+    }
+
+    /// [`Kernels::pack_int4`] in memory of `slab`, if there is so much left: one token reads all of a model's weights.
+    pub fn pack_int4_in(&self, w: &Int4Matrix<'_>, slab: &mut Slab) -> Option<PackedInt8> {
+        let memory = Memory::of(slab.take(self.int4_len(w.k(), w.n()))?);
+        Some(PackedInt8::int4(
+            self.dot.layout,
+            w,
+            memory,
+            self.panel_sums(w.k()),
+        ))
+    }
+
+    /// Bytes that an int4 matrix `[k, n]` takes.
+    pub fn int4_len(&self, k: usize, n: usize) -> usize {
+        Nibbles::len(self.dot.layout, k, n)
     }
 
     /// What sums the columns of a panel of `k` rows, and shows it to its chains.
@@ -127,8 +147,8 @@ impl Kernels {
     }
 
     /// Room in `slab` for `tiles` consecutive kv tiles of a layer, if there is any left.
-    pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut KvSlab) -> Option<KvTiles> {
-        slab.take(KvInt8::groups_in_slab(self.dot.layout, heads), tiles)
+    pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut Slab) -> Option<KvTiles> {
+        KvTiles::within(slab, KvInt8::groups_in_slab(self.dot.layout, heads), tiles)
     }
 
     /// An empty kv tile at place `index` of `tiles`. Places go up: one that is behind another's, or not there, gives a tile in memory of

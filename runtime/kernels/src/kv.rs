@@ -16,8 +16,8 @@ use crate::dot::Layout;
 use crate::kernels::Heads;
 use crate::softmax::{Keys, NEAR, NEVER};
 
+pub use memory::KvTiles;
 use memory::{Groups, KvMemory};
-pub use memory::{KvSlab, KvTiles};
 
 /// Keys of one step of the online softmax, on an absolute grid. Part of the numerics contract.
 pub const KV_TILE: usize = 64;

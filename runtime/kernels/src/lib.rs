@@ -34,6 +34,7 @@ mod peak;
 mod portable;
 mod prefetch;
 mod rows;
+mod slab;
 mod softmax;
 
 pub use aligned::{Aligned, AlignedBytes};
@@ -44,9 +45,10 @@ pub use kernels::{
     Attention, AttentionF32, AttentionRow, AttentionScratch, Heads, Kernels, Linear, LinearF32,
     LinearScratch, NonFinite, Prepare,
 };
-pub use kv::{KV_TILE, KvInt8, KvSlab, KvTiles};
+pub use kv::{KV_TILE, KvInt8, KvTiles};
 pub use pack::{PackedF32, PackedInt8, PackedRows};
 pub use panels::{Panels, PanelsError, PanelsName};
 pub use peak::{peak_benchmark, read_benchmark};
 pub use portable::Activation;
 pub use portable::rows::TINY;
+pub use slab::Slab;

@@ -24,12 +24,14 @@ pub(crate) mod sdot;
 #[cfg(test)]
 mod tests;
 
+use alloc::sync::Arc;
 use alloc::vec;
 
 use crate::aligned::AlignedBytes;
 use crate::dot::{Dot, Layout};
 use crate::int4::{INT4_GROUP, Int4Matrix};
 use crate::panels::Panels;
+use crate::slab::Piece;
 
 /// Multiplies row 0 of a panel of packed rows by a panel of `nr` columns: what the int8 tile gives for it.
 ///
@@ -66,10 +68,41 @@ pub(crate) struct ByNibbles {
 /// A matrix.
 #[derive(Clone, Debug)]
 pub(crate) struct Nibbles {
-    values: AlignedBytes,
-    multipliers: AlignedBytes,
+    /// All values, then all multipliers.
+    memory: Memory,
+    /// Bytes of all values.
+    values: usize,
     /// Bytes of a panel: of its values, of its multipliers.
     panel: [usize; 2],
+}
+
+/// Where a matrix lies.
+#[derive(Clone, Debug)]
+pub(crate) enum Memory {
+    Own(AlignedBytes),
+    Slab(Arc<Piece>),
+}
+
+impl Memory {
+    pub(crate) fn of(piece: Piece) -> Self {
+        Self::Slab(Arc::new(piece))
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes.as_slice(),
+            Self::Slab(piece) => piece,
+        }
+    }
+
+    /// To write to, if nobody else has it.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Own(bytes) => bytes.as_mut_slice(),
+            Self::Slab(piece) => Arc::get_mut(piece).map_or(&mut [], |piece| &mut piece[..]),
+        }
+    }
 }
 
 /// A panel of a matrix.
@@ -80,20 +113,36 @@ pub(crate) struct NibblePanel<'a> {
 }
 
 impl Nibbles {
-    pub(crate) fn pack(layout: Layout, w: &Int4Matrix<'_>) -> Self {
+    /// Bytes of a panel, of its values and of its multipliers, and how many panels there are.
+    fn dims(layout: Layout, k: usize, n: usize) -> ([usize; 2], usize) {
         let Layout { nr, kr, .. } = layout;
-        let (k, n) = (w.k(), w.n());
         let [panels, k_groups, ..] = Panels { nr, kr }.dims(k, n);
         let panel = [k_groups * nr * kr / 2, k.div_ceil(INT4_GROUP) * nr / 2];
+        (panel, panels)
+    }
+
+    /// Bytes of a matrix `[k, n]`.
+    pub(crate) fn len(layout: Layout, k: usize, n: usize) -> usize {
+        let ([values, multipliers], panels) = Self::dims(layout, k, n);
+        panels * (values + multipliers)
+    }
+
+    /// Packs a matrix into `memory`, which is zeros and [`Nibbles::len`] bytes at least, all its own.
+    pub(crate) fn pack(layout: Layout, w: &Int4Matrix<'_>, memory: Memory) -> Self {
+        let Layout { nr, kr, .. } = layout;
+        let (k, n) = (w.k(), w.n());
+        let (panel, panels) = Self::dims(layout, k, n);
         let mut packed = Self {
-            values: AlignedBytes::zeroed(panels * panel[0]),
-            multipliers: AlignedBytes::zeroed(panels * panel[1]),
+            memory,
+            values: panels * panel[0],
             panel,
         };
+        let bytes = &mut packed.memory.bytes_mut()[..Self::len(layout, k, n)];
+        let (values, multipliers) = bytes.split_at_mut(packed.values);
         // A row of a panel, of values or of multipliers: zeros where the matrix has ended.
         let mut row = vec![0; nr];
-        let values = packed.values.chunks_exact_mut(panel[0].max(1));
-        let multipliers = packed.multipliers.chunks_exact_mut(panel[1].max(1));
+        let values = values.chunks_exact_mut(panel[0].max(1));
+        let multipliers = multipliers.chunks_exact_mut(panel[1].max(1));
         for (p, (values, multipliers)) in values.zip(multipliers).enumerate() {
             let columns = p * nr..n.min((p + 1) * nr);
             let width = columns.len();
@@ -120,15 +169,16 @@ impl Nibbles {
     }
 
     pub(crate) fn size_in_bytes(&self) -> usize {
-        self.values.len() + self.multipliers.len()
+        self.memory.bytes().len()
     }
 
     #[inline(always)]
     pub(crate) fn panel(&self, panel: usize) -> NibblePanel<'_> {
         let [values, multipliers] = self.panel;
+        let bytes = self.memory.bytes();
         NibblePanel {
-            values: &self.values.as_slice()[panel * values..][..values],
-            multipliers: &self.multipliers.as_slice()[panel * multipliers..][..multipliers],
+            values: &bytes[panel * values..][..values],
+            multipliers: &bytes[self.values + panel * multipliers..][..multipliers],
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::aligned::AlignedBytes;
 use crate::chains::Chains;
 use crate::dot::{Dot, Layout};
 use crate::int4::Int4Matrix;
-use crate::nibbles::{NibblePanel, Nibbles};
+use crate::nibbles::{Memory, NibblePanel, Nibbles};
 use crate::panels::{Panels, PanelsError};
 
 mod rows;
@@ -64,13 +64,14 @@ impl PackedInt8 {
         Ok(Self::with_sums(layout, Data::Int8(data), k, n, panel_sums))
     }
 
-    /// The matrix that `w` stands for. `panel_sums` as in [`PackedInt8::new`].
+    /// The matrix that `w` stands for, in `memory`. `panel_sums` as in [`PackedInt8::new`].
     pub(crate) fn int4(
         layout: Layout,
         w: &Int4Matrix<'_>,
+        memory: Memory,
         panel_sums: impl FnMut(Panel<'_>, &mut [i32], Option<&mut Chains>),
     ) -> Self {
-        let data = Data::Int4(Nibbles::pack(layout, w));
+        let data = Data::Int4(Nibbles::pack(layout, w, memory));
         Self::with_sums(layout, data, w.k(), w.n(), panel_sums)
     }
 

@@ -1,18 +1,15 @@
-//! int8 weights into the panels of the kernels in use, all in one block of memory.
-//!
-//! One block, because the system can then back it with huge pages. A token of generation reads every weight;
-//! in pages of 4 KiB that is as many walks through page tables as there are pages, and a hardware prefetcher
-//! stops at the end of each.
+//! int8 weights into the panels of the kernels in use, all in one block of memory: the system can then back it with
+//! huge pages.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use igpt_kernels::Panels;
-use memmap2::MmapMut;
 use rayon::prelude::*;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::weights::{Constant, Share, Source, Weights};
+use crate::huge_pages;
 
 /// Between two matrices: a matrix begins with a cache line.
 const LINE: usize = 64;
@@ -53,7 +50,7 @@ impl Weights {
         if total == 0 {
             return Ok(());
         }
-        let mut block = block(total)?;
+        let mut block = huge_pages::map(total).map_err(|e| no_memory(total, &e))?;
         let mut jobs = vec![];
         let mut rest = &mut block[..];
         for (name, constant, _, len) in &matrices {
@@ -77,17 +74,6 @@ impl Weights {
         }
         Ok(())
     }
-}
-
-/// Zeros, in huge pages where the system has them for the asking.
-fn block(len: usize) -> Result<MmapMut, String> {
-    let block = MmapMut::map_anon(len).map_err(|e| no_memory(len, &e))?;
-    #[cfg(target_os = "linux")]
-    {
-        // Advice that is not taken costs time, nothing else.
-        let _ = block.advise(memmap2::Advice::HugePage);
-    }
-    Ok(block)
 }
 
 fn no_memory(len: usize, error: &std::io::Error) -> String {

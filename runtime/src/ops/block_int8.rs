@@ -55,9 +55,9 @@ impl LinearInt8 {
             .enumerate()
             .for_each(|(i, out)| {
                 let panels = i * share..panels.min((i + 1) * share);
-                // One row is multiplied by int4 weights as they are.
-                let linear = &mut LinearScratch::default();
-                self.run_panels(engine, a, panels, out, self.w.n(), add, linear);
+                engine.with_scratch(|own| {
+                    self.run_panels(engine, a, panels, out, self.w.n(), add, &mut own.linear);
+                });
             });
     }
 

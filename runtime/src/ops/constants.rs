@@ -50,7 +50,7 @@ impl Constants<'_> {
         let multipliers = &self.get(i + 1)?.1.bytes;
         let matrix = Int4Matrix::new(bytes, multipliers, k, n);
         let matrix = matrix.with_context(|| format!("initializer {name}"))?;
-        let w = self.engine.kernels.pack_int4(&matrix);
+        let w = self.engine.weights.pack(self.engine.kernels, &matrix);
         self.weights.source.release(bytes);
         self.finish(i + 2, w)
     }

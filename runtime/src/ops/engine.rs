@@ -7,6 +7,7 @@ use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, LinearScratch, Pa
 use rayon::ThreadPool;
 
 use super::kv_room::Slabs;
+use super::weight_room::WeightRoom;
 use crate::error::Error;
 use crate::profile::Profile;
 
@@ -33,6 +34,8 @@ pub(crate) struct Engine {
     pub(crate) profile: Profile,
     /// Quantised queries of a block's run, `[tile][head]` or `[lane][head]`.
     pub(crate) queries: Shelf<Vec<Vec<PackedRows>>>,
+    /// Memory for int4 weights.
+    pub(crate) weights: WeightRoom,
     /// Memory for the keys and values of sequences that keep them.
     pub(crate) slabs: Slabs,
     /// Keys and values of a block, for runs that keep none.
@@ -71,6 +74,7 @@ impl Engine {
             pool,
             profile: Profile::default(),
             queries: Shelf::default(),
+            weights: WeightRoom::default(),
             slabs: Slabs::default(),
             kv: Shelf::default(),
             scratch: Shelf::default(),

@@ -5,8 +5,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use igpt_kernels::{Heads, Kernels, KvInt8, KvSlab, KvTiles};
-use memmap2::MmapMut;
+use igpt_kernels::{Heads, Kernels, KvInt8, KvTiles, Slab};
+
+use crate::huge_pages;
 
 /// Tiles that a layer gets room for at a time: all of a published ImageGPT's 1024 tokens.
 const TILES: usize = 16;
@@ -16,7 +17,7 @@ const LAYERS: usize = 24;
 
 /// The slab that rooms come from.
 #[derive(Debug, Default)]
-pub(crate) struct Slabs(Mutex<Option<KvSlab>>);
+pub(crate) struct Slabs(Mutex<Option<Slab>>);
 
 impl Slabs {
     /// Room for a layer's next tiles. None if the system has no memory: then each tile asks for its own.
@@ -28,13 +29,8 @@ impl Slabs {
         if left.is_some() {
             return left;
         }
-        let map = MmapMut::map_anon(LAYERS * kernels.kv_len(heads, TILES)).ok()?;
-        #[cfg(target_os = "linux")]
-        {
-            // Advice that is not taken costs time, nothing else.
-            let _ = map.advise(memmap2::Advice::HugePage);
-        }
-        kernels.kv_tiles(heads, TILES, slab.insert(KvSlab::new(map)))
+        let map = huge_pages::map(LAYERS * kernels.kv_len(heads, TILES)).ok()?;
+        kernels.kv_tiles(heads, TILES, slab.insert(Slab::new(map)))
     }
 }
 

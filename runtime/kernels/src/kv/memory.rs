@@ -4,14 +4,14 @@
 //! tile, so that they are one stream, and it may lie in huge pages.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec;
-use core::any::Any;
 use core::fmt;
 use core::ptr::NonNull;
 use core::slice;
 
 use bytemuck::Pod;
+
+use crate::slab::{Keeper, Piece, Slab};
 
 /// What every group is aligned to: a cache line.
 const LINE: usize = 64;
@@ -43,9 +43,6 @@ pub(super) struct KvMemory {
     stride: usize,
     owner: Owner,
 }
-
-/// Whatever the memory of a slab belongs to.
-type Keeper = Arc<dyn Any + Send + Sync>;
 
 #[derive(Debug)]
 enum Owner {
@@ -120,33 +117,15 @@ impl Drop for KvMemory {
     }
 }
 
-/// A large piece of memory, of which pieces are given away until there are none.
-pub struct KvSlab {
-    rest: Span,
-    keeper: Keeper,
-}
-
 /// A layer's piece of a slab, for consecutive tiles of one sequence.
 pub struct KvTiles {
-    span: Span,
+    /// Given away tile by tile: nothing is read or written by way of it.
+    piece: Piece,
     groups: Groups,
     tiles: usize,
     /// The first tile that has not been given away.
     next: usize,
-    keeper: Keeper,
 }
-
-/// Bytes that nobody else has.
-#[derive(Debug)]
-struct Span {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: as a `Box` of bytes.
-unsafe impl Send for Span {}
-// SAFETY: likewise; nothing is done with them by reference.
-unsafe impl Sync for Span {}
 
 impl fmt::Debug for KvTiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,50 +133,17 @@ impl fmt::Debug for KvTiles {
     }
 }
 
-impl fmt::Debug for KvSlab {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KvSlab({} bytes)", self.rest.len)
-    }
-}
-
-impl KvSlab {
-    /// A slab in `memory`, which is zeros, and is let go with the last tile in it.
-    pub fn new<T: AsMut<[u8]> + Send + Sync + 'static>(memory: T) -> Self {
-        let mut keeper = Arc::new(memory);
-        let bytes = Arc::get_mut(&mut keeper).map_or(&mut [][..], |memory| memory.as_mut());
-        let skip = bytes.as_ptr().align_offset(LINE).min(bytes.len());
-        let bytes = &mut bytes[skip..];
-        let rest = Span {
-            len: bytes.len(),
-            start: NonNull::from(bytes).cast(),
-        };
-        Self { rest, keeper }
-    }
-
+impl KvTiles {
     /// Room for `tiles` consecutive tiles of such groups, if there is any left.
-    pub(crate) fn take(&mut self, groups: Groups, tiles: usize) -> Option<KvTiles> {
-        let room = groups.bytes() * tiles;
-        if room > self.rest.len {
-            return None;
-        }
-        let span = Span {
-            start: self.rest.start,
-            len: room,
-        };
-        // SAFETY: within the memory, or just behind it.
-        self.rest.start = unsafe { self.rest.start.add(room) };
-        self.rest.len -= room;
-        Some(KvTiles {
-            span,
+    pub(crate) fn within(slab: &mut Slab, groups: Groups, tiles: usize) -> Option<Self> {
+        Some(Self {
+            piece: slab.take(groups.bytes() * tiles)?,
             groups,
             tiles,
             next: 0,
-            keeper: self.keeper.clone(),
         })
     }
-}
 
-impl KvTiles {
     /// Memory of tile `index` of these, unless that, or one behind it, has been given away.
     ///
     /// # Panics
@@ -208,11 +154,12 @@ impl KvTiles {
             return None;
         }
         self.next = index + 1;
+        let (start, keeper) = self.piece.parts();
         Some(KvMemory {
-            // SAFETY: tile `index` of `tiles` of the first group is within the span.
-            start: unsafe { self.span.start.add(index * groups.len) },
+            // SAFETY: tile `index` of `tiles` of the first group is within the piece.
+            start: unsafe { start.add(index * groups.len) },
             stride: self.tiles * groups.len,
-            owner: Owner::Slab(self.keeper.clone()),
+            owner: Owner::Slab(keeper),
         })
     }
 }

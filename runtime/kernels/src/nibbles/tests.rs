@@ -3,7 +3,7 @@
 use std::vec;
 use std::vec::Vec;
 
-use super::Nibbles;
+use super::{Memory, Nibbles};
 use crate::aligned::AlignedBytes;
 use crate::dot::{Dot, Layout};
 use crate::int4::{INT4_GROUP, Int4Matrix, pack_nibbles};
@@ -161,7 +161,8 @@ fn a_matrix_takes_half_the_memory_and_an_eighth_of_a_bit_more() {
         let (k, n) = (512, 4 * dot.layout.nr);
         let zeros = (vec![0; k * n / 2], vec![0; k / INT4_GROUP * n / 2]);
         let matrix = Int4Matrix::new(&zeros.0, &zeros.1, k, n).expect("a matrix");
-        let packed = Nibbles::pack(dot.layout, &matrix);
+        let memory = Memory::Own(AlignedBytes::zeroed(Nibbles::len(dot.layout, k, n)));
+        let packed = Nibbles::pack(dot.layout, &matrix, memory);
         assert_eq!(packed.size_in_bytes() * 64, k * n * 33);
     }
 }

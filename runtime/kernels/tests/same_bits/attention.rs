@@ -1,7 +1,7 @@
 //! Int8 attention: close to the plain formula, however its tokens arrive and wherever its tiles lie.
 
 use igpt_kernels::{
-    Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, KvSlab, PackedRows,
+    Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, PackedRows, Slab,
 };
 
 use crate::{Random, all, cosine, same_bits};
@@ -10,7 +10,7 @@ use crate::{Random, all, cosine, same_bits};
 fn attend(kernels: Kernels, heads: Heads, qkv: &[f32], runs: &[usize], scale: f32) -> Vec<f32> {
     let tiles = (qkv.len() / (3 * heads.count * heads.dim)).div_ceil(KV_TILE);
     // A sequence that goes on token by token has its tiles in a slab.
-    let mut slab = KvSlab::new(vec![0u8; kernels.kv_len(heads, tiles) + 64]);
+    let mut slab = Slab::new(vec![0u8; kernels.kv_len(heads, tiles) + 64]);
     let mut room = kernels.kv_tiles(heads, tiles, &mut slab).expect("room");
     let kv = (0..tiles)
         .map(|i| match runs {
@@ -167,7 +167,7 @@ fn tiles_that_share_a_slab_give_the_bits_of_tiles_of_their_own() {
     for kernels in all() {
         // Room for two sequences and no more, in memory that begins anywhere.
         let memory = vec![0u8; 2 * kernels.kv_len(heads, tiles) + 64];
-        let mut slab = KvSlab::new(memory);
+        let mut slab = Slab::new(memory);
         let mut room = || kernels.kv_tiles(heads, tiles, &mut slab);
         let mut rooms = [room().expect("room"), room().expect("room")];
         assert!(room().is_none(), "the slab is full");

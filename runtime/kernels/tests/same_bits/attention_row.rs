@@ -1,7 +1,7 @@
 //! Int8 attention of one query, several heads at once: the bits of each head alone.
 
 use igpt_kernels::{
-    Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, KvSlab, PackedRows,
+    Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, PackedRows, Slab,
 };
 
 use crate::{Random, all};
@@ -9,7 +9,7 @@ use crate::{Random, all};
 /// Tiles of a slab, in which heads that are read together lie together.
 fn tiles(kernels: Kernels, heads: Heads, count: usize) -> Vec<KvInt8> {
     let memory = vec![0u8; kernels.kv_len(heads, count) + 64];
-    let mut slab = KvSlab::new(memory);
+    let mut slab = Slab::new(memory);
     let mut room = kernels.kv_tiles(heads, count, &mut slab).expect("room");
     (0..count)
         .map(|i| kernels.kv_tile_in(heads, &mut room, i))
