@@ -26,6 +26,8 @@ pub(crate) mod avx512;
 pub(crate) mod avx512_heads;
 #[cfg(target_arch = "x86_64")]
 mod avx512_steps;
+#[cfg(target_arch = "x86_64")]
+mod avx512_weights;
 #[cfg(target_arch = "aarch64")]
 #[macro_use]
 mod neon_steps;

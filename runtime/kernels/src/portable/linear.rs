@@ -1,7 +1,7 @@
 //! The int8 linear layer over a block of rows: tiles of integer dot products, each followed by its epilogue.
 
+use super::epilogue::{Channels, Rows};
 use super::lanes::Line;
-use super::math::fma;
 #[cfg(target_arch = "aarch64")]
 use crate::dot::aarch64::{chains, linear as fused};
 #[cfg(target_arch = "x86_64")]
@@ -98,7 +98,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 w_scale: &job.w_scale[columns.clone()],
                 bias: &job.bias[columns],
             };
-            rows.finish_panel(nr, &channels);
+            rows.finish(nr, &channels);
             continue;
         }
         // One row is multiplied by int4 weights as they are; for more, a panel of them is unpacked first.
@@ -216,120 +216,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 shifted,
                 add: job.add,
             };
-            rows.finish_panel(nr, &channels);
+            rows.finish(nr, &channels);
         }
     }
-}
-
-/// What a tile's columns need on their way out.
-struct Channels<'a> {
-    w_sums: &'a [i32],
-    /// One a column: how many there are.
-    w_scale: &'a [f32],
-    bias: &'a [f32],
-}
-
-/// A tile of sums on its way out.
-struct Rows<'a> {
-    acc: &'a [i32],
-    /// One a row: how many there are.
-    scales: &'a [f32],
-    shifts: &'a [i32],
-    out: &'a mut [f32],
-    ldo: usize,
-    /// Whether some shift is not zero.
-    shifted: bool,
-    add: bool,
-}
-
-impl Rows<'_> {
-    /// The columns of a panel of `nr` that the matrix has.
-    #[inline(always)]
-    fn finish_panel(self, nr: usize, channels: &Channels<'_>) {
-        // A width known when this is compiled is worth a fifth of a layer with a short k.
-        match (channels.w_scale.len(), nr) {
-            (32, 32) => self.finish::<32>(channels),
-            (16, 16) => self.finish::<16>(channels),
-            // All rows of a small tile: then the loop over them costs nothing either.
-            (8, 8) if self.scales.len() == 8 => Rows {
-                scales: array::<8, _>(self.scales),
-                ..self
-            }
-            .finish::<8>(channels),
-            (8, 8) => self.finish::<8>(channels),
-            (4, 4) => self.finish::<4>(channels),
-            _ => self.finish_some(nr, channels),
-        }
-    }
-
-    /// All `NR` columns of a panel.
-    #[inline(always)]
-    fn finish<const NR: usize>(self, channels: &Channels<'_>) {
-        match (self.shifted, self.add) {
-            (false, false) => self.finish_as::<NR, false, false>(channels),
-            (false, true) => self.finish_as::<NR, false, true>(channels),
-            (true, false) => self.finish_as::<NR, true, false>(channels),
-            (true, true) => self.finish_as::<NR, true, true>(channels),
-        }
-    }
-
-    #[inline(always)]
-    fn finish_as<const NR: usize, const SHIFTED: bool, const ADD: bool>(
-        self,
-        channels: &Channels<'_>,
-    ) {
-        let (w_scale, bias) = (
-            array::<NR, _>(channels.w_scale),
-            array::<NR, _>(channels.bias),
-        );
-        let w_sums = array::<NR, _>(channels.w_sums);
-        let last = (self.scales.len() - 1) * self.ldo;
-        assert!(
-            self.out.len() >= NR && self.out.len() - NR >= last,
-            "rows of output"
-        );
-        let mut at = self.out.as_mut_ptr();
-        let rows = self.acc.as_chunks::<NR>().0.iter().zip(self.scales);
-        for ((acc, scale), shift) in rows.zip(self.shifts) {
-            // SAFETY: `NR` values from `at` on are within `self.out`, for the last row too, as was checked just above.
-            let out = unsafe { &mut *at.cast::<[f32; NR]>() };
-            let mut y = [0.0; NR];
-            for j in 0..NR {
-                let acc = if SHIFTED {
-                    acc[j] + shift * w_sums[j]
-                } else {
-                    acc[j]
-                };
-                y[j] = fma(acc as f32, scale * w_scale[j], bias[j]);
-            }
-            if ADD {
-                for j in 0..NR {
-                    out[j] += y[j];
-                }
-            } else {
-                *out = y;
-            }
-            // Past the last row it points nowhere, and nothing reads it.
-            at = at.wrapping_add(self.ldo);
-        }
-    }
-
-    /// The columns of a panel of `nr` that the matrix has.
-    #[inline(always)]
-    fn finish_some(self, nr: usize, channels: &Channels<'_>) {
-        let n = channels.w_scale.len();
-        let rows = self.acc.chunks_exact(nr).zip(self.scales).zip(self.shifts);
-        for (((acc, scale), shift), out) in rows.zip(self.out.chunks_mut(self.ldo)) {
-            for j in 0..n {
-                let acc = acc[j] + shift * channels.w_sums[j];
-                let y = fma(acc as f32, scale * channels.w_scale[j], channels.bias[j]);
-                out[j] = if self.add { out[j] + y } else { y };
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn array<const N: usize, T>(slice: &[T]) -> &[T; N] {
-    slice.first_chunk().expect("a panel's worth")
 }

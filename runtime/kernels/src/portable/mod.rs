@@ -7,6 +7,7 @@
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod attention_f32;
+mod epilogue;
 pub(crate) mod lanes;
 pub(crate) mod linear;
 pub(crate) mod linear_f32;

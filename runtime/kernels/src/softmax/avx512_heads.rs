@@ -3,8 +3,9 @@
 
 use core::arch::x86_64::{__m512, _mm512_setzero_ps};
 
-pub(crate) use super::avx512::Values;
-use super::avx512::{below, quantize, store_row, weigh};
+use super::avx512::store_row;
+pub(crate) use super::avx512_weights::Values;
+use super::avx512_weights::{below, quantize, weigh};
 use super::{Found, Rows};
 use crate::kv::KV_TILE;
 
