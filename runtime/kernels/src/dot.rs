@@ -53,7 +53,8 @@ pub(crate) const MAX_MR: usize = 16;
 /// Computes rows `0..rows` (it may write up to `mr`) and columns `0..nr` of one tile.
 ///
 /// Arguments: `rows`, `k_groups` (= k / kr, padded up), `a`, `w`, `comp`, `acc`, `ldc` (in i32), `ahead`: where the bytes begin that are
-/// wanted next. A tile may prefetch a quarter as many of them as it reads of `w`, spread over its loop; it never reads them.
+/// wanted next. A tile of all rows may prefetch a quarter as many of them as it reads of `w`, spread over its loop, one of fewer rows as many;
+/// it never reads them. If that is `w` itself, what follows `w` is wanted next, and nobody else asks for it.
 ///
 /// # Safety
 /// The instruction set must be available. `a` must hold `k_groups * mr * kr` bytes, `w` `k_groups * nr * kr`, `comp` `nr` i32,
@@ -230,11 +231,13 @@ pub fn tile_benchmark(isa: Isa, tiles: u64) -> Result<u64, crate::isa::IsaError>
     let dot = Dot::for_isa(isa).ok_or(crate::isa::IsaError::Missing(isa))?;
     let Layout { mr, nr, kr, .. } = dot.layout;
     let (a, w) = (alloc::vec![1u8; K * mr], alloc::vec![1u8; K * nr]);
+    // As in a layer of many rows, where every tile asks for its share of the next panel.
+    let next = w.clone();
     let comp = alloc::vec![0i32; nr];
     let mut acc = [0i32; MAX_TILE];
     for _ in 0..tiles {
         // SAFETY: `for_isa` found the instruction set.
-        unsafe { dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr, &w) };
+        unsafe { dot.run(mr, K / kr, &a, &w, &comp, &mut acc, nr, &next) };
         core::hint::black_box(&mut acc);
     }
     Ok(tiles * (mr * nr * K) as u64)

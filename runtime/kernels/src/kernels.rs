@@ -95,7 +95,7 @@ impl Kernels {
     /// The int8 matrix that `w` stands for. It keeps its four bits a weight in memory, and gives what [`Kernels::pack`] of
     /// [`Int4Matrix::to_int8`] gives.
     pub fn pack_int4(&self, w: &Int4Matrix<'_>) -> PackedInt8 {
-        let len = self.int4_len(w.k(), w.n());
+        let len = Nibbles::len(self.dot.layout, w.k(), w.n());
         let memory = Memory::Own(AlignedBytes::zeroed(len));
         PackedInt8::int4(self.dot.layout, w, memory, self.panel_sums(w.k()))
     }
@@ -111,9 +111,9 @@ impl Kernels {
         ))
     }
 
-    /// Bytes that an int4 matrix `[k, n]` takes.
+    /// Bytes that an int4 matrix `[k, n]` takes in a slab, whole cache lines.
     pub fn int4_len(&self, k: usize, n: usize) -> usize {
-        Nibbles::len(self.dot.layout, k, n)
+        Nibbles::len(self.dot.layout, k, n).next_multiple_of(64)
     }
 
     /// What sums the columns of a panel of `k` rows, and shows it to its chains.
@@ -143,12 +143,12 @@ impl Kernels {
 
     /// Bytes that `tiles` kv tiles take.
     pub fn kv_len(&self, heads: Heads, tiles: usize) -> usize {
-        tiles * KvInt8::groups_in_slab(self.dot.layout, heads).bytes()
+        tiles * KvInt8::groups_kept(self.dot.layout, heads).bytes()
     }
 
-    /// Room in `slab` for `tiles` consecutive kv tiles of a layer, if there is any left.
+    /// Room in `slab` for `tiles` consecutive kv tiles of a layer, at least one, if there is any left.
     pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut Slab) -> Option<KvTiles> {
-        KvTiles::within(slab, KvInt8::groups_in_slab(self.dot.layout, heads), tiles)
+        KvTiles::within(slab, KvInt8::groups_kept(self.dot.layout, heads), tiles)
     }
 
     /// An empty kv tile at place `index` of `tiles`. Places go up: one that is behind another's, or not there, gives a tile in memory of

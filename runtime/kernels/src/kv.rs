@@ -33,9 +33,9 @@ pub const KV_TILE: usize = 64;
 /// V | v_comp                                      of each head
 /// ```
 ///
-/// In a slab, for a query after the other, that is as many heads as one reads together ([`group_of`]), and they go on with the next tile:
-/// one stream. Out of order, in several streams at once, or past bytes that nobody reads, a Zen 4's memory gives two thirds as much a
-/// second, or half. Queries in blocks take one head after the other, and the tiles of a single pass are laid out for them.
+/// A tile of a sequence that is kept has as many heads in a group as one query reads together ([`group_of`]), and in a slab a group goes on
+/// with the next tile: one stream. Out of order, in several streams at once, or past bytes that nobody reads, a Zen 4's memory gives two
+/// thirds as much a second, or half. Blocks of queries take one head after the other: a tile of a single pass has one in a group.
 #[derive(Debug)]
 pub struct KvInt8 {
     layout: Layout,
@@ -49,9 +49,12 @@ pub struct KvInt8 {
     spread: Vec<[i16; 2]>,
 }
 
-/// log2 of the heads that a query reads together. With `vpdpbusd` that is four, which share the reductions of a vector softmax, if that
-/// goes into their number; the others read head by head.
+/// log2 of the heads that a query reads together. With `vpdpbusd` and heads of whole panels that is four, which share the reductions of a
+/// vector softmax, if that goes into their number; the others read head by head.
 const fn group_of(layout: Layout, heads: Heads) -> u32 {
+    if !heads.dim.is_multiple_of(layout.nr) {
+        return 0;
+    }
     match (layout.offset, heads.count.trailing_zeros()) {
         (0, _) => 0,
         (_, zeros @ 0..2) => zeros,
@@ -101,6 +104,7 @@ impl Parts {
 }
 
 impl KvInt8 {
+    /// A tile of a single pass, in memory of its own.
     pub(crate) fn new(layout: Layout, heads: Heads) -> Self {
         Self::own(layout, heads, 0)
     }
@@ -138,8 +142,8 @@ impl KvInt8 {
         tile
     }
 
-    /// The groups of heads of tiles in a slab.
-    pub(crate) const fn groups_in_slab(layout: Layout, heads: Heads) -> Groups {
+    /// The groups of heads of a tile that is kept.
+    pub(crate) const fn groups_kept(layout: Layout, heads: Heads) -> Groups {
         Self::groups(layout, heads, group_of(layout, heads))
     }
 
@@ -181,6 +185,7 @@ impl KvInt8 {
     #[inline(always)]
     fn place(&self, head: usize, at: usize, len: usize) -> (usize, usize) {
         let [v, end] = self.bytes;
+        debug_assert!(at.is_multiple_of(64), "a part begins with a cache line");
         assert!(head < self.heads.count && at + len <= end && (at >= v || at + len <= v));
         let (group, head) = self.in_group(head);
         let at = match at < v {
@@ -194,7 +199,7 @@ impl KvInt8 {
     #[inline(always)]
     fn part<T: Pod>(&self, head: usize, at: usize, len: usize) -> &[T] {
         let (group, at) = self.place(head, at, len * size_of::<T>());
-        // SAFETY: within the group, as `place` has checked.
+        // SAFETY: within the group, as `place` has checked, where every part begins with a cache line.
         unsafe { self.memory.part(group, at, len) }
     }
 
@@ -202,7 +207,7 @@ impl KvInt8 {
     #[inline(always)]
     fn part_mut<T: Pod>(&mut self, head: usize, at: usize, len: usize) -> &mut [T] {
         let (group, at) = self.place(head, at, len * size_of::<T>());
-        // SAFETY: within the group, as `place` has checked.
+        // SAFETY: within the group, as `place` has checked, where every part begins with a cache line.
         unsafe { self.memory.part_mut(group, at, len) }
     }
 

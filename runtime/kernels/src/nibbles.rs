@@ -9,8 +9,9 @@
 //! multipliers  [n/nr][k/32][nr / 2]           m less one
 //! ```
 //!
-//! One row, as in generation, waits for memory: it is multiplied straight from the nibbles ([`OneRow`], written by hand). More rows
-//! than one are worth unpacking a panel for; the tile of int8 does the rest. Both give the sums of the int8 matrix, exactly.
+//! One row, as in generation, waits for memory: it is multiplied straight from the nibbles ([`OneRow`], written by hand), on AVX-512 up to a
+//! panel of rows (`dot/x86/few.rs`). More are worth unpacking a panel for; the tile of int8 does the rest. Both give the sums
+//! of the int8 matrix, exactly.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;

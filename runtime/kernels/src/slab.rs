@@ -21,9 +21,9 @@ pub struct Slab {
 
 /// Bytes that nobody else has.
 #[derive(Debug)]
-struct Span {
-    start: NonNull<u8>,
-    len: usize,
+pub(crate) struct Span {
+    pub(crate) start: NonNull<u8>,
+    pub(crate) len: usize,
 }
 
 // SAFETY: as a `Box` of bytes.
@@ -36,6 +36,12 @@ pub(crate) struct Piece {
     span: Span,
     keeper: Keeper,
 }
+
+// Whatever a run that panics leaves behind is a number.
+impl core::panic::UnwindSafe for Slab {}
+impl core::panic::RefUnwindSafe for Slab {}
+impl core::panic::UnwindSafe for Piece {}
+impl core::panic::RefUnwindSafe for Piece {}
 
 impl fmt::Debug for Slab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +71,7 @@ impl Slab {
 
     /// `len` zeros, up to a whole cache line, if so many are left.
     pub(crate) fn take(&mut self, len: usize) -> Option<Piece> {
-        let len = len.next_multiple_of(LINE);
+        let len = len.checked_next_multiple_of(LINE)?;
         if len > self.rest.len {
             return None;
         }
@@ -84,9 +90,9 @@ impl Slab {
 }
 
 impl Piece {
-    /// Where it begins, and what keeps it there.
-    pub(crate) fn parts(&self) -> (NonNull<u8>, Keeper) {
-        (self.span.start, self.keeper.clone())
+    /// The bytes, to be given away in parts, and what keeps them there.
+    pub(crate) fn into_parts(self) -> (Span, Keeper) {
+        (self.span, self.keeper)
     }
 }
 

@@ -68,7 +68,7 @@ impl BlockInt8 {
             .run_shared(engine, quantised, (shares, linear), wide, false);
         laps.end(Operator::CAttn);
         narrow.resize(rows * width);
-        // Sequences are as long as they are: where some threads would have one more than others, all share each.
+        // If lanes do not divide evenly among the threads, every lane's heads are shared out among all of them.
         let threads = engine.pool.current_num_threads();
         let shares = match rows % threads {
             0 => 1,
@@ -82,7 +82,10 @@ impl BlockInt8 {
             .try_for_each(|(lane, ((out, qkv), (state, queries)))| {
                 self.attend_lane(engine, state, queries, shares, qkv, out)
                     .map_err(|e| e.within(lane))
-            })
+            })?;
+        // The split with it: lanes do both on threads of their own.
+        laps.end(Operator::Attention);
+        Ok(())
     }
 
     /// Attention of the next token of one lane, of which `qkv` is what c_attn made.
@@ -96,7 +99,6 @@ impl BlockInt8 {
         out: &mut [f32],
     ) -> Result<(), NonFinite> {
         let (kernels, heads, past) = (engine.kernels, self.heads, state.past);
-        let mut laps = engine.profile.laps();
         let tile = past / KV_TILE;
         while state.kv.len() <= tile {
             let index = state.kv.len();
@@ -104,9 +106,6 @@ impl BlockInt8 {
             state.kv.push(tile);
         }
         kernels.split(heads, qkv, past % KV_TILE, queries, &mut state.kv[tile])?;
-        laps.end(Operator::Split);
-        self.attend_row(engine, (queries, &state.kv, past), shares, out)?;
-        laps.end(Operator::Attention);
-        Ok(())
+        self.attend_row(engine, (queries, &state.kv, past), shares, out)
     }
 }

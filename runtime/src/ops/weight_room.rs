@@ -6,7 +6,7 @@ use igpt_kernels::{Int4Matrix, Kernels, PackedInt8, Slab};
 
 use crate::huge_pages;
 
-/// Bytes of a block. What is left of the last one is never touched.
+/// Bytes of a block. What the next matrix does not fit into is never touched.
 const BLOCK: usize = 16 << 20;
 
 /// The block that weights come into.
@@ -22,8 +22,7 @@ impl WeightRoom {
         {
             return packed;
         }
-        // A block begins anywhere, a matrix with a cache line.
-        let len = kernels.int4_len(w.k(), w.n()) + 64;
+        let len = kernels.int4_len(w.k(), w.n());
         let block = huge_pages::map(BLOCK.max(len)).ok().map(Slab::new);
         let packed = block.and_then(|block| kernels.pack_int4_in(w, slab.insert(block)));
         // Without memory for a block there may be some for a matrix, or whoever hands it out says that there is none.

@@ -177,7 +177,7 @@ pub struct AttentionF32<'a> {
     pub out: &'a mut [f32],
 }
 
-/// Working memory of [`Kernels::attend`], one per thread, reused.
+/// Working memory of [`Kernels::attend`] and [`Kernels::attend_row`], one per thread, reused.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionScratch {
     /// Q.K of a row panel and a kv tile.

@@ -11,7 +11,7 @@ use core::slice;
 
 use bytemuck::Pod;
 
-use crate::slab::{Keeper, Piece, Slab};
+use crate::slab::{Keeper, Slab, Span};
 
 /// What every group is aligned to: a cache line.
 const LINE: usize = 64;
@@ -119,8 +119,9 @@ impl Drop for KvMemory {
 
 /// A layer's piece of a slab, for consecutive tiles of one sequence.
 pub struct KvTiles {
-    /// Given away tile by tile: nothing is read or written by way of it.
-    piece: Piece,
+    /// Given away tile by tile.
+    span: Span,
+    keeper: Keeper,
     groups: Groups,
     tiles: usize,
     /// The first tile that has not been given away.
@@ -136,8 +137,11 @@ impl fmt::Debug for KvTiles {
 impl KvTiles {
     /// Room for `tiles` consecutive tiles of such groups, if there is any left.
     pub(crate) fn within(slab: &mut Slab, groups: Groups, tiles: usize) -> Option<Self> {
+        let len = groups.bytes().checked_mul(tiles).filter(|len| *len > 0)?;
+        let (span, keeper) = slab.take(len)?.into_parts();
         Some(Self {
-            piece: slab.take(groups.bytes() * tiles)?,
+            span,
+            keeper,
             groups,
             tiles,
             next: 0,
@@ -154,12 +158,11 @@ impl KvTiles {
             return None;
         }
         self.next = index + 1;
-        let (start, keeper) = self.piece.parts();
         Some(KvMemory {
-            // SAFETY: tile `index` of `tiles` of the first group is within the piece.
-            start: unsafe { start.add(index * groups.len) },
+            // SAFETY: tile `index` of `tiles` of the first group is within the span.
+            start: unsafe { self.span.start.add(index * groups.len) },
             stride: self.tiles * groups.len,
-            owner: Owner::Slab(keeper),
+            owner: Owner::Slab(self.keeper.clone()),
         })
     }
 }

@@ -31,7 +31,7 @@ const LANES: usize = 16;
 
 pub(crate) const NIBBLES: ByNibbles = ByNibbles { one_row, unpack };
 
-/// See [`OneRow`](super::OneRow).
+/// See [`OneRow`](super::OneRow). Layers go to [`few_rows`] without it.
 ///
 /// # Safety
 /// As [`OneRow`](super::OneRow).

@@ -101,7 +101,7 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
             rows.finish(nr, &channels);
             continue;
         }
-        // One row is multiplied by int4 weights as they are; for more, a panel of them is unpacked first.
+        // One row, if not few were above, is multiplied by int4 weights as they are; for more, a panel of them is unpacked first.
         let (weights, nibbles) = match w.panel(panel) {
             Panel::Int4(nibbles) if a.rows() == 1 => (&[][..], Some(nibbles)),
             // SAFETY: the caller's.

@@ -4,7 +4,7 @@ use igpt_kernels::{
     Activation, AttentionF32, Linear, LinearF32, LinearScratch, PackedF32, PackedRows, Prepare,
 };
 
-use crate::{ACTIVATIONS, Random, cosine, same_bits};
+use crate::{ACTIVATIONS, Random, all, cosine, same_bits};
 
 #[test]
 fn int8_linear_layers_are_close_and_the_same() {
@@ -186,5 +186,27 @@ fn whole_tiles_of_linear_layers_are_the_same_stored_or_added() {
                 assert_eq!(added, 0.5 + stored);
             }
         }
+    }
+}
+
+#[test]
+fn no_rows_are_no_work() {
+    let w = vec![1; 64 * 64];
+    for kernels in all() {
+        let (mut a, w) = (PackedRows::default(), kernels.pack(&w, 64, 64));
+        kernels
+            .prepare(&[], 64, 0, 64, Prepare::Plain, &mut a)
+            .expect("no rows");
+        kernels.linear(Linear {
+            a: &a,
+            w: &w,
+            w_scale: &[1.0; 64],
+            bias: &[1.0; 64],
+            out: &mut [0.0; 64],
+            ldo: 64,
+            add: true,
+            panels: 0..w.panels(),
+            scratch: &mut LinearScratch::default(),
+        });
     }
 }

@@ -34,8 +34,11 @@ const AHEAD: usize = 2560;
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) unsafe fn attend_row(job: AttentionRow<'_>) -> Result<(), NonFinite> {
     let (mut first, mut queries, mut out) = (job.first, job.q, job.out);
+    let tiles = &job.kv[..=job.position / KV_TILE];
     while !queries.is_empty() {
-        let count = match queries.len().min(job.kv[0].rest_of_group(first)) {
+        // Tiles of one sequence may differ in this: for want of room in a slab one may have memory of its own.
+        let group = tiles.iter().map(|tile| tile.rest_of_group(first)).min();
+        let count = match queries.len().min(group.unwrap_or(1)) {
             4.. => 4,
             2.. => 2,
             _ => 1,

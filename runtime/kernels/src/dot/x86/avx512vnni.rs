@@ -79,8 +79,8 @@ unsafe fn block<const ROWS: usize, const UNROLL: usize>(
     ahead: *const u8,
 ) {
     let Layout { mr, kr, .. } = LAYOUT;
-    // Weights that follow each other are fetched by the hardware: for one row not soon enough, for so many that they take as long as
-    // the weights not without gaps.
+    // Weights that follow each other are fetched by the hardware. For one row that is not soon enough; for two to four it is faster than
+    // we are; more take about as long as their weights, and the hardware falls behind.
     let next = match (ahead == w.cast(), ROWS) {
         (true, 1) => Some(ahead.wrapping_add(AHEAD)),
         (true, 2..=4) => None,

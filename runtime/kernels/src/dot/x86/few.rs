@@ -21,7 +21,7 @@ pub(crate) const fn fits(isa: Isa, rows: usize, panel: &Panel<'_>) -> bool {
         Panel::Int8(_) => FEW,
         Panel::Int4(_) => LAYOUT.mr,
     };
-    matches!(isa, Isa::Avx512Vnni) && rows <= most
+    matches!(isa, Isa::Avx512Vnni) && 1 <= rows && rows <= most
 }
 
 /// The rows of a layer, few or at most a panel of them.
@@ -114,7 +114,7 @@ unsafe fn product<const R: usize, const UNROLL: usize>(
     match w {
         Panel::Int8(w) => {
             assert!(w.len() >= k_groups * nr * kr);
-            // One row is as fast as its weights come, with help; the hardware does as well for more.
+            // One row is as fast as its weights come if they are asked for; for two to four the hardware's own guesses are faster.
             let next = (R == 1).then(|| w.as_ptr().wrapping_add(AHEAD));
             // SAFETY: as was checked above.
             unsafe {
