@@ -180,6 +180,9 @@ impl Kernels {
     /// An int8 linear layer.
     pub fn linear(&self, job: Linear<'_>) {
         assert_eq!(job.a.k(), job.w.k(), "inner dimensions");
+        if job.a.rows() == 0 {
+            return;
+        }
         let layout = self.dot.layout;
         assert!(
             job.a.layout == layout && job.w.layout() == layout,

@@ -21,7 +21,7 @@ pub(crate) const fn fits(isa: Isa, rows: usize, panel: &Panel<'_>) -> bool {
         Panel::Int8(_) => FEW,
         Panel::Int4(_) => LAYOUT.mr,
     };
-    matches!(isa, Isa::Avx512Vnni) && 1 <= rows && rows <= most
+    matches!(isa, Isa::Avx512Vnni) && rows <= most
 }
 
 /// The rows of a layer, few or at most a panel of them.
