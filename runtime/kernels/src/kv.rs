@@ -275,7 +275,7 @@ pub(crate) struct HeadPanels<'a> {
     /// Bytes of a panel of keys.
     k_panel: usize,
     /// What the sums of each key start from.
-    comp: &'a [i32],
+    pub(crate) comp: &'a [i32],
     pub(crate) v: &'a [u8],
     nr: usize,
 }

@@ -107,6 +107,18 @@ pub(crate) struct Rows {
     pub(crate) valid: [usize; MAX_MR],
 }
 
+impl Rows {
+    /// Rows that see every key, of these factors.
+    #[inline(always)]
+    pub(crate) fn of(c: &[f32; MAX_MR]) -> Self {
+        Self {
+            // A query of zeros has scores of zero, whatever multiplies them; one so large that this overflows is refused later.
+            c: c.map(|c| (c * UNITS).clamp(f32::MIN_POSITIVE, f32::MAX)),
+            valid: [KV_TILE; MAX_MR],
+        }
+    }
+}
+
 /// What it tells of each, beside the bytes. The order is relied on.
 #[repr(C)]
 pub(crate) struct Found {

@@ -12,6 +12,9 @@ use super::engine::Engine;
 use super::layers::Embedding;
 use crate::onnx::weights::{Constant, Weights};
 
+/// Bytes of a block of int4 weights. What the next matrix does not fit into is never touched.
+const BLOCK: usize = 16 << 20;
+
 /// An operator's constants, in the order of its inputs.
 pub(super) struct Constants<'a> {
     pub(super) names: &'a [String],
@@ -50,7 +53,14 @@ impl Constants<'_> {
         let multipliers = &self.get(i + 1)?.1.bytes;
         let matrix = Int4Matrix::new(bytes, multipliers, k, n);
         let matrix = matrix.with_context(|| format!("initializer {name}"))?;
-        let w = self.engine.weights.pack(self.engine.kernels, &matrix);
+        let kernels = self.engine.kernels;
+        let len = BLOCK.max(kernels.int4_len(k, n));
+        let w = self
+            .engine
+            .weights
+            .take(len, |slab| kernels.pack_int4_in(&matrix, slab));
+        // Without memory for a block there may be some for a matrix, or whoever hands it out says that there is none.
+        let w = w.unwrap_or_else(|| kernels.pack_int4(&matrix));
         self.weights.source.release(bytes);
         self.finish(i + 2, w)
     }

@@ -6,9 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, LinearScratch, PackedRows};
 use rayon::ThreadPool;
 
-use super::kv_room::Slabs;
-use super::weight_room::WeightRoom;
 use crate::error::Error;
+use crate::huge_pages::Blocks;
 use crate::profile::Profile;
 
 /// Buffers of one task: a block of rows on its way through a transformer block.
@@ -35,9 +34,9 @@ pub(crate) struct Engine {
     /// Quantised queries of a block's run, `[tile][head]` or `[lane][head]`.
     pub(crate) queries: Shelf<Vec<Vec<PackedRows>>>,
     /// Memory for int4 weights.
-    pub(crate) weights: WeightRoom,
+    pub(crate) weights: Blocks,
     /// Memory for the keys and values of sequences that keep them.
-    pub(crate) slabs: Slabs,
+    pub(crate) slabs: Blocks,
     /// Keys and values of a block, for runs that keep none.
     pub(crate) kv: Shelf<Vec<KvInt8>>,
     scratch: Shelf<Scratch>,
@@ -74,8 +73,8 @@ impl Engine {
             pool,
             profile: Profile::default(),
             queries: Shelf::default(),
-            weights: WeightRoom::default(),
-            slabs: Slabs::default(),
+            weights: Blocks::default(),
+            slabs: Blocks::default(),
             kv: Shelf::default(),
             scratch: Shelf::default(),
         })

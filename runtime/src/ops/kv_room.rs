@@ -3,36 +3,15 @@
 //!
 //! A token of generation reads all of them. In pages of 4 KiB, and wherever an allocator finds place for a tile, that takes a third longer.
 
-use std::sync::{Mutex, PoisonError};
+use igpt_kernels::{Heads, Kernels, KvInt8, KvTiles};
 
-use igpt_kernels::{Heads, Kernels, KvInt8, KvTiles, Slab};
-
-use crate::huge_pages;
+use crate::huge_pages::Blocks;
 
 /// Tiles that a layer gets room for at a time: all of a published ImageGPT's 1024 tokens.
 const TILES: usize = 16;
 
-/// Layers whose room a slab holds. A slab goes when the last of its tiles does.
+/// Layers whose room a block holds.
 const LAYERS: usize = 24;
-
-/// The slab that rooms come from.
-#[derive(Debug, Default)]
-pub(crate) struct Slabs(Mutex<Option<Slab>>);
-
-impl Slabs {
-    /// Room for a layer's next tiles. None if the system has no memory: then each tile asks for its own.
-    fn room(&self, kernels: Kernels, heads: Heads) -> Option<KvTiles> {
-        let mut slab = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = slab
-            .as_mut()
-            .and_then(|slab| kernels.kv_tiles(heads, TILES, slab));
-        if left.is_some() {
-            return left;
-        }
-        let map = huge_pages::map(LAYERS * kernels.kv_len(heads, TILES)).ok()?;
-        kernels.kv_tiles(heads, TILES, slab.insert(Slab::new(map)))
-    }
-}
 
 /// A layer's room in a sequence.
 #[derive(Debug, Default)]
@@ -49,13 +28,15 @@ impl KvRoom {
     /// An empty tile, the sequence's `index`th.
     pub(crate) fn tile(
         &mut self,
-        slabs: &Slabs,
+        blocks: &Blocks,
         kernels: Kernels,
         heads: Heads,
         index: usize,
     ) -> KvInt8 {
         if self.0.is_none() || index.is_multiple_of(TILES) {
-            self.0 = slabs.room(kernels, heads);
+            // Without memory for a block each tile asks for its own.
+            let len = LAYERS * kernels.kv_len(heads, TILES);
+            self.0 = blocks.take(len, |slab| kernels.kv_tiles(heads, TILES, slab));
         }
         match &mut self.0 {
             Some(tiles) => kernels.kv_tile_in(heads, tiles, index % TILES),

@@ -11,4 +11,3 @@ mod lanes;
 pub(crate) mod layers;
 pub(crate) mod op;
 pub(crate) mod state;
-mod weight_room;

@@ -15,7 +15,7 @@ use crate::dot::x86::{self, update};
 use crate::dot::{Dot, Layout, MAX_MR};
 use crate::kernels::{Attention, AttentionRow, AttentionScratch, Heads, NonFinite};
 use crate::kv::KV_TILE;
-use crate::softmax::{Found, Rows, UNITS};
+use crate::softmax::{Found, Rows};
 
 /// Attention of the rows in `q` (the first at position `job.position`), for one head, into columns `0..dim` of `out`.
 ///
@@ -130,11 +130,7 @@ unsafe fn attend_heads(
         for (c, q_scale) in c.iter_mut().zip(q_scale) {
             *c = q_scale * factor;
         }
-        let mut told = Rows {
-            // A query of zeros has scores of zero, whatever multiplies them; one so large that this overflows is refused below.
-            c: c.map(|c| (c * UNITS).clamp(f32::MIN_POSITIVE, f32::MAX)),
-            valid: [KV_TILE; MAX_MR],
-        };
+        let mut told = Rows::of(&c);
         output.fill(0.0);
         let mut tiles = &kv[..=(first + rows - 1) / KV_TILE];
         #[cfg(target_arch = "aarch64")]

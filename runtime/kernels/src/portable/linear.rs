@@ -80,6 +80,11 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
     for panel in job.panels.clone() {
         let columns = panel * nr..w.n().min((panel + 1) * nr);
         let comp = w.comp(panel);
+        let channels = Channels {
+            w_sums: w.sums(panel),
+            w_scale: &job.w_scale[columns.clone()],
+            bias: &job.bias[columns.clone()],
+        };
         #[cfg(target_arch = "x86_64")]
         if let Some(few) = &few {
             // SAFETY: the caller's.
@@ -93,11 +98,6 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
                 shifted,
                 add: job.add,
             };
-            let channels = Channels {
-                w_sums: w.sums(panel),
-                w_scale: &job.w_scale[columns.clone()],
-                bias: &job.bias[columns],
-            };
             rows.finish(nr, &channels);
             continue;
         }
@@ -106,11 +106,6 @@ pub(crate) unsafe fn linear(dot: &Dot, job: Linear<'_>) {
             Panel::Int4(nibbles) if a.rows() == 1 => (&[][..], Some(nibbles)),
             // SAFETY: the caller's.
             weights => (unsafe { weights.int8(dot, unpacked) }, None),
-        };
-        let channels = Channels {
-            w_sums: w.sums(panel),
-            w_scale: &job.w_scale[columns.clone()],
-            bias: &job.bias[columns.clone()],
         };
         let mut out = &mut job.out[columns.start - first..];
         // While the rows pass this panel, the next one comes nearer, a share with each tile: weights are read from afar once a

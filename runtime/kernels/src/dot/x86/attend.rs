@@ -8,20 +8,20 @@
 //! thirds as many bytes a second.
 
 use core::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    __m512, __m512i, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_setzero_ps, _mm512_setzero_si512,
 };
 use core::f32::consts::LOG2_E;
 
 use super::avx512vnni::{LANES, LAYOUT, products};
+use super::update::add;
 use crate::dot::{Layout, MAX_MR};
 use crate::kernels::{AttentionRow, NonFinite};
 use crate::kv::KV_TILE;
 use crate::portable::lanes::Line;
 use crate::portable::online::Online;
 use crate::softmax::avx512_heads::{Heads, Values, softmax};
-use crate::softmax::{Found, Keys, Rows, UNITS};
+use crate::softmax::{Found, Keys, Rows};
 
 /// How far ahead of itself it asks for keys and values, in bytes. 1 to 3 KiB are alike, a page or more is a tenth slower: there is more to
 /// do with a byte than in a layer, and the hardware has found the stream by then.
@@ -85,11 +85,7 @@ fn attend_heads<const R: usize>(job: AttentionRow<'_>) -> Result<(), NonFinite> 
     for (c, q) in c.iter_mut().zip(queries) {
         *c = q.scales()[0] * factor;
     }
-    let mut told = Rows {
-        // As in `attention`.
-        c: c.map(|c| (c * UNITS).clamp(f32::MIN_POSITIVE, f32::MAX)),
-        valid: [KV_TILE; MAX_MR],
-    };
+    let mut told = Rows::of(&c);
     let mut found = Found::EMPTY;
     let mut online = Online::new();
     let mut p = Line([[0; KV_TILE]; R]);
@@ -100,15 +96,13 @@ fn attend_heads<const R: usize>(job: AttentionRow<'_>) -> Result<(), NonFinite> 
         let mut scored = Heads::<R>::zero();
         for (r, q) in queries.iter().enumerate() {
             let mut sums = [[_mm512_setzero_si512(); 2]; KV_TILE / LAYOUT.nr];
-            let mut comps = [&[][..]; KV_TILE / LAYOUT.nr];
             let panels = tile.panels(LAYOUT, heads, first + r);
             for (panel, sums) in sums.iter_mut().enumerate().take(seen.div_ceil(nr)) {
-                let (k, comp) = panels.keys(panel);
-                comps[panel] = comp;
+                let (k, _) = panels.keys(panel);
                 *sums = product(dim / kr, q.panel(0), mr * kr, k, ahead(k, keys, values));
             }
             let of = tile.keys(LAYOUT, heads, first + r);
-            scored.a[r] = scaled(sums, comps, &of);
+            scored.a[r] = scaled(sums, panels.comp, &of);
             scored.values[r] = Values::load(of.v_mantissa, of.v_shift);
         }
         told.valid = [seen; MAX_MR];
@@ -124,6 +118,7 @@ fn attend_heads<const R: usize>(job: AttentionRow<'_>) -> Result<(), NonFinite> 
             for (panel, o) in o.chunks_exact_mut(nr).enumerate() {
                 let v = panels.values(panel);
                 let sums = product(seen.div_ceil(kr), p, kr, v, ahead(v, values, after));
+                let o = o.first_chunk_mut().expect("a panel of the output");
                 add(sums, factors, o);
             }
         }
@@ -174,45 +169,20 @@ fn product(k_groups: usize, a: &[u8], lda: usize, w: &[u8], next: *const u8) -> 
     sums
 }
 
-/// Scores of the keys of a tile. Where sums should have started is added in the end, because it lies behind the keys.
+/// Scores of the keys of a tile; of a panel that is not seen anything finite. Where sums should have started is added in the end, because it
+/// lies behind the keys.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn scaled(
-    sums: [[__m512i; 2]; KV_TILE / LAYOUT.nr],
-    comps: [&[i32]; KV_TILE / LAYOUT.nr],
-    keys: &Keys<'_>,
-) -> [__m512; 4] {
+fn scaled(sums: [[__m512i; 2]; KV_TILE / LAYOUT.nr], comp: &[i32], keys: &Keys<'_>) -> [__m512; 4] {
+    let comp: &[i32; KV_TILE] = comp.first_chunk().expect("one a key");
     let mut a = [_mm512_setzero_ps(); 4];
-    for (panel, (sums, comp)) in sums.into_iter().zip(comps).enumerate() {
-        // A panel that nobody sees was not multiplied.
-        let Some(comp) = comp.first_chunk::<{ LAYOUT.nr }>() else {
-            break;
-        };
-        for (half, sum) in sums.into_iter().enumerate() {
-            let i = 2 * panel + half;
-            // SAFETY: half of nr = 2 * LANES numbers, and a quarter of as many as a tile has keys.
-            unsafe {
-                let comp = _mm512_loadu_si512(comp.as_ptr().add(half * LANES).cast());
-                let scale = _mm512_loadu_ps(keys.k_scale.as_ptr().add(i * LANES));
-                a[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, comp)), scale);
-            }
+    for (i, (a, sum)) in a.iter_mut().zip(sums.as_flattened()).enumerate() {
+        // SAFETY: i < 4, and a quarter of as many numbers as a tile has keys fills a vector.
+        unsafe {
+            let comp = _mm512_loadu_si512(comp.as_ptr().add(i * LANES).cast());
+            let scale = _mm512_loadu_ps(keys.k_scale.as_ptr().add(i * LANES));
+            *a = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(*sum, comp)), scale);
         }
     }
     a
-}
-
-/// `o = fma(sum, scale, o * alpha)`, for a panel of values.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn add(sums: [__m512i; 2], (alpha, scale): (f32, f32), o: &mut [f32]) {
-    assert!(o.len() >= LAYOUT.nr);
-    let (alpha, scale) = (_mm512_set1_ps(alpha), _mm512_set1_ps(scale));
-    for (half, sum) in sums.into_iter().enumerate() {
-        // SAFETY: a half of nr = 2 * LANES numbers, which `o` has, as was checked above.
-        unsafe {
-            let o = o.as_mut_ptr().add(half * LANES);
-            let kept = _mm512_mul_ps(_mm512_loadu_ps(o), alpha);
-            _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, kept));
-        }
-    }
 }

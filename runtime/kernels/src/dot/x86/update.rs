@@ -46,17 +46,26 @@ pub(crate) unsafe fn update(
     let (p, v, ahead) = (p.as_ptr(), v.as_ptr().cast(), ahead.as_ptr());
     let finish = |sums: [[__m512i; 2]; LAYOUT.mr]| {
         for (i, sums) in sums.into_iter().enumerate() {
-            let (alpha, scale) = (_mm512_set1_ps(alpha[i]), _mm512_set1_ps(scale[i]));
-            for (half, sum) in sums.into_iter().enumerate() {
-                // SAFETY: a half of nr = 2 * LANES numbers of row i < mr, which `o` has, as was checked above.
-                unsafe {
-                    let o = o.as_mut_ptr().add(i * ldo + half * LANES);
-                    let kept = _mm512_mul_ps(_mm512_loadu_ps(o), alpha);
-                    _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, kept));
-                }
-            }
+            // SAFETY: nr numbers of row i < mr, which `o` has, as was checked above.
+            let o = unsafe { &mut *o.as_mut_ptr().add(i * ldo).cast() };
+            add(sums, (alpha[i], scale[i]), o);
         }
     };
     // SAFETY: the panels are long enough, as was checked above.
     unsafe { whole::<false>(k_groups, p, v, zeros, ahead, finish) };
+}
+
+/// The same for one row, whose sums are these.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn add(sums: [__m512i; 2], (alpha, scale): (f32, f32), o: &mut [f32; LAYOUT.nr]) {
+    let (alpha, scale) = (_mm512_set1_ps(alpha), _mm512_set1_ps(scale));
+    for (half, sum) in sums.into_iter().enumerate() {
+        // SAFETY: a half of nr = 2 * LANES numbers.
+        unsafe {
+            let o = o.as_mut_ptr().add(half * LANES);
+            let kept = _mm512_mul_ps(_mm512_loadu_ps(o), alpha);
+            _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, kept));
+        }
+    }
 }
