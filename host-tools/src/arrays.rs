@@ -5,6 +5,7 @@ use std::io::{BufReader, BufWriter, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
+use igpt_runtime::lfs;
 use npyz::{NpyFile, Order, WriterBuilder};
 use zip::write::SimpleFileOptions;
 
@@ -32,6 +33,7 @@ impl TokenBatch {
     }
 
     fn read_npy(path: &Path) -> anyhow::Result<Self> {
+        ensure!(!lfs::is_pointer_file(path), lfs::MESSAGE);
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
         let mut file = BufReader::new(file);

@@ -161,6 +161,9 @@ impl ImageGptConfig {
             source: Box::new(source),
         };
         let text = std::fs::read_to_string(path).map_err(|e| at(e.into()))?;
+        if crate::lfs::is_pointer(text.as_bytes()) {
+            return Err(at(ConfigError::LfsPointer));
+        }
         Self::from_json(&text).map_err(at)
     }
 

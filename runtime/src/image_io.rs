@@ -105,6 +105,9 @@ pub enum ImageIoError {
     /// The bytes are no image we know, or a damaged one.
     #[error("is not a readable image: {0}")]
     Decode(#[from] image::ImageError),
+    /// What a clone without Git LFS has in an image's place.
+    #[error("{}", crate::lfs::MESSAGE)]
+    LfsPointer,
     /// A JPEG that stops before its end marker.
     #[error("is a truncated JPEG: it has no end-of-image marker")]
     TruncatedJpeg,
@@ -147,6 +150,9 @@ pub fn decode_file(path: impl AsRef<Path>) -> Result<DecodedImage, ImageIoError>
 /// An unknown or damaged format, or an image beyond the limits of this module: 16,384 pixels a
 /// side and 256 MiB while decoding.
 pub fn decode_bytes(bytes: &[u8]) -> Result<DecodedImage, ImageIoError> {
+    if crate::lfs::is_pointer(bytes) {
+        return Err(ImageIoError::LfsPointer);
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_FILE_SIDE);
     limits.max_image_height = Some(MAX_FILE_SIDE);

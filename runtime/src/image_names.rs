@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-/// The extensions taken for images, in lower case: those of the formats that [`crate::image_io`] decodes.
-pub const EXTENSIONS: [&str; 12] = [
-    "png", "jpg", "jpeg", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "tif", "tiff", "webp",
+/// The extensions taken for images, in lower case: those of the formats that [`crate::image_io`] decodes, as
+/// Pillow knows them.
+pub const EXTENSIONS: [&str; 15] = [
+    "png", "apng", "jpg", "jpeg", "jfif", "jpe", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "tif",
+    "tiff", "webp",
 ];
 
 /// Whether a file's name says that it is an image.
@@ -119,6 +121,8 @@ mod tests {
             ("a.PNG", true),
             ("b/scan.tif", true),
             ("c.Tiff", true),
+            ("d.jfif", true),
+            ("e.JPE", true),
             ("png", false),
             ("notes.txt", false),
         ] {

@@ -10,6 +10,7 @@ mod error;
 mod huge_pages;
 pub mod image_io;
 pub mod image_names;
+pub mod lfs;
 mod lockstep;
 mod model;
 pub mod onnx;

@@ -17,6 +17,7 @@ use self::weights::{Source, Weights};
 
 use crate::config::ImageGptConfig;
 use crate::error::Error;
+use crate::lfs;
 use crate::processor::ImageGptImageProcessor;
 
 /// The last metadata entry up to its value: field 14, 22 bytes; key `igpt.crc32`; value of 8 bytes.
@@ -132,6 +133,9 @@ impl ModelFile {
             name: name.into(),
             what,
         };
+        if lfs::is_pointer(&source.bytes) {
+            return Err(format(lfs::MESSAGE.into()));
+        }
         check_crc(&source.bytes).map_err(format)?;
         let Skeleton { proto, raw_data } =
             Skeleton::read(&source.bytes).map_err(|e| format(format!("not an ONNX file: {e}")))?;

@@ -17,15 +17,23 @@ pub enum CheckpointError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What a clone without Git LFS has in a file's place.
+    #[error("{}: {}", path.display(), igpt_runtime::lfs::MESSAGE)]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder holds no weights under any of the names Hugging Face uses.
     #[error(
         "{}: no weights: expected model.safetensors, model.safetensors.index.json, pytorch_model.bin or \
-         pytorch_model.bin.index.json",
+         pytorch_model.bin.index.json{hint}",
         folder.display()
     )]
     NoWeights {
         /// The folder that was searched.
         folder: PathBuf,
+        /// What is there instead and what to do with it; empty for nothing.
+        hint: String,
     },
     /// A file's structure is broken or of a kind that is not read here.
     #[error("{}: {message}", path.display())]
@@ -38,7 +46,8 @@ pub enum CheckpointError {
     /// A pickle asks for something outside the allow-list. Nothing of it was executed.
     #[error(
         "{}: the pickle refers to `{global}`, which is not among what a state dict of tensors needs; \
-         refused, nothing was executed",
+         refused, nothing was executed. If you trust the file, load it with PyTorch and save the weights \
+         alone: torch.save(model.state_dict(), \"pytorch_model.bin\")",
         path.display()
     )]
     ForbiddenGlobal {

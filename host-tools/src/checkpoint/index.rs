@@ -18,6 +18,11 @@ pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, String>, CheckpointEr
         path: path.to_owned(),
         source,
     })?;
+    if igpt_runtime::lfs::is_pointer(&text) {
+        return Err(CheckpointError::LfsPointer {
+            path: path.to_owned(),
+        });
+    }
     let malformed = |message: String| CheckpointError::Malformed {
         path: path.to_owned(),
         message,

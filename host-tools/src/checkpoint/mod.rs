@@ -4,30 +4,32 @@
 //! has been converted, so the memory of a conversion is that of the tensor being converted, whatever the
 //! checkpoint's size.
 
+mod elsewhere;
 mod error;
 pub mod expected;
 mod index;
+mod names;
 mod pickle;
+mod pickle_calls;
+mod pickle_globals;
 mod pickle_value;
 mod safetensors_file;
+mod state_dict;
 mod tensor;
 mod torch_file;
+mod weight_file;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
-
-use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::quantization::QuantizedMatrix;
 pub use error::CheckpointError;
 pub(crate) use index::read as read_index;
-use safetensors_file::SafetensorsFile;
 pub use tensor::{Dtype, TensorView};
-use torch_file::TorchFile;
+use weight_file::WeightFile;
 
 /// An opened checkpoint. Tensor names are Hugging Face's without the `transformer.` prefix, which the
-/// heads' checkpoints have and a bare `ImageGPTModel`'s has not.
+/// heads' checkpoints have and a bare `ImageGPTModel`'s has not, and without what training tools put before it.
 pub struct Checkpoint {
     folder: PathBuf,
     files: Vec<WeightFile>,
@@ -100,17 +102,6 @@ pub(crate) fn beyond_f16(
     }
 }
 
-struct WeightFile {
-    path: PathBuf,
-    map: Mmap,
-    kind: Kind,
-}
-
-enum Kind {
-    Safetensors(SafetensorsFile),
-    Torch(TorchFile),
-}
-
 /// The file of the weights, or (`true`) the index of the files that hold them, in the order Hugging Face
 /// looks for them.
 pub(crate) const WEIGHTS: [(&str, bool); 4] = [
@@ -136,6 +127,7 @@ impl Checkpoint {
         let Some((name, is_index)) = found else {
             return Err(CheckpointError::NoWeights {
                 folder: folder.to_owned(),
+                hint: elsewhere::hint(folder),
             });
         };
         let mut checkpoint = Self {
@@ -148,6 +140,7 @@ impl Checkpoint {
         } else {
             checkpoint.open_file(&folder.join(name), None)?;
         }
+        checkpoint.enter_tensors()?;
         Ok(checkpoint)
     }
 
@@ -164,33 +157,15 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Maps one file and enters its tensors; with an index, they must be those that it lists.
+    /// Maps one file; with an index, its tensors must be those that it lists.
     fn open_file(
         &mut self,
         path: &Path,
         listed: Option<&BTreeSet<&str>>,
     ) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(io)?;
-        // SAFETY: the mapping is read-only and private to this struct. Should another process truncate the
-        // file meanwhile, access ends in SIGBUS, as with any mapped file; it cannot corrupt our memory.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        let torch = path.extension().is_some_and(|extension| extension == "bin");
-        let kind = if torch {
-            Kind::Torch(TorchFile::open(path, &map)?)
-        } else {
-            Kind::Safetensors(SafetensorsFile::open(path, &map)?)
-        };
-        let file = WeightFile {
-            path: path.to_owned(),
-            map,
-            kind,
-        };
-        let names = file.names();
+        let file = WeightFile::open(path)?;
         if let Some(listed) = listed {
+            let names = file.names();
             let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
             if let Some(name) = listed.symmetric_difference(&there).next() {
                 let (has, other) = if there.contains(name) {
@@ -205,24 +180,41 @@ impl Checkpoint {
                 });
             }
         }
-        let index = self.files.len();
-        for name in names {
-            let short = name
-                .strip_prefix("transformer.")
-                .unwrap_or(&name)
-                .to_owned();
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Enters the tensors of all files by their short names.
+    fn enter_tensors(&mut self) -> Result<(), CheckpointError> {
+        let found: Vec<(usize, String)> = self
+            .files
+            .iter()
+            .enumerate()
+            .flat_map(|(index, file)| file.names().into_iter().map(move |name| (index, name)))
+            .collect();
+        let full: Vec<String> = found.iter().map(|(_, name)| name.clone()).collect();
+        let malformed = |index: usize, message: String| CheckpointError::Malformed {
+            path: self
+                .files
+                .get(index)
+                .map_or_else(|| self.folder.clone(), |file| file.path.clone()),
+            message,
+        };
+        let short = names::short(&full).map_err(|message| malformed(0, message))?;
+        let mut tensors = BTreeMap::new();
+        for (short, (index, name)) in short.into_iter().zip(found) {
             if is_buffer(&short) {
                 continue;
             }
-            if self.tensors.insert(short, (index, name.clone())).is_some() {
-                let message = format!("tensor `{name}` is there twice");
-                return Err(CheckpointError::Malformed {
-                    path: path.to_owned(),
-                    message,
-                });
+            if let Some((_, other)) = tensors.insert(short, (index, name.clone())) {
+                let message = match other == name {
+                    true => format!("tensor `{name}` is there twice"),
+                    false => format!("tensors `{other}` and `{name}` are the same one"),
+                };
+                return Err(malformed(index, message));
             }
         }
-        self.files.push(file);
+        self.tensors = tensors;
         Ok(())
     }
 
@@ -238,7 +230,7 @@ impl Checkpoint {
 
     /// Total size of the weight files in bytes.
     pub fn file_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.map.len() as u64).sum()
+        self.files.iter().map(|file| file.bytes()).sum()
     }
 
     /// All tensors, sorted by name; causal-mask buffers of old checkpoints are left out.
@@ -255,8 +247,8 @@ impl Checkpoint {
     /// One tensor, mapped where the file allows it.
     ///
     /// # Errors
-    /// No such tensor, an element type other than f32, f16 and bf16, bytes that do not fit its shape, or a
-    /// checksum that does not match.
+    /// No such tensor, an element type other than f64, f32, f16 and bf16, bytes that do not fit its shape, or
+    /// a checksum that does not match.
     pub fn tensor(&self, name: &str) -> Result<TensorView<'_>, CheckpointError> {
         let no_tensor = || CheckpointError::NoTensor {
             folder: self.folder.clone(),
@@ -275,15 +267,30 @@ impl Checkpoint {
     /// One tensor's elements as f32, row-major, all of them finite. Its pages of the mapped file are let go.
     ///
     /// # Errors
-    /// As [`Checkpoint::tensor`], and an element that is infinite or not a number.
+    /// As [`Checkpoint::tensor`], and an element that is infinite, not a number, or too large for f32.
     pub fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let values = self.tensor(name)?.to_f32();
+        let view = self.tensor(name)?;
+        let values = view.to_f32();
+        let wrong = values.iter().position(|value| !value.is_finite());
+        let stored = wrong
+            .and_then(|index| view.stored(index))
+            .unwrap_or_default();
+        drop(view);
         let (file, _) = self.tensors.get(name).cloned().unwrap_or_default();
         if let Some(file) = self.files.get(file) {
             file.release();
         }
-        match values.iter().position(|value| !value.is_finite()) {
+        match wrong {
             None => Ok(values),
+            Some(index) if stored.is_finite() => {
+                let (path, tensor) = self.place(name);
+                let message = format!("{stored:e} at flat index {index} exceeds float32's range");
+                Err(CheckpointError::Tensor {
+                    path,
+                    tensor,
+                    message,
+                })
+            }
             Some(index) => {
                 let value = values.get(index).copied().unwrap_or(f32::NAN);
                 let (path, tensor) = self.place(name);
@@ -306,40 +313,6 @@ impl Checkpoint {
                 .map_or_else(|| self.folder.clone(), |file| file.path.clone()),
             tensor,
         )
-    }
-}
-
-impl WeightFile {
-    /// Tells the system that nothing of the file is needed for now: it counts as this process's memory
-    /// otherwise, all of it at the end of a conversion. The whole map, because what a tensor touched may be
-    /// more than its bytes.
-    fn release(&self) {
-        // SAFETY: the map is a file's and never written: pages let go are read from the file again when
-        // touched.
-        let advised = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
-        // Advice that is not taken costs memory, nothing else.
-        drop(advised);
-    }
-
-    fn names(&self) -> Vec<String> {
-        match &self.kind {
-            Kind::Safetensors(file) => file.names().cloned().collect(),
-            Kind::Torch(file) => file.names().cloned().collect(),
-        }
-    }
-
-    fn shape(&self, name: &str) -> Option<&[usize]> {
-        match &self.kind {
-            Kind::Safetensors(file) => file.shape(name),
-            Kind::Torch(file) => file.shape(name),
-        }
-    }
-
-    fn tensor(&self, name: &str) -> Option<Result<TensorView<'_>, String>> {
-        match &self.kind {
-            Kind::Safetensors(file) => file.tensor(&self.map, name),
-            Kind::Torch(file) => file.tensor(&self.map, name),
-        }
     }
 }
 

@@ -1,42 +1,44 @@
 //! A pickle machine that can build a state dict of tensors and nothing else.
 //!
 //! Python's pickle is a program; this runs the few instructions `torch.save` emits for a state dict and
-//! refuses all others by name. Calls are not executed: `REDUCE` and `BUILD` know the three callables of
-//! the allow-list and what they mean. Every container lives in an arena and every [`Value`] is `Copy`, so
-//! neither nesting depth nor sharing can exhaust the stack, and memory is linear in the pickle's length.
+//! refuses all others by name. Calls are not executed: `REDUCE` knows the few callables of which tensors are
+//! made; of the other objects that `pickle_globals` lets a training checkpoint have it keeps no more than the
+//! class. Every container lives in an arena and every [`Value`] is `Copy`, so neither nesting depth nor
+//! sharing can exhaust the stack, and memory is linear in the pickle's length.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::pickle_value::{Fault, Global, RawTensor, Storage, StorageKind, Value};
+use super::pickle_value::{Fault, RawTensor, Storage, Value};
+use super::state_dict;
 
-type Step<T> = Result<T, String>;
+pub(super) type Step<T> = Result<T, String>;
 
-/// Runs `pickle` and returns the entries of the dict it builds, in order.
+/// Runs `pickle` and returns the entries of the state dict in what it builds, in order.
 pub(super) fn load_state_dict(pickle: &[u8]) -> Result<Vec<(String, RawTensor)>, Fault> {
     let mut machine = Machine {
         pickle,
         ..Machine::default()
     };
     let top = machine.run()?;
-    let end = machine.at;
-    machine
-        .entries(top)
-        .map_err(|message| Fault::At(end, message))
+    state_dict::find(&machine, top)
 }
 
+/// The machine: while it runs, and with what it built.
 #[derive(Default)]
-struct Machine<'a> {
-    pickle: &'a [u8],
+pub(super) struct Machine<'a> {
+    pub(super) pickle: &'a [u8],
     at: usize,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
-    tuples: Vec<Vec<Value>>,
+    pub(super) tuples: Vec<Vec<Value>>,
     dicts: Vec<Vec<(Value, Value)>>,
-    storages: Vec<Storage>,
-    tensors: Vec<RawTensor>,
-    forbidden: Option<String>,
+    pub(super) storages: Vec<Storage>,
+    pub(super) tensors: Vec<RawTensor>,
+    /// Names of what is passed over.
+    pub(super) globals: Vec<String>,
+    pub(super) forbidden: Option<String>,
 }
 
 impl<'a> Machine<'a> {
@@ -97,7 +99,14 @@ impl<'a> Machine<'a> {
             b'K' => Value::Int(u8::from_le_bytes(self.array()?).into()),
             b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
             b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
-            0x8a => self.long()?,
+            0x8a => {
+                let [length] = self.array()?;
+                self.long(length.into())?
+            }
+            0x8b => {
+                let length = u32::from_le_bytes(self.array()?);
+                self.long(length as usize)?
+            }
             b'G' => self.array::<8>().map(|_| Value::Float)?,
             0x8c => {
                 let [length] = self.array()?;
@@ -106,6 +115,22 @@ impl<'a> Machine<'a> {
             b'X' => {
                 let length = u32::from_le_bytes(self.array()?);
                 self.text(length as usize)?
+            }
+            0x8d => {
+                let length = self.length8()?;
+                self.text(length)?
+            }
+            b'C' => {
+                let [length] = self.array()?;
+                self.take(length.into()).map(|_| Value::Bytes)?
+            }
+            b'B' => {
+                let length = u32::from_le_bytes(self.array()?);
+                self.take(length as usize).map(|_| Value::Bytes)?
+            }
+            0x8e | 0x96 => {
+                let length = self.length8()?;
+                self.take(length).map(|_| Value::Bytes)?
             }
             b')' => self.tuple(Vec::new()),
             0x85..=0x87 => {
@@ -117,10 +142,13 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 self.tuple(items)
             }
-            // A list can only be an ignored attribute (of `_metadata`), so its items are dropped.
+            // A list or a set can only lie beside the weights, so its items are dropped.
             b']' => Value::List,
             b'a' => return self.pop_last(1).map(|_| None),
-            b'e' => return self.pop_to_mark().map(|_| None),
+            0x8f => Value::Set,
+            b'e' | 0x90 => return self.pop_to_mark().map(|_| None),
+            0x91 => self.pop_to_mark().map(|_| Value::Set)?,
+            b'0' => return self.pop().map(|_| None),
             b'}' => self.dict(),
             b's' => {
                 let items = self.pop_last(2)?;
@@ -140,12 +168,15 @@ impl<'a> Machine<'a> {
                 self.allow(&module, &name)?
             }
             b'R' => self.reduce()?,
+            // NEWOBJ and NEWOBJ_EX: a class and its arguments, positional and by name.
+            0x81 => self.object(2)?,
+            0x92 => self.object(3)?,
             b'b' => {
                 // torch attaches `_metadata` (version numbers) to the dict: nothing we use.
                 self.pop()?;
                 return match self.stack.last() {
-                    Some(Value::Dict(_)) => Ok(None),
-                    other => Err(format!("BUILD on {other:?}, expected a dict")),
+                    Some(Value::Dict(_) | Value::Object(_)) => Ok(None),
+                    other => Err(format!("BUILD on {}, expected a dict", words(other))),
                 };
             }
             b'Q' => self.persistent_id()?,
@@ -199,13 +230,17 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `LONG1`: a little-endian two's complement integer of up to 8 bytes.
-    fn long(&mut self) -> Step<Value> {
-        let [length] = self.array()?;
+    fn length8(&mut self) -> Step<usize> {
+        let length = u64::from_le_bytes(self.array()?);
+        usize::try_from(length).map_err(|_| "the pickle ends early".into())
+    }
+
+    /// `LONG1` and `LONG4`: a little-endian two's complement integer. Sizes have up to 8 bytes.
+    fn long(&mut self, length: usize) -> Step<Value> {
+        let range = self.take(length)?;
         if length > 8 {
-            return Err(format!("an integer of {length} bytes, expected at most 8"));
+            return Ok(Value::BigInt);
         }
-        let range = self.take(length.into())?;
         let bytes = self.pickle.get(range).unwrap_or_default();
         let fill = if bytes.last().is_some_and(|b| *b >= 0x80) {
             0xff
@@ -219,7 +254,7 @@ impl<'a> Machine<'a> {
         Ok(Value::Int(i64::from_le_bytes(wide)))
     }
 
-    fn pop(&mut self) -> Step<Value> {
+    pub(super) fn pop(&mut self) -> Step<Value> {
         // Below a mark lies somebody else's operand.
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
@@ -228,7 +263,7 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or_else(|| "the stack is empty".into())
     }
 
-    fn pop_last(&mut self, count: usize) -> Step<Vec<Value>> {
+    pub(super) fn pop_last(&mut self, count: usize) -> Step<Vec<Value>> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let start = self
             .stack
@@ -267,18 +302,17 @@ impl<'a> Machine<'a> {
         Value::Tuple(self.tuples.len() - 1)
     }
 
-    fn dict(&mut self) -> Value {
+    pub(super) fn dict(&mut self) -> Value {
         self.dicts.push(Vec::new());
         Value::Dict(self.dicts.len() - 1)
     }
 
     fn set_items(&mut self, items: &[Value]) -> Step<Option<Value>> {
         let (pairs, rest) = items.as_chunks::<2>();
-        let Some(Value::Dict(index)) = self.stack.last().copied() else {
-            return Err(format!(
-                "SETITEMS on {:?}, expected a dict",
-                self.stack.last()
-            ));
+        let index = match self.stack.last() {
+            Some(Value::Dict(index)) => *index,
+            Some(Value::Object(_)) => return Ok(None),
+            other => return Err(format!("SETITEMS on {}, expected a dict", words(other))),
         };
         match self.dicts.get_mut(index) {
             Some(dict) if rest.is_empty() => {
@@ -294,136 +328,29 @@ impl<'a> Machine<'a> {
         self.allow(module, name)
     }
 
-    /// The allow-list.
-    fn allow(&mut self, module: &str, name: &str) -> Step<Value> {
-        Ok(Value::Global(match (module, name) {
-            ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch", "FloatStorage") => Global::Storage(StorageKind::Float),
-            ("torch", "HalfStorage") => Global::Storage(StorageKind::Half),
-            ("torch", "BFloat16Storage") => Global::Storage(StorageKind::BFloat16),
-            ("torch", "ByteStorage") => Global::Storage(StorageKind::Byte),
-            ("torch", "BoolStorage") => Global::Storage(StorageKind::Bool),
-            _ => {
-                self.forbidden = Some(format!("{module}.{name}"));
-                return Err(String::new());
-            }
-        }))
+    /// Where it stopped.
+    pub(super) fn position(&self) -> usize {
+        self.at
     }
 
-    fn reduce(&mut self) -> Step<Value> {
-        let operands = self.pop_last(2)?;
-        let [callable, arguments] = *operands else {
-            return Err("REDUCE without operands".into());
-        };
-        match (callable, self.items(arguments)?) {
-            (Value::Global(Global::OrderedDict), []) => Ok(self.dict()),
-            (Value::Global(Global::RebuildTensor), [storage, offset, shape, stride, ..]) => {
-                let (storage, offset, shape, stride) = (*storage, *offset, *shape, *stride);
-                let Value::Storage(index) = storage else {
-                    return Err(format!("a tensor built on {storage:?}, expected a storage"));
-                };
-                let tensor = RawTensor {
-                    storage: self.storages.get(index).ok_or("no such storage")?.clone(),
-                    offset: size(offset)?,
-                    shape: self.sizes(shape)?,
-                    stride: self.sizes(stride)?,
-                };
-                self.tensors.push(tensor);
-                Ok(Value::Tensor(self.tensors.len() - 1))
-            }
-            (callable, arguments) => Err(format!(
-                "{callable:?} called with {} arguments: not part of a state dict",
-                arguments.len()
-            )),
-        }
+    /// The entries of a dict, in order.
+    pub(super) fn dict_entries(&self, dict: usize) -> &[(Value, Value)] {
+        self.dicts.get(dict).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn persistent_id(&mut self) -> Step<Value> {
-        let id = self.pop()?;
-        let [tag, kind, key, _location, numel] = *self.items(id)? else {
-            return Err("a persistent id that is not a storage's".into());
-        };
-        let (Value::Global(Global::Storage(kind)), "storage") = (kind, self.str(tag)?) else {
-            return Err("a persistent id that is not a storage's".into());
-        };
-        let storage = Storage {
-            kind,
-            key: self.short(key)?,
-            numel: size(numel)?,
-        };
-        self.storages.push(storage);
-        Ok(Value::Storage(self.storages.len() - 1))
+    /// A tensor's record.
+    pub(super) fn tensor(&self, tensor: usize) -> Step<&RawTensor> {
+        self.tensors
+            .get(tensor)
+            .ok_or_else(|| "no such tensor".into())
     }
 
-    fn items(&self, value: Value) -> Step<&[Value]> {
-        match value {
-            Value::Tuple(index) => self
-                .tuples
-                .get(index)
-                .map(Vec::as_slice)
-                .ok_or_else(|| "no such tuple".into()),
-            other => Err(format!("found {other:?}, expected a tuple")),
-        }
-    }
-
-    fn sizes(&self, value: Value) -> Step<Vec<usize>> {
-        let items = self.items(value)?;
-        // PyTorch's own limit on the number of dimensions is 64; a weight has two.
-        if items.len() > 8 {
-            return Err(format!(
-                "a tensor of {} dimensions, expected at most 8",
-                items.len()
-            ));
-        }
-        items.iter().map(|item| size(*item)).collect()
-    }
-
-    fn str(&self, value: Value) -> Step<&'a str> {
-        let Value::Str(start, end) = value else {
-            return Err(format!("found {value:?}, expected a string"));
-        };
-        let bytes = self.pickle.get(start..end).unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| "a string that is not UTF-8".into())
-    }
-
-    /// A name to be copied. The bound keeps a long string that many records share from multiplying.
-    fn short(&self, value: Value) -> Step<String> {
-        let text = self.str(value)?;
-        if text.len() > 200 {
-            return Err(format!(
-                "a name of {} bytes, expected at most 200",
-                text.len()
-            ));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn entries(&self, top: Value) -> Step<Vec<(String, RawTensor)>> {
-        let Value::Dict(index) = top else {
-            return Err(format!("found {top:?}, expected a dict of tensors"));
-        };
-        let dict = self.dicts.get(index).ok_or("no such dict")?;
-        dict.iter()
-            .map(|(key, value)| {
-                let name = self.short(*key)?;
-                match value {
-                    Value::Tensor(index) => {
-                        let tensor = self.tensors.get(*index).ok_or("no such tensor")?;
-                        Ok((name, tensor.clone()))
-                    }
-                    other => Err(format!(
-                        "`{name}` is {other:?}, expected a tensor (a state dict)"
-                    )),
-                }
-            })
-            .collect()
+    /// `module.name` of what was passed over.
+    pub(super) fn global_name(&self, global: usize) -> &str {
+        self.globals.get(global).map_or("?", String::as_str)
     }
 }
 
-fn size(value: Value) -> Step<usize> {
-    match value {
-        Value::Int(n) => usize::try_from(n).map_err(|_| format!("the size {n} is negative")),
-        other => Err(format!("found {other:?}, expected a size")),
-    }
+pub(super) fn words(value: Option<&Value>) -> &'static str {
+    value.map_or("nothing", |value| value.words())
 }

@@ -80,12 +80,13 @@ impl SafetensorsFile {
     ) -> Option<Result<TensorView<'a>, String>> {
         let record = self.tensors.get(name)?;
         let dtype = match record.dtype {
+            FileDtype::F64 => Dtype::F64,
             FileDtype::F32 => Dtype::F32,
             FileDtype::F16 => Dtype::F16,
             FileDtype::BF16 => Dtype::BF16,
             other => {
                 return Some(Err(format!(
-                    "its elements are {other:?}, expected F32, F16 or BF16"
+                    "its elements are {other:?}, expected F64, F32, F16 or BF16"
                 )));
             }
         };

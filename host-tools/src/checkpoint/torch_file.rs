@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::error::CheckpointError;
 use super::pickle;
-use super::pickle_value::{Fault, RawTensor, StorageKind};
+use super::pickle_value::{Elements, Fault, RawTensor};
 use super::tensor::{Dtype, TensorView, element_count};
 
 /// Far above the pickle of any ImageGPT (a few tens of KB): it holds names and shapes only.
@@ -25,7 +25,19 @@ struct Entry {
     stored: bool,
     /// Uncompressed bytes.
     size: u64,
-    crc: u32,
+    /// None if the archive was written without checksums.
+    crc: Option<u32>,
+}
+
+/// The archive's entries that matter.
+#[derive(Default)]
+struct Directory {
+    pickle: Option<Entry>,
+    byteorder: Option<Entry>,
+    /// By their keys in the pickle.
+    storages: HashMap<String, Entry>,
+    /// Whether it holds a program, as `torch.jit.save` writes them.
+    script: bool,
 }
 
 /// An opened archive: its tensors' records and where their storages lie.
@@ -41,63 +53,25 @@ impl TorchFile {
             path: path.to_owned(),
             message,
         };
-        let zipped =
-            |e: zip::result::ZipError| malformed(format!("not a zip archive of torch.save: {e}"));
-        if map.get(..2) == Some(&[0x80, 0x02]) {
+        if map.first() == Some(&0x80) {
             return Err(malformed(
-                "the format torch.save had before PyTorch 1.6 (a bare pickle); expected a zip archive: \
-                 load it and save it again"
+                "the format torch.save had before PyTorch 1.6 (a bare pickle), expected a zip archive: \
+                 load it and save it again, with torch.save(torch.load(FILE, weights_only=True), FILE)"
                     .into(),
             ));
         }
-        let mut archive = ZipArchive::new(Cursor::new(&map[..])).map_err(zipped)?;
-        let (mut pickled, mut byteorder) = (None, None);
-        let mut entries = HashMap::new();
-        for index in 0..archive.len() {
-            let file = archive.by_index_raw(index).map_err(zipped)?;
-            // Entries are `<archive name>/data.pkl`, `<archive name>/data/<key>` and small notes.
-            let name = file
-                .name()
-                .split_once('/')
-                .map_or("", |(_, name)| name)
-                .to_owned();
-            let start = file
-                .data_start()
-                .and_then(|start| usize::try_from(start).ok());
-            let length = usize::try_from(file.compressed_size()).ok();
-            let range = start.zip(length).and_then(|(start, length)| {
-                let range = start..start.checked_add(length)?;
-                map.get(range.clone()).map(|_| range)
-            });
-            let Some(range) = range else {
-                return Err(malformed(format!("entry `{name}` lies outside the file")));
-            };
-            let stored = file.compression() == CompressionMethod::Stored;
-            if !stored && file.compression() != CompressionMethod::Deflated {
-                return Err(malformed(format!(
-                    "entry `{name}` is compressed with {}",
-                    file.compression()
-                )));
-            }
-            if stored && file.size() != file.compressed_size() {
-                return Err(malformed(format!(
-                    "entry `{name}` is stored, but its two sizes differ"
-                )));
-            }
-            let entry = Entry {
-                range,
-                index,
-                stored,
-                size: file.size(),
-                crc: file.crc32(),
-            };
-            if name == "byteorder" {
-                byteorder = Some(entry);
-            } else if name == "data.pkl" {
-                pickled = Some(entry);
-            } else if let Some(key) = name.strip_prefix("data/") {
-                entries.insert(key.to_owned(), entry);
-            }
+        let Directory {
+            pickle,
+            byteorder,
+            storages: entries,
+            script,
+        } = Directory::read(map).map_err(malformed)?;
+        if script {
+            return Err(malformed(
+                "a TorchScript program (torch.jit.save), expected a state dict: save the model's, with \
+                 torch.save(model.state_dict(), \"pytorch_model.bin\")"
+                    .into(),
+            ));
         }
         if let Some(entry) = byteorder {
             let order = bytes_of(map, &entry).map_err(|e| malformed(format!("byteorder: {e}")))?;
@@ -108,7 +82,7 @@ impl TorchFile {
                 )));
             }
         }
-        let pickled = pickled.ok_or_else(|| malformed("the archive has no data.pkl".into()))?;
+        let pickled = pickle.ok_or_else(|| malformed("the archive has no data.pkl".into()))?;
         if pickled.size > PICKLE_LIMIT {
             return Err(malformed(format!(
                 "data.pkl is {} bytes, expected at most {PICKLE_LIMIT}",
@@ -156,15 +130,15 @@ impl TorchFile {
 
     fn view<'a>(&self, map: &'a Mmap, tensor: &RawTensor) -> Result<TensorView<'a>, String> {
         let storage = &tensor.storage;
-        let dtype = match storage.kind {
-            StorageKind::Float => Dtype::F32,
-            StorageKind::Half => Dtype::F16,
-            StorageKind::BFloat16 => Dtype::BF16,
-            StorageKind::Byte => {
-                return Err("its elements are u8, expected f32, f16 or bf16".into());
-            }
-            StorageKind::Bool => {
-                return Err("its elements are bool, expected f32, f16 or bf16".into());
+        let dtype = match storage.elements {
+            Elements::F64 => Dtype::F64,
+            Elements::F32 => Dtype::F32,
+            Elements::F16 => Dtype::F16,
+            Elements::BF16 => Dtype::BF16,
+            Elements::Other(name) => {
+                return Err(format!(
+                    "its elements are {name}, expected f64, f32, f16 or bf16"
+                ));
             }
         };
         let key = &storage.key;
@@ -192,7 +166,70 @@ impl TorchFile {
     }
 }
 
-/// An entry's uncompressed bytes, checked against the archive's CRC-32.
+impl Directory {
+    fn read(map: &Mmap) -> Result<Self, String> {
+        let zipped = |e: zip::result::ZipError| format!("not a zip archive of torch.save: {e}");
+        let mut archive = ZipArchive::new(Cursor::new(&map[..])).map_err(zipped)?;
+        let mut directory = Self::default();
+        let (mut summed, mut others) = (false, false);
+        for index in 0..archive.len() {
+            let file = archive.by_index_raw(index).map_err(zipped)?;
+            // Entries are `<archive name>/data.pkl`, `<archive name>/data/<key>` and small notes.
+            let name = file
+                .name()
+                .split_once('/')
+                .map_or("", |(_, name)| name)
+                .to_owned();
+            let start = file
+                .data_start()
+                .and_then(|start| usize::try_from(start).ok());
+            let length = usize::try_from(file.compressed_size()).ok();
+            let range = start.zip(length).and_then(|(start, length)| {
+                let range = start..start.checked_add(length)?;
+                map.get(range.clone()).map(|_| range)
+            });
+            let range = range.ok_or_else(|| format!("entry `{name}` lies outside the file"))?;
+            let stored = file.compression() == CompressionMethod::Stored;
+            if !stored && file.compression() != CompressionMethod::Deflated {
+                let method = file.compression();
+                return Err(format!("entry `{name}` is compressed with {method}"));
+            }
+            if stored && file.size() != file.compressed_size() {
+                return Err(format!(
+                    "entry `{name}` is stored, but its two sizes differ"
+                ));
+            }
+            summed |= file.crc32() != 0;
+            others |= file.size() > 0;
+            let entry = Entry {
+                range,
+                index,
+                stored,
+                size: file.size(),
+                crc: Some(file.crc32()),
+            };
+            if name == "byteorder" {
+                directory.byteorder = Some(entry);
+            } else if name == "data.pkl" {
+                directory.pickle = Some(entry);
+            } else if name == "constants.pkl" || name.starts_with("code/") {
+                directory.script = true;
+            } else if let Some(key) = name.strip_prefix("data/") {
+                directory.storages.insert(key.to_owned(), entry);
+            }
+        }
+        // `torch.serialization.set_crc32_options(False)` leaves every checksum 0. A single 0 is damage.
+        if others && !summed {
+            let notes = directory.pickle.iter_mut().chain(&mut directory.byteorder);
+            for entry in notes.chain(directory.storages.values_mut()) {
+                entry.crc = None;
+            }
+        }
+        Ok(directory)
+    }
+}
+
+/// An entry's uncompressed bytes, checked against the archive's CRC-32 if it has any.
 fn bytes_of<'a>(map: &'a Mmap, entry: &Entry) -> Result<Cow<'a, [u8]>, String> {
     let bytes: Cow<'a, [u8]> = if entry.stored {
         map.get(entry.range.clone())
@@ -211,12 +248,14 @@ fn bytes_of<'a>(map: &'a Mmap, entry: &Entry) -> Result<Cow<'a, [u8]>, String> {
     if u64::try_from(bytes.len()).ok() != Some(entry.size) {
         return Err(format!("{} bytes, expected {}", bytes.len(), entry.size));
     }
-    match crc32fast::hash(&bytes) {
-        crc if crc == entry.crc => Ok(bytes),
-        crc => Err(format!(
-            "its CRC-32 is {crc:08x}, the archive says {:08x}: the file is damaged",
-            entry.crc
+    match entry
+        .crc
+        .map(|expected| (expected, crc32fast::hash(&bytes)))
+    {
+        Some((expected, found)) if expected != found => Err(format!(
+            "its CRC-32 is {found:08x}, the archive says {expected:08x}: the file is damaged"
         )),
+        _ => Ok(bytes),
     }
 }
 

@@ -20,6 +20,9 @@ pub enum ProcessorError {
     /// The file could not be read.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
+    /// What a clone without Git LFS has in the file's place.
+    #[error("{}", crate::lfs::MESSAGE)]
+    LfsPointer,
     /// The text is not JSON.
     #[error("is not valid JSON: {0}")]
     Json(#[from] serde_json::Error),

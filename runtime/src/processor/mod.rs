@@ -82,6 +82,9 @@ impl ImageGptImageProcessor {
             source: Box::new(source),
         };
         let text = std::fs::read_to_string(path).map_err(|e| at(e.into()))?;
+        if crate::lfs::is_pointer(text.as_bytes()) {
+            return Err(at(ProcessorError::LfsPointer));
+        }
         Self::from_json(&text).map_err(at)
     }
 

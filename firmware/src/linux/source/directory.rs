@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use igpt_runtime::image_io::{ImageIoError, decode_file};
 use igpt_runtime::image_names::{is_hidden, is_image, natural_order};
+use igpt_runtime::lfs;
 use image::ImageReader;
 
 use super::skip::Skips;
@@ -113,7 +114,10 @@ fn load(path: &Path, max_pixels: u32, frame: &mut FrameBuffer) -> Result<(), Str
         .and_then(ImageReader::with_guessed_format)
         .map_err(|error| format!("cannot be read: {error}"))?
         .into_dimensions()
-        .map_err(|error| format!("is not a readable image: {error}"))?;
+        .map_err(|error| match lfs::is_pointer_file(path) {
+            true => lfs::MESSAGE.to_owned(),
+            false => format!("is not a readable image: {error}"),
+        })?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > u64::from(max_pixels) {
         return Err(format!(

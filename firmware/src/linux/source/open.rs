@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use igpt_runtime::image_names::is_image;
+use igpt_runtime::lfs;
 
 use super::{
     DirectorySource, FrameBuffer, FrameSource, MjpegSource, PatternSource, ReadOutcome,
@@ -137,6 +138,7 @@ fn sniff<R: Read + Send + 'static>(
         _ => {
             let found = match *head {
                 [] => "it is empty".to_owned(),
+                _ if lfs::is_pointer(head) => format!("it {}", lfs::MESSAGE),
                 [0, 0, 0, 1, ..] | [0, 0, 1, ..] => {
                     "it looks like H.264 (`rpicam-vid --codec mjpeg` writes Motion JPEG)".to_owned()
                 }
