@@ -1,5 +1,5 @@
-//! `ImageGptForImageClassification`: tokens in, labelled probabilities out; and its session, which reuses
-//! what did not change.
+//! `ImageGptForImageClassification`: tokens in, labelled scores out; and its session, which reuses what did
+//! not change.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use igpt_kernels::{Isa, KV_TILE};
 
-use crate::config::ImageGptConfig;
+use crate::config::{ImageGptConfig, ProblemType, Score};
 use crate::error::Error;
 use crate::model::{ImageGptModel, LoadOptions, State};
 use crate::onnx::Task;
@@ -26,17 +26,18 @@ struct Shared {
     model: ImageGptModel,
     processor: Arc<ImageGptImageProcessor>,
     labels: Arc<[String]>,
+    problem_type: ProblemType,
 }
 
-/// One class and its probability.
+/// One class and what the model says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// Index of the class.
     pub index: usize,
     /// Its name.
     pub label: String,
-    /// Softmax of the logits.
-    pub probability: f32,
+    /// Its probability, or a regression's value.
+    pub score: Score,
 }
 
 /// What the model says of one image.
@@ -47,31 +48,35 @@ pub struct Classification {
     /// Tokens whose work was reused from the image before.
     pub reused_tokens: usize,
     labels: Arc<[String]>,
+    problem_type: ProblemType,
 }
 
 impl Classification {
-    /// Softmax of the logits, computed in f64.
+    /// What the logits mean.
     #[must_use]
-    pub fn probabilities(&self) -> Vec<f32> {
-        let top = self
-            .logits
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max);
-        let exps: Vec<f64> = self
-            .logits
-            .iter()
-            .map(|x| f64::from(x - top).exp())
-            .collect();
-        let sum: f64 = exps.iter().sum();
-        exps.into_iter().map(|e| (e / sum) as f32).collect()
+    pub fn problem_type(&self) -> ProblemType {
+        self.problem_type
     }
 
-    /// The `k` most probable classes, best first; equal ones in order of their index.
+    /// One number a class, in the order of the classes: the softmax of the logits, of a multi-label model
+    /// their sigmoids, of a regression the logits themselves.
+    #[must_use]
+    pub fn scores(&self) -> Vec<f32> {
+        self.problem_type.scores(&self.logits)
+    }
+
+    /// The scores of a model that gives probabilities; `None` of a regression.
+    #[must_use]
+    pub fn probabilities(&self) -> Option<Vec<f32>> {
+        (self.problem_type != ProblemType::Regression).then(|| self.scores())
+    }
+
+    /// The `k` classes of the largest scores, largest first; equal ones in order of their index.
     #[must_use]
     pub fn top_k(&self, k: usize) -> Vec<Prediction> {
-        let probabilities = self.probabilities();
+        let scores = self.scores();
         let mut order: Vec<usize> = (0..self.logits.len()).collect();
+        // By the logits: scores that round to the same number keep their order.
         order.sort_by(|a, b| self.logits[*b].total_cmp(&self.logits[*a]).then(a.cmp(b)));
         let name = |index: usize| {
             self.labels
@@ -82,7 +87,7 @@ impl Classification {
         let prediction = |index| Prediction {
             index,
             label: name(index),
-            probability: probabilities[index],
+            score: self.problem_type.score(scores[index]),
         };
         order.into_iter().take(k).map(prediction).collect()
     }
@@ -115,6 +120,12 @@ impl ImageGptForImageClassification {
     #[must_use]
     pub fn config(&self) -> &ImageGptConfig {
         self.model().config()
+    }
+
+    /// What its logits mean.
+    #[must_use]
+    pub fn problem_type(&self) -> ProblemType {
+        self.shared.problem_type
     }
 
     /// The image processor.
@@ -162,11 +173,13 @@ impl TryFrom<ImageGptModel> for ImageGptForImageClassification {
             });
         };
         let labels = model.config.labels().into();
+        let problem_type = model.config.resolved_problem_type();
         Ok(Self {
             shared: Arc::new(Shared {
                 model,
                 processor,
                 labels,
+                problem_type,
             }),
         })
     }
@@ -247,6 +260,7 @@ impl Session {
             logits: self.logits.clone(),
             reused_tokens: reused,
             labels: self.shared.labels.clone(),
+            problem_type: self.shared.problem_type,
         })
     }
 }

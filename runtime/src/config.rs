@@ -1,18 +1,20 @@
 //! `ImageGptConfig`: Hugging Face's `config.json` for `imagegpt`, as far as it changes inference.
 //!
-//! Reading is strict where a wrong value would change a result (a head count that does not divide
-//! the width, an activation we do not have) and indifferent to what only concerns training
-//! (dropout, initialiser, token ids nobody reads). Limits keep a hostile file from making the
-//! loader reserve terabytes.
+//! Reading is strict where a wrong value would change a result or what it means (a head count that does
+//! not divide the width, an activation we do not have, an unknown problem type) and indifferent to what
+//! only concerns training (dropout, initialiser). docs/config.md lists every field. Limits keep a hostile
+//! file from making the loader reserve terabytes.
 
 mod activation;
 mod error;
 pub(crate) mod fields;
 mod json;
+mod problem_type;
 
 pub use activation::Activation;
 pub use error::ConfigError;
 pub use fields::FieldError;
+pub use problem_type::{ProblemType, Score};
 
 use std::path::Path;
 
@@ -62,8 +64,11 @@ pub struct ImageGptConfig {
     pub reorder_and_upcast_attn: bool,
     /// Always false in a valid config: the upstream cross attention is not supported.
     pub add_cross_attention: bool,
-    /// Always false in a valid config: the shapes of `wte` and `lm_head` rule tying out.
+    /// Of no effect on a classifier or on features; [`ImageGptConfig::check_causal`] refuses it.
     pub tie_word_embeddings: bool,
+    /// What a classifier's logits mean, if the checkpoint says it:
+    /// [`ImageGptConfig::resolved_problem_type`] knows it in any case.
+    pub problem_type: Option<ProblemType>,
     /// The label of every class, in index order. Hugging Face's default is `LABEL_0`, `LABEL_1`.
     pub id2label: Vec<String>,
     /// The classes this checkpoint was saved from, such as `ImageGPTForImageClassification`.
@@ -86,6 +91,7 @@ impl Default for ImageGptConfig {
             reorder_and_upcast_attn: false,
             add_cross_attention: false,
             tie_word_embeddings: false,
+            problem_type: None,
             id2label: default_labels(2),
             architectures: Vec::new(),
         }
@@ -212,15 +218,47 @@ impl ImageGptConfig {
                 "ImageGPT has no encoder to attend to, and no published checkpoint sets it",
             ));
         }
+        if self.problem_type == Some(ProblemType::SingleLabel) && self.num_labels() == 1 {
+            return Err(FieldError::new(
+                "problem_type",
+                "\"single_label_classification\" of one label",
+                "two labels at least, as in transformers: a yes or no is \
+                 \"multi_label_classification\", a number \"regression\"",
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Checks what only concerns a language model.
+    ///
+    /// # Errors
+    /// `tie_word_embeddings`: it makes another head than a model file has.
+    pub fn check_causal(&self) -> Result<(), ConfigError> {
         if self.tie_word_embeddings {
             return Err(ConfigError::unsupported(
                 "tie_word_embeddings",
                 "true",
-                "wte has vocab_size rows and lm_head vocab_size - 1 (the start token is never \
-                 predicted), so they cannot be one tensor",
+                "of a language model transformers then saves no lm_head.weight and gives vocab_size logits \
+                 a token, one for the start token too, where a model file has vocab_size - 1; untie it: set \
+                 it to false and save lm_head.weight, the rows of wte.weight without the last. A classifier \
+                 or features (task classify, features) can be taken from it as it is",
             ));
         }
         Ok(())
+    }
+
+    /// What a classifier's logits mean, by the rule of transformers' image-classification pipeline: a
+    /// regression if the checkpoint says so; else a sigmoid for each label if it says multi-label or has one
+    /// label only; else the softmax.
+    #[must_use]
+    pub fn resolved_problem_type(&self) -> ProblemType {
+        match self.problem_type {
+            Some(ProblemType::Regression) => ProblemType::Regression,
+            Some(ProblemType::MultiLabel) => ProblemType::MultiLabel,
+            _ if self.num_labels() == 1 => ProblemType::MultiLabel,
+            _ => ProblemType::SingleLabel,
+        }
     }
 
     /// Width of one attention head.

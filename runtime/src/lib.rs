@@ -13,6 +13,7 @@ pub mod image_names;
 pub mod lfs;
 mod lockstep;
 mod model;
+mod one_line;
 pub mod onnx;
 mod ops;
 pub mod processor;
@@ -21,7 +22,7 @@ mod steps;
 
 pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
-pub use config::{Activation, ConfigError, ImageGptConfig};
+pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score};
 pub use error::Error;
 pub use igpt_kernels::{
     INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Isa, IsaError, Kernels, Layout, Panels, PanelsName,
@@ -30,6 +31,7 @@ pub use igpt_kernels::{
 pub use image_io::{DecodedImage, ImageIoError};
 pub use lockstep::Lockstep;
 pub use model::{ImageGptModel, LoadOptions, ModelOutput, Packing};
+pub use one_line::one_line;
 pub use processor::{
     ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,
     ProcessorScratch, Resample,

@@ -181,6 +181,12 @@ impl ModelFile {
                 name: name.into(),
                 source,
             })?;
+        if task == Task::Causal {
+            config.check_causal().map_err(|source| Error::Config {
+                name: name.into(),
+                source,
+            })?;
+        }
         let processor = value("igpt.preprocessor")
             .map(ImageGptImageProcessor::from_json)
             .transpose()
@@ -224,6 +230,12 @@ fn check_processor(
     processor: &ImageGptImageProcessor,
     config: &ImageGptConfig,
 ) -> Result<(), String> {
+    if !processor.config().do_color_quantize {
+        return Err(
+            "igpt.preprocessor has do_color_quantize = false, expected true: pixels are no tokens"
+                .into(),
+        );
+    }
     let (colors, expected) = (processor.clusters().len(), config.num_colors());
     if colors != expected {
         return Err(format!(

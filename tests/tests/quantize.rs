@@ -262,7 +262,6 @@ fn a_config_that_does_not_fit_the_weights_is_refused() {
             "`score.weight`: shape [4, 15], expected [2, 15]",
         ),
         ("n_head", json!(4), "n_head"),
-        ("tie_word_embeddings", json!(true), "tie_word_embeddings"),
         ("add_cross_attention", json!(true), "add_cross_attention"),
         ("activation_function", json!("mish"), "activation_function"),
     ] {

@@ -146,6 +146,13 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
                 config.architectures
             ))
         })?;
+    if task == Task::Causal {
+        let file = folder.join("config.json");
+        let checked = config.check_causal();
+        checked
+            .with_context(|| file.display().to_string())
+            .bad_input()?;
+    }
     let preprocessor = read_preprocessor(folder, &config)?;
     let checkpoint = Checkpoint::open(folder).bad_input()?;
     let configs = ["config.json", "preprocessor_config.json"].map(|name| folder.join(name));
@@ -221,6 +228,11 @@ fn read_preprocessor(folder: &Path, config: &ImageGptConfig) -> Result<Option<St
         })
         .bad_input()
     };
+    if !processor.config().do_color_quantize {
+        return bad(
+            "do_color_quantize is false, expected true: pixel values are no tokens".to_owned(),
+        );
+    }
     let (colors, found) = (config.num_colors(), processor.clusters().len());
     if found != colors {
         return bad(format!(

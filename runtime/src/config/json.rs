@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::{Activation, ConfigError, FieldError, ImageGptConfig, MAX_LABELS, default_labels};
+use super::{
+    Activation, ConfigError, FieldError, ImageGptConfig, MAX_LABELS, ProblemType, default_labels,
+};
 
 /// What Hugging Face's `attribute_map` calls our fields.
 const ALIASES: [(&str, &str); 4] = [
@@ -61,6 +63,7 @@ pub(super) fn from_value(value: &Value) -> Result<ImageGptConfig, ConfigError> {
             .unwrap_or(d.reorder_and_upcast_attn),
         add_cross_attention: fields.bool("add_cross_attention")?.unwrap_or(false),
         tie_word_embeddings: fields.bool("tie_word_embeddings")?.unwrap_or(false),
+        problem_type: problem_type(&fields)?,
         id2label: labels(&fields)?,
         architectures: architectures(&fields)?,
     };
@@ -97,7 +100,19 @@ fn activation(fields: &Fields<'_>) -> Result<Option<Activation>, ConfigError> {
     })
 }
 
-/// Two keys of other Hugging Face configs that mean other tensors than the rest of the file says.
+/// An unknown name is refused: transformers takes it silently, for a softmax.
+fn problem_type(fields: &Fields<'_>) -> Result<Option<ProblemType>, FieldError> {
+    let Some(name) = fields.str("problem_type")? else {
+        return Ok(None);
+    };
+    ProblemType::from_name(name).map(Some).ok_or_else(|| {
+        let names = ProblemType::ALL.map(|kind| format!("{:?}", kind.name()));
+        FieldError::new("problem_type", format!("{name:?}"), names.join(", "))
+    })
+}
+
+/// Keys of other Hugging Face configs that mean other tensors or another computation than the rest of the
+/// file says.
 fn refuse_what_changes_the_weights(fields: &Fields<'_>) -> Result<(), ConfigError> {
     if let Some(pruned) = fields.object("pruned_heads")?
         && !pruned.is_empty()
@@ -105,6 +120,16 @@ fn refuse_what_changes_the_weights(fields: &Fields<'_>) -> Result<(), ConfigErro
         let found = Value::Object(pruned.clone()).to_string();
         let why = "blocks of unequal head counts have no kernel; save the checkpoint unpruned";
         return Err(ConfigError::unsupported("pruned_heads", found, why));
+    }
+    // Written as an object with a key for each block.
+    if let Some(layers) = fields.get("per_layer_config")
+        && layers.as_object().is_none_or(|layers| !layers.is_empty())
+    {
+        return Err(ConfigError::unsupported(
+            "per_layer_config",
+            "set",
+            "all blocks of an ImageGPT have the same configuration",
+        ));
     }
     if fields.get("quantization_config").is_some() {
         return Err(ConfigError::unsupported(
@@ -118,8 +143,8 @@ fn refuse_what_changes_the_weights(fields: &Fields<'_>) -> Result<(), ConfigErro
 
 /// `id2label` with keys `"0".."n-1"` in any order, or `num_labels` unnamed ones.
 ///
-/// `label2id` is not read: it is the inverse of `id2label`, and lossy where two classes share a
-/// name, as in ImageNet.
+/// A number as a label is its digits. `label2id` is not read beside it: it is the inverse of `id2label`,
+/// and lossy where two classes share a name, as in ImageNet.
 fn labels(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
     let num_labels = fields.usize("num_labels")?;
     let within = |field, n: usize| {
@@ -133,10 +158,9 @@ fn labels(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
         ))
     };
     let Some(map) = fields.object("id2label")? else {
-        return Ok(default_labels(within(
-            "num_labels",
-            num_labels.unwrap_or(2),
-        )?));
+        let labels = default_labels(within("num_labels", num_labels.unwrap_or(2))?);
+        refuse_lone_label2id(fields, &labels)?;
+        return Ok(labels);
     };
     let n = within("id2label", map.len())?;
     if let Some(declared) = num_labels
@@ -163,13 +187,34 @@ fn labels(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
                     format!("keys 0 to {}", n - 1),
                 )
             })?;
-        let label = label
-            .as_str()
-            .ok_or_else(|| FieldError::of_value(format!("id2label[{key:?}]"), label, "a string"))?;
-        *slot = Some(label.to_owned());
+        let name = match label {
+            Value::String(name) => name.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => {
+                let field = format!("id2label[{key:?}]");
+                return Err(FieldError::of_value(field, label, "a string or a number"));
+            }
+        };
+        *slot = Some(name);
     }
     // n distinct keys below n fill every slot; `flatten` drops nothing.
     Ok(labels.into_iter().flatten().collect())
+}
+
+/// transformers takes names from `id2label` alone; without it those of `label2id` would be lost silently.
+fn refuse_lone_label2id(fields: &Fields<'_>, labels: &[String]) -> Result<(), FieldError> {
+    let Some(map) = fields.object("label2id")? else {
+        return Ok(());
+    };
+    if map.keys().all(|name| labels.contains(name)) {
+        return Ok(());
+    }
+    let expected = "id2label beside it, from which alone transformers takes the labels";
+    Err(FieldError::new(
+        "label2id",
+        "set without id2label",
+        expected,
+    ))
 }
 
 fn architectures(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
@@ -195,7 +240,7 @@ pub(super) fn to_value(c: &ImageGptConfig) -> Value {
         .enumerate()
         .map(|(i, label)| (label.clone(), Value::from(i)))
         .collect();
-    json!({
+    let mut value = json!({
         "activation_function": c.activation_function.name(),
         "add_cross_attention": c.add_cross_attention,
         "architectures": c.architectures,
@@ -213,5 +258,10 @@ pub(super) fn to_value(c: &ImageGptConfig) -> Value {
         "scale_attn_weights": c.scale_attn_weights,
         "tie_word_embeddings": c.tie_word_embeddings,
         "vocab_size": c.vocab_size,
-    })
+    });
+    // Said only where the checkpoint says it, as Hugging Face does.
+    if let (Some(kind), Some(map)) = (c.problem_type, value.as_object_mut()) {
+        map.insert("problem_type".to_owned(), kind.name().into());
+    }
+    value
 }

@@ -1,6 +1,6 @@
 //! What `config.json` may say, and what it may not.
 
-use super::{Activation, ConfigError, ImageGptConfig};
+use super::{Activation, ConfigError, ImageGptConfig, ProblemType};
 
 const HUB_SMALL: &str = r#"{"activation_function": "quick_gelu", "attn_pdrop": 0.1,
     "embd_pdrop": 0.1, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05,
@@ -53,7 +53,8 @@ fn every_field_is_read_and_written() {
             "n_inner": 37, "activation_function": "swish", "layer_norm_epsilon": 1e-6,
             "scale_attn_weights": false, "scale_attn_by_inverse_layer_idx": true,
             "reorder_and_upcast_attn": true, "id2label": {"1": "b", "0": "a", "2": "a"},
-            "num_labels": 3, "architectures": ["ImageGPTModel"]}"#,
+            "num_labels": 3, "architectures": ["ImageGPTModel"], "tie_word_embeddings": true,
+            "problem_type": "multi_label_classification"}"#,
     )
     .unwrap();
     assert_eq!(
@@ -71,7 +72,8 @@ fn every_field_is_read_and_written() {
             scale_attn_by_inverse_layer_idx: true,
             reorder_and_upcast_attn: true,
             add_cross_attention: false,
-            tie_word_embeddings: false,
+            tie_word_embeddings: true,
+            problem_type: Some(ProblemType::MultiLabel),
             id2label: ["a", "b", "a"].map(String::from).to_vec(),
             architectures: vec!["ImageGPTModel".into()],
         }
@@ -186,7 +188,17 @@ fn refusals_name_the_field() {
         (r#"{"layer_norm_epsilon": 1.0}"#, "layer_norm_epsilon"),
         (r#"{"activation_function": "mish"}"#, "activation_function"),
         (r#"{"add_cross_attention": true}"#, "add_cross_attention"),
-        (r#"{"tie_word_embeddings": true}"#, "tie_word_embeddings"),
+        (r#"{"tie_word_embeddings": 1}"#, "tie_word_embeddings"),
+        (r#"{"problem_type": "multi_label"}"#, "problem_type"),
+        (r#"{"problem_type": ["regression"]}"#, "problem_type"),
+        (
+            r#"{"problem_type": "single_label_classification", "num_labels": 1}"#,
+            "problem_type",
+        ),
+        (
+            r#"{"per_layer_config": {"0": {"layer_norm_epsilon": 0.5}}}"#,
+            "per_layer_config",
+        ),
         (r#"{"scale_attn_weights": 1}"#, "scale_attn_weights"),
         (r#"{"pruned_heads": {"0": [1]}}"#, "pruned_heads"),
         (r#"{"quantization_config": {}}"#, "quantization_config"),
@@ -195,7 +207,10 @@ fn refusals_name_the_field() {
         (r#"{"id2label": {}}"#, "id2label"),
         (r#"{"id2label": {"0": "a", "2": "b"}}"#, "id2label"),
         (r#"{"id2label": {"0": "a", "00": "b"}}"#, "id2label"),
-        (r#"{"id2label": {"0": 7}}"#, "id2label"),
+        (r#"{"id2label": {"0": true}}"#, "id2label"),
+        (r#"{"id2label": {"0": null}}"#, "id2label"),
+        (r#"{"id2label": {"0": ["a"]}}"#, "id2label"),
+        (r#"{"label2id": {"cat": 0, "dog": 1}}"#, "label2id"),
         (r#"{"id2label": ["a"]}"#, "id2label"),
         (r#"{"id2label": {"0": "a"}, "num_labels": 2}"#, "num_labels"),
         (r#"{"architectures": "ImageGPTModel"}"#, "architectures"),
@@ -203,6 +218,47 @@ fn refusals_name_the_field() {
         let error = patched(patch).expect_err(patch).to_string();
         assert!(error.starts_with(field), "{patch}: {error}");
     }
+}
+
+#[test]
+fn numbers_are_labels_too() {
+    let c = patched(r#"{"id2label": {"0": 7, "1": "7", "2": 0.5, "3": -1}}"#).unwrap();
+    assert_eq!(c.labels(), ["7", "7", "0.5", "-1"]);
+    // Whatever label2id makes of them, here as transformers writes it for the default names.
+    let c = patched(r#"{"label2id": {"LABEL_0": 0, "LABEL_1": 1}}"#).unwrap();
+    assert_eq!(c.labels(), ["LABEL_0", "LABEL_1"]);
+    let c = patched(r#"{"id2label": {"0": "a", "1": "b"}, "label2id": {"x": 9}}"#).unwrap();
+    assert_eq!(c.labels(), ["a", "b"]);
+}
+
+#[test]
+fn logits_mean_what_transformers_pipeline_makes_of_them() {
+    use ProblemType::{MultiLabel, Regression, SingleLabel};
+    for (problem, labels, expected) in [
+        ("null", 3, SingleLabel),
+        ("null", 1, MultiLabel),
+        ("\"single_label_classification\"", 2, SingleLabel),
+        ("\"multi_label_classification\"", 3, MultiLabel),
+        ("\"multi_label_classification\"", 1, MultiLabel),
+        ("\"regression\"", 1, Regression),
+        ("\"regression\"", 3, Regression),
+    ] {
+        let patch = format!(r#"{{"problem_type": {problem}, "num_labels": {labels}}}"#);
+        let config = patched(&patch).unwrap();
+        assert_eq!(config.resolved_problem_type(), expected, "{patch}");
+        let again = ImageGptConfig::from_json(&config.to_json()).unwrap();
+        assert_eq!(again, config, "the file keeps it");
+    }
+}
+
+#[test]
+fn tied_embeddings_are_a_language_models_only() {
+    let config = patched(r#"{"tie_word_embeddings": true}"#).unwrap();
+    let error = config.check_causal().unwrap_err().to_string();
+    for part in ["tie_word_embeddings = true", "no lm_head", "vocab_size - 1"] {
+        assert!(error.contains(part), "{error}");
+    }
+    patched("{}").unwrap().check_causal().unwrap();
 }
 
 #[test]

@@ -244,6 +244,12 @@ fn size(fields: &Fields<'_>) -> Result<Option<(usize, usize)>, FieldError> {
         }
         single => as_usize(single).map(|side| (side, side)),
     };
+    // transformers then takes an integer for the shorter side: the other follows from the picture, and with
+    // it the number of tokens.
+    if as_usize(value).is_some() && fields.bool("default_to_square")? == Some(false) {
+        let expected = "true beside an integer size, or size as {\"height\": h, \"width\": w}";
+        return Err(FieldError::new("default_to_square", false, expected));
+    }
     read()
         .map(Some)
         .ok_or_else(|| FieldError::of_value("size", value, EXPECTED))

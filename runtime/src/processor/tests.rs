@@ -79,6 +79,10 @@ fn refusals_name_the_field() {
         (r#"{"clusters": [[0, 0, 0], [0, null, 0]]}"#, "clusters[1]"),
         (r#"{"clusters": [[0, 0, 1e9]]}"#, "clusters[0]"),
         (
+            r#"{"size": 2, "default_to_square": false}"#,
+            "default_to_square",
+        ),
+        (
             r#"{"image_processor_type": "ViTImageProcessor"}"#,
             "image_processor_type",
         ),

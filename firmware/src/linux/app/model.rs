@@ -118,7 +118,7 @@ impl Classify for Model {
         let classification = self.session.classify(&tokens)?;
         Ok(Classified {
             tokens_crc32: crc32fast::hash(&bytes),
-            probabilities: classification.probabilities(),
+            probabilities: classification.scores(),
             reused_tokens: classification.reused_tokens,
             logits: classification.logits,
         })
