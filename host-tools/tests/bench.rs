@@ -160,7 +160,7 @@ fn a_checkpoint_is_quantised_and_f32_has_no_integer_peak() {
 fn cpu_says_which_kernels_and_why() {
     let best = Isa::available().last().unwrap();
     let report = json(&["--cpu"]);
-    assert_eq!(report["chosen"], best.name());
+    assert_eq!(report["isa"], best.name());
     for entry in report["kernels"].as_array().unwrap() {
         let available = entry["available"].as_bool().unwrap();
         assert_eq!(

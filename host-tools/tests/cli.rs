@@ -30,7 +30,7 @@ fn quantize_prints_a_report() {
         .arg("--json")
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["task"], "classify");
+    assert_eq!(report["model"]["task"], "classify");
     assert_eq!(report["file_bytes"], out.metadata().unwrap().len());
     // No progress bar where nobody looks.
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

@@ -29,7 +29,7 @@ fn the_shipped_model_is_described() {
         .unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&report["task"], &report["dtype"]),
+        (&report["model"]["task"], &report["model"]["dtype"]),
         (&"classify".into(), &"int8".into())
     );
     assert_eq!(report["operators"]["ImageGptBlockInt8"], 6);

@@ -18,6 +18,7 @@ pub mod onnx;
 mod ops;
 pub mod processor;
 mod profile;
+pub mod report;
 mod steps;
 
 pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};

@@ -226,6 +226,12 @@ impl ImageGptModel {
         self.engine.kernels.isa()
     }
 
+    /// The threads that runs are spread over.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.engine.pool.current_num_threads()
+    }
+
     /// Starts or stops timing every operator; off at first.
     pub fn set_profiling(&self, on: bool) {
         self.engine.profile.switch(on);

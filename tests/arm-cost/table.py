@@ -50,7 +50,7 @@ def measure(igpt, mca):
             command = [igpt, "run", model, "--tokens", folder / "tokens.npy", "-o", folder / "out.npz", "--threads", "1",
                        "--json"]
             classes, blocks, report = counting.run(plugin, cpu, command, folder, functions)
-            chosen = json.loads(report)["cpu"]
+            chosen = json.loads(report)["isa"]
             if chosen != kernels:
                 raise program.Unfit(f"{igpt} chose the kernels {chosen} on {cpu}, expected {kernels}")
             found[kernels] = {"cpu": cpu, "executed": classes}

@@ -49,6 +49,16 @@ impl Task {
     }
 }
 
+impl From<Task> for igpt_runtime::onnx::Task {
+    fn from(task: Task) -> Self {
+        match task {
+            Task::Classify => Self::Classify,
+            Task::Causal => Self::Causal,
+            Task::Features => Self::Features,
+        }
+    }
+}
+
 /// How the linear layers are stored and computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,6 +79,16 @@ impl ModelDtype {
             ModelDtype::Int8 => "int8",
             ModelDtype::Int4 => "int4",
             ModelDtype::F32 => "f32",
+        }
+    }
+}
+
+impl From<ModelDtype> for igpt_runtime::onnx::Dtype {
+    fn from(dtype: ModelDtype) -> Self {
+        match dtype {
+            ModelDtype::Int8 => Self::Int8,
+            ModelDtype::Int4 => Self::Int4,
+            ModelDtype::F32 => Self::F32,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use igpt_runtime::report::RunReport;
 use igpt_runtime::{
     DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor,
     image_io,
@@ -12,7 +13,7 @@ use igpt_runtime::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Backend, print_report};
+use super::{Backend, describe_run, print_report};
 use crate::failure::{Blame, Failure};
 use crate::onnx::{ModelDtype, Task};
 use crate::output;
@@ -108,8 +109,11 @@ pub struct Completion {
 /// What was painted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The instruction set that was used.
-    pub cpu: &'static str,
+    /// The model and how it ran.
+    #[serde(flatten)]
+    pub run: RunReport,
+    /// The picture that was written.
+    pub file: PathBuf,
     /// Rows given.
     pub rows: usize,
     /// Tokens generated, all samples together.
@@ -128,7 +132,7 @@ pub struct Report {
 /// A model or image that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = complete(args)?;
-    print_report(args.json, &report, |out| {
+    print_report("complete", args.json, &report, |out| {
         let samples: usize = report.completions.iter().map(|c| c.samples.len()).sum();
         writeln!(
             out,
@@ -136,7 +140,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             args.output.display(),
             report.tokens,
             report.seconds,
-            report.cpu,
+            report.run.isa,
             report.tokens_per_second
         )
     })
@@ -223,7 +227,8 @@ pub fn complete(args: &Args) -> Result<Report, Failure> {
         samples: samples.to_vec(),
     });
     Ok(Report {
-        cpu: model.model().isa().name(),
+        run: describe_run(model.model(), &args.model, source.path()),
+        file: args.output.clone(),
         rows,
         tokens,
         seconds,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
 use igpt_runtime::onnx::{Description, describe};
+use igpt_runtime::report::ModelReport;
 use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, Panels};
 use serde::Serialize;
 use serde_json::Value;
@@ -82,11 +83,7 @@ pub struct Matrices {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The file.
-    pub file: PathBuf,
-    /// `classify`, `causal` or `features`.
-    pub task: &'static str,
-    /// `int8`, `int4` or `f32`.
-    pub dtype: &'static str,
+    pub model: ModelReport,
     /// Hugging Face's configuration.
     pub config: Value,
     /// The palette's colours, RGB8, in the order of their tokens.
@@ -103,8 +100,6 @@ pub struct Report {
     pub recipe: Value,
     /// Where it came from.
     pub source: Value,
-    /// Tokens of a frame.
-    pub tokens: usize,
     /// Multiply-accumulates of one frame, those of a language model's head included.
     pub macs_per_frame: u64,
     /// Bytes of weights that a frame reads, once each; embeddings, of which it reads some rows, left out.
@@ -122,7 +117,7 @@ pub struct Report {
 /// A file that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = inspect(args)?;
-    print_report(args.json, &report, |out| print(out, &report))
+    print_report("inspect", args.json, &report, |out| print(out, &report))
 }
 
 /// Runs the verb.
@@ -131,14 +126,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// As [`run`].
 pub fn inspect(args: &Args) -> Result<Report, Failure> {
     // Every name, type and shape is checked: what follows describes a sound file.
+    let description = describe(&args.file).bad_input()?;
+    let model = ModelReport::described(&description, &args.file);
     let Description {
-        task,
-        dtype,
         config,
         processor,
         proto,
         weight_bytes,
-    } = describe(&args.file).bad_input()?;
+        ..
+    } = description;
     let metadata = |key: &str| {
         let entry = proto.metadata_props.iter().find(|entry| entry.key == key);
         entry.map_or(Value::Null, |entry| {
@@ -175,14 +171,11 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         }
     }
     matrices.bits_per_weight = 8.0 * matrices.bytes as f64 / matrices.values.max(1) as f64;
-    let tokens = processor
-        .as_ref()
-        .map_or(config.n_positions, |p| p.size().0 * p.size().1);
     let palette = processor.as_ref().map(colors).unwrap_or_default();
     if let Some(path) = &args.png {
         swatch(&palette).failed()?.save(path).failed()?;
     }
-    let task = task.name();
+    let (task, tokens) = (model.task, model.tokens);
     let work = |tokens| {
         let (linear, attention) = macs(&config, task, tokens);
         linear + attention
@@ -199,9 +192,7 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         _ => Vec::new(),
     };
     Ok(Report {
-        file: args.file.clone(),
-        task,
-        dtype: dtype.name(),
+        model,
         config: metadata("igpt.config"),
         palette,
         operators,
@@ -210,7 +201,6 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         matrices,
         recipe: metadata("igpt.recipe"),
         source: metadata("igpt.source"),
-        tokens,
         macs_per_frame,
         bytes_per_frame,
         boards: estimate(macs_per_frame, bytes_per_frame),
@@ -248,9 +238,9 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(
         out,
         "{}: {} in {}",
-        report.file.display(),
-        report.task,
-        report.dtype
+        report.model.path().display(),
+        report.model.task,
+        report.model.dtype
     )?;
     for key in [
         "n_layer",
@@ -267,7 +257,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
             config.get(key).unwrap_or(&Value::Null)
         )?;
     }
-    if let (Some(labels), "classify") = (config.get("id2label"), report.task) {
+    if let (Some(labels), "classify") = (config.get("id2label"), report.model.task) {
         writeln!(out, "labels: {labels}")?;
     }
     writeln!(out, "palette: {} colours", report.palette.len())?;
@@ -311,7 +301,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "recipe: {}", report.recipe)?;
     writeln!(out, "source: {}", report.source)?;
     let frame = (
-        report.tokens,
+        report.model.tokens,
         report.macs_per_frame as f64 / 1e9,
         report.bytes_per_frame as f64 / 1e6,
     );

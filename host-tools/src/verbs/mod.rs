@@ -13,9 +13,11 @@ pub mod run;
 
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use igpt_runtime::report::{RunReport, file_crc32, rfc3339};
 use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
@@ -53,21 +55,45 @@ impl Backend {
     }
 }
 
-/// Writes `report` to standard output: as JSON, or as `table` does.
+/// A report as JSON: who says it, and when, then what it says. docs/json.md describes it.
+#[derive(Serialize)]
+struct Said<'a, R> {
+    program: &'static str,
+    version: &'static str,
+    verb: &'static str,
+    time: String,
+    #[serde(flatten)]
+    report: &'a R,
+}
+
+/// Writes the report of `verb` to standard output: as JSON, or as `table` does.
 fn print_report(
+    verb: &'static str,
     json: bool,
     report: &impl Serialize,
     table: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let printed = if json {
-        serde_json::to_writer_pretty(&mut out, report)
+        let said = Said {
+            program: "igpt",
+            version: env!("CARGO_PKG_VERSION"),
+            verb,
+            time: rfc3339(SystemTime::now()),
+            report,
+        };
+        serde_json::to_writer_pretty(&mut out, &said)
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
         table(&mut out)
     };
     printed.context("standard output").failed()
+}
+
+/// What reports say of a model that was loaded from `path`, which the user called `name`.
+fn describe_run(model: &ImageGptModel, name: &Path, path: &Path) -> RunReport {
+    RunReport::new(model, Some(name), file_crc32(path).ok())
 }
 
 /// Loads a model file, and says so if that took longer than it has to.

@@ -65,6 +65,8 @@ pub struct Args {
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// The configuration that was written.
+    pub file: PathBuf,
     /// Images read.
     pub images: usize,
     /// Pixels they have after shrinking.
@@ -87,7 +89,7 @@ pub struct Report {
 /// Images that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = palette(args)?;
-    print_report(args.json, &report, |out| {
+    print_report("palette", args.json, &report, |out| {
         writeln!(
             out,
             "{}: {} colours of {} pixels ({} images), RMS error {:.3} of 255 after {} iterations",
@@ -170,6 +172,7 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
     }
     output::write(&args.output, (processor.to_json() + "\n").as_bytes()).failed()?;
     Ok(Report {
+        file: args.output.clone(),
         images: files.len(),
         pixels: sample.seen,
         sampled: sample.pixels.len(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::builder::RangedU64ValueParser;
+use igpt_runtime::report::{ModelReport, file_crc32};
 use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, IsaError, Panels, PanelsName};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -93,10 +94,8 @@ fn panels(name: &str) -> Result<Panels, String> {
 /// What a conversion did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the file computes.
-    pub task: Task,
-    /// How its linear layers are stored.
-    pub dtype: ModelDtype,
+    /// The file that was written.
+    pub model: ModelReport,
     /// In which panels its int8 weights lie; row-major if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panels: Option<String>,
@@ -117,7 +116,7 @@ pub struct Report {
 /// A checkpoint that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = quantize(args)?;
-    print_report(args.json, &report, |out| {
+    print_report("quantize", args.json, &report, |out| {
         print_table(out, &args.output, &report)
     })
 }
@@ -374,9 +373,18 @@ fn write_file(
         .iter()
         .map(|t| t.shape.iter().product::<usize>() as u64)
         .sum();
+    let processor = provenance.preprocessor.as_deref();
+    let processor = processor.and_then(|json| ImageGptImageProcessor::from_json(json).ok());
+    // What went into a pipe cannot be read again.
+    let crc32 = args.output.is_file().then(|| file_crc32(&args.output).ok());
     Ok(Report {
-        task,
-        dtype: args.dtype,
+        model: ModelReport::new(
+            (task.into(), args.dtype.into()),
+            config,
+            processor.as_ref(),
+            Some(&args.output),
+            crc32.flatten(),
+        ),
         panels: args.pack.map(|panels| panels.to_string()),
         file_bytes,
         parameters,
@@ -433,8 +441,8 @@ fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result
         out,
         "{}: {} for {}, {} parameters in {} bytes ({:.3} bytes each)",
         path.display(),
-        report.dtype.name(),
-        report.task.name(),
+        report.model.dtype,
+        report.model.task,
         report.parameters,
         report.file_bytes,
         report.file_bytes as f64 / report.parameters.max(1) as f64

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::onnx::Task;
+use igpt_runtime::report::RunReport;
 use igpt_runtime::{ImageGptModel, ModelOutput, image_io};
 use serde::Serialize;
 
-use super::{Backend, load_model, print_report};
+use super::{Backend, describe_run, load_model, print_report};
 use crate::arrays::{NpzWriter, TokenBatch};
 use crate::failure::{Blame, Failure};
 use crate::output;
@@ -47,10 +48,11 @@ pub struct Args {
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the file computes.
-    pub task: &'static str,
-    /// The instruction set that was used.
-    pub cpu: &'static str,
+    /// The model and how it ran.
+    #[serde(flatten)]
+    pub run: RunReport,
+    /// The arrays that were written.
+    pub file: PathBuf,
     /// Sequences.
     pub batch: usize,
     /// Tokens of each.
@@ -76,8 +78,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let output = model.forward(&rows).bad_input()?;
     let seconds = start.elapsed().as_secs_f64();
     let report = Report {
-        task: model.task().name(),
-        cpu: model.isa().name(),
+        run: describe_run(&model, &args.file, &args.file),
+        file: args.output.clone(),
         batch: rows.len(),
         tokens: batch.tokens,
         seconds,
@@ -85,18 +87,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     save(&args.output, &model, &batch, &output)
         .with_context(|| args.output.display().to_string())
         .failed()?;
-    print_report(args.json, &report, |out| {
+    print_report("run", args.json, &report, |out| {
         let Report {
-            task,
-            cpu,
+            run,
+            file,
             batch,
             tokens,
             seconds,
-        } = report;
+        } = &report;
         writeln!(
             out,
-            "{}: {task}, {batch} x {tokens} tokens in {seconds:.4} s on {cpu}",
-            args.output.display()
+            "{}: {}, {batch} x {tokens} tokens in {seconds:.4} s on {}",
+            file.display(),
+            run.model.task,
+            run.isa
         )
     })
 }

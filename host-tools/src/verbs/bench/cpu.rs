@@ -24,7 +24,8 @@ const UNUSED: [&str; 7] = [
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Choice {
     processor: String,
-    chosen: &'static str,
+    /// The instruction set that is used.
+    isa: &'static str,
     why: String,
     kernels: Vec<Entry>,
     /// Integer extensions of this processor without kernels here.
@@ -82,7 +83,7 @@ pub(super) fn choose(asked: Option<Isa>) -> Result<Choice, Failure> {
     }
     Ok(Choice {
         processor,
-        chosen: chosen.isa().name(),
+        isa: chosen.isa().name(),
         why: match asked {
             Some(isa) => format!("--cpu {isa} asks for it"),
             None => {
@@ -102,7 +103,7 @@ impl Choice {
     /// Prints it for a person.
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}", self.processor)?;
-        writeln!(out, "chosen: {} ({})\n", self.chosen, self.why)?;
+        writeln!(out, "chosen: {} ({})\n", self.isa, self.why)?;
         writeln!(
             out,
             "{:11} {:14} {:>9} {:>13} {:>13}  here",
@@ -114,7 +115,7 @@ impl Choice {
                 .map_or("-".into(), |[mr, nr, kr]| format!("{mr}x{nr}x{kr}"));
             let rate = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.1}"));
             let here = if k.available {
-                if k.isa == self.chosen {
+                if k.isa == self.isa {
                     "yes, chosen"
                 } else {
                     "yes"

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::anyhow;
+use igpt_runtime::report::{ModelReport, file_crc32};
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
 
 use super::print_report;
@@ -22,7 +23,7 @@ use crate::hub;
 use crate::onnx::{ModelDtype, Task};
 pub(crate) use forward::macs;
 use forward::time;
-use report::{Load, MachineReport, Memory, ModelReport, Report, Timing};
+use report::{Load, MachineReport, Memory, Report, Subject, Timing};
 pub use source::Size;
 use source::{Random, Source};
 
@@ -120,7 +121,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let Some(source) = source(args)? else {
         let choice = cpu::choose(isa)?;
-        return print_report(args.json, &choice, |out| choice.print(out));
+        return print_report("bench", args.json, &choice, |out| choice.print(out));
     };
     let sweep = sweep(&args.threads);
     let options = |threads| LoadOptions { threads, cpu: isa };
@@ -139,7 +140,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return step::serve(model.path(), &options(threads), run);
     }
     let mut report = measure(args, &source, &sweep, options)?;
-    if args.generate || report.model.task == Task::Causal.name() {
+    if args.generate || report.model.model.task == Task::Causal.name() {
         let file = source.model(Some(Task::Causal))?;
         for &threads in &sweep {
             let model = ImageGptModel::load(file.path(), &options(threads)).bad_input()?;
@@ -157,7 +158,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 .extend(generation::measure(&model, threads, &plan)?);
         }
     }
-    print_report(args.json, &report, |out| report::print(&report, out))
+    print_report("bench", args.json, &report, |out| {
+        report::print(&report, out)
+    })
 }
 
 /// What the arguments ask to measure; `None` if they only ask about the processor.
@@ -246,22 +249,26 @@ fn measure(
             memory.peak = machine::peak_memory();
             let (linear, attention) = macs(&config, model.task().name(), tokens);
             report = Some(Report {
-                model: ModelReport {
+                model: Subject {
+                    model: ModelReport {
+                        tokens,
+                        ..ModelReport::new(
+                            (model.task(), model.dtype()),
+                            &config,
+                            model.processor(),
+                            source.file(),
+                            file_crc32(file.path()).ok(),
+                        )
+                    },
                     source: source.name(),
-                    task: model.task().name(),
-                    dtype: model.dtype().name(),
-                    n_layer: config.n_layer,
-                    n_embd: config.n_embd,
-                    n_head: config.n_head,
-                    tokens,
                     linear_gmac: linear as f64 / 1e9,
                     attention_gmac: attention as f64 / 1e9,
                 },
                 machine: MachineReport {
                     processor: machine::processor().0,
                     cores: std::thread::available_parallelism().map_or(1, usize::from),
-                    isa: model.isa().name(),
                 },
+                isa: model.isa().name(),
                 load: Load {
                     weights: packing.to_string(),
                     first: seconds,

@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 
+use igpt_runtime::report::ModelReport;
 use serde::Serialize;
 
 /// Everything that was measured. Times are in seconds, rates in 10^9 a second.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
     /// What was measured.
-    pub(super) model: ModelReport,
+    pub(super) model: Subject,
+    /// The instruction set used.
+    pub(super) isa: &'static str,
     /// What it was measured on.
     pub(super) machine: MachineReport,
     /// Loading the file.
@@ -21,23 +24,14 @@ pub(super) struct Report {
     pub(super) generation: Vec<Generation>,
 }
 
-/// A model.
+/// A model. Its tokens are those of a forward pass.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ModelReport {
+pub(super) struct Subject {
+    /// The file.
+    #[serde(flatten)]
+    pub(super) model: ModelReport,
     /// File, folder or shape.
     pub(super) source: String,
-    /// classify, causal or features.
-    pub(super) task: &'static str,
-    /// int8 or f32.
-    pub(super) dtype: &'static str,
-    /// Blocks.
-    pub(super) n_layer: usize,
-    /// Width.
-    pub(super) n_embd: usize,
-    /// Heads.
-    pub(super) n_head: usize,
-    /// Tokens of a forward pass.
-    pub(super) tokens: usize,
     /// 10^9 multiply-accumulates of its linear layers.
     pub(super) linear_gmac: f64,
     /// The same of its attention, pairs above the diagonal left out.
@@ -51,8 +45,6 @@ pub(super) struct MachineReport {
     pub(super) processor: String,
     /// Threads it runs at once.
     pub(super) cores: usize,
-    /// The instruction set used.
-    pub(super) isa: &'static str,
 }
 
 /// Loading.
@@ -177,7 +169,8 @@ pub(super) fn quantile(sorted: &[f64], fraction: f64) -> f64 {
 /// Prints the report for a person.
 pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let Report {
-        model,
+        model: subject,
+        isa,
         machine,
         load,
         memory,
@@ -187,17 +180,17 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "{}: {}, {}, {} tokens: {:.1} GMAC of linear layers + {:.1} of attention",
-        model.source,
-        model.dtype,
-        model.task,
-        model.tokens,
-        model.linear_gmac,
-        model.attention_gmac
+        subject.source,
+        subject.model.dtype,
+        subject.model.task,
+        subject.model.tokens,
+        subject.linear_gmac,
+        subject.attention_gmac
     )?;
     writeln!(
         out,
-        "{}, {} threads at once, {}",
-        machine.processor, machine.cores, machine.isa
+        "{}, {} threads at once, {isa}",
+        machine.processor, machine.cores
     )?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     writeln!(

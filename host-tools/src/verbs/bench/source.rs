@@ -100,6 +100,14 @@ impl Source {
         }
     }
 
+    /// The file or folder that was given.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Checkpoint(path, _) => Some(path),
+            Self::Random(_) => None,
+        }
+    }
+
     /// The file to load: the one given, or one made for `task` (`None`: the checkpoint's own; a classifier,
     /// if random).
     pub(super) fn model(&self, task: Option<Task>) -> Result<Model, Failure> {

@@ -191,13 +191,9 @@ impl Names<'_> {
 fn score(subject: &Subject, tally: &Tally) -> Score {
     let (top1, nats) = (tally.top1(), tally.nats());
     let bits = subject.is_causal().then(|| nats / std::f64::consts::LN_2);
-    let seconds = tally.times();
     let error = || (top1 * (1.0 - top1) / tally.predictions.max(1) as f64).sqrt();
     Score {
-        file: subject.file.clone(),
-        task: subject.model.task().name(),
-        dtype: subject.model.dtype().name(),
-        cpu: subject.model.isa().name(),
+        run: subject.describe(),
         images: tally.seconds.len(),
         predictions: tally.predictions,
         top1,
@@ -206,8 +202,7 @@ fn score(subject: &Subject, tally: &Tally) -> Score {
         nats,
         bits_per_token: bits,
         bits_per_dimension: bits.map(|bits| bits / 3.0),
-        seconds_per_image: seconds.mean,
-        seconds,
+        seconds_per_image: tally.times(),
         calibration: tally.calibration(),
     }
 }

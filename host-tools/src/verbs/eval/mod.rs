@@ -110,7 +110,7 @@ pub struct Args {
 /// A model or data set that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = eval(args)?;
-    print_report(args.json, &report, |out| {
+    print_report("eval", args.json, &report, |out| {
         print::print(out, &report, args.show)
     })
 }

@@ -69,8 +69,9 @@ pub(super) fn draw(
 }
 
 fn name(score: &Score) -> String {
-    let name = score.file.file_name().unwrap_or(score.file.as_os_str());
-    format!("{} ({})", name.to_string_lossy(), score.dtype)
+    let path = score.run.model.path();
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    format!("{} ({})", name.to_string_lossy(), score.run.model.dtype)
 }
 
 fn curve(score: &Score) -> Curve {

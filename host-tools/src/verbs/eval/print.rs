@@ -15,10 +15,10 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
     writeln!(
         out,
         "{}: {} in {} on {}, {} images of {}",
-        score.file.display(),
-        score.task,
-        score.dtype,
-        score.cpu,
+        score.run.model.path().display(),
+        score.run.model.task,
+        score.run.model.dtype,
+        score.run.isa,
         score.images,
         report.data.display()
     )?;
@@ -26,8 +26,8 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
         writeln!(
             out,
             "against {} in {}",
-            against.file.display(),
-            against.dtype
+            against.run.model.path().display(),
+            against.run.model.dtype
         )?;
     }
     scores(out, score, report.comparison.as_ref())?;
@@ -45,9 +45,9 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
 
 /// What two columns are called: by how they are stored, if that tells them apart.
 fn columns<'a>(score: &'a Score, against: &'a Score) -> (&'a str, &'a str) {
-    match score.dtype == against.dtype {
-        true => ("this", "against"),
-        false => (score.dtype, against.dtype),
+    match (score.run.model.dtype, against.run.model.dtype) {
+        (this, other) if this == other => ("this", "against"),
+        (this, other) => (this, other),
     }
 }
 
@@ -84,9 +84,14 @@ fn scores(out: &mut impl Write, score: &Score, comparison: Option<&Comparison>) 
     }
     let ece = |s: &Score| 100.0 * s.calibration.ece;
     row("calibration error, %", 2, &ece, String::new())?;
-    let times = &score.seconds;
+    let times = &score.seconds_per_image;
     let note = format!("median; 95 % within {:.2}", 1e3 * times.p95);
-    row("ms per image", 2, &|s| 1e3 * s.seconds.median, note)
+    row(
+        "ms per image",
+        2,
+        &|s| 1e3 * s.seconds_per_image.median,
+        note,
+    )
 }
 
 /// Whether verdicts flipped, and which.

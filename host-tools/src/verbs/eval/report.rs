@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use igpt_runtime::report::RunReport;
 use serde::Serialize;
 
 use super::compare::{LayerError, Turn, Turns};
@@ -11,14 +12,9 @@ use crate::labelled::ImageName;
 /// What one file reaches.
 #[derive(Clone, Debug, Serialize)]
 pub struct Score {
-    /// The file.
-    pub file: PathBuf,
-    /// `classify` or `causal`.
-    pub task: &'static str,
-    /// `int8` or `f32`.
-    pub dtype: &'static str,
-    /// The instruction set that was used.
-    pub cpu: &'static str,
+    /// The model and how it ran.
+    #[serde(flatten)]
+    pub run: RunReport,
     /// Images measured.
     pub images: usize,
     /// Predictions: one an image, or one a token.
@@ -39,10 +35,8 @@ pub struct Score {
     /// channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_dimension: Option<f64>,
-    /// Mean time of one image's forward pass in seconds.
-    pub seconds_per_image: f64,
-    /// The same in more detail.
-    pub seconds: Times,
+    /// Time of one image's forward pass in seconds.
+    pub seconds_per_image: Times,
     /// How far its probabilities can be trusted.
     pub calibration: Calibration,
 }

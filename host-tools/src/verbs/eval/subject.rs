@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use igpt_runtime::onnx::Task;
+use igpt_runtime::report::RunReport;
 use igpt_runtime::{Error, ImageGptImageProcessor, ImageGptModel, LoadOptions};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use super::error::EvalError;
 use crate::failure::{Blame, Failure};
 use crate::onnx::{ModelDtype, Task as Conversion};
 use crate::source::ModelSource;
-use crate::verbs::load_model;
+use crate::verbs::{describe_run, load_model};
 
 /// A loaded model with a head and an image processor.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Subject {
     pub(super) file: PathBuf,
     pub(super) model: ImageGptModel,
     /// A converted checkpoint's file lives as long as this.
-    _source: ModelSource,
+    source: ModelSource,
 }
 
 /// The logits of an image's predictions, one row each.
@@ -52,7 +53,7 @@ impl Subject {
         let subject = Self {
             file: file.to_owned(),
             model,
-            _source: source,
+            source,
         };
         if subject.model.task() == Task::Features {
             return Err(EvalError::NoHead {
@@ -71,6 +72,11 @@ impl Subject {
             .ok_or_else(|| EvalError::NoProcessor {
                 file: self.file.clone(),
             })
+    }
+
+    /// What reports say of it.
+    pub(super) fn describe(&self) -> RunReport {
+        describe_run(&self.model, &self.file, self.source.path())
     }
 
     /// Whether it predicts tokens, not classes.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::Packing;
+use igpt_runtime::report::RunReport;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Backend, load_model, print_report};
+use super::{Backend, describe_run, load_model, print_report};
 use crate::arrays::NpzWriter;
 use crate::charts::{Curve, by_layer};
 use crate::failure::{Blame, Failure};
@@ -131,10 +132,9 @@ pub struct Written {
 /// The whole probe.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was probed.
-    pub model: PathBuf,
-    /// The instruction set that was used.
-    pub cpu: &'static str,
+    /// The model and how it ran.
+    #[serde(flatten)]
+    pub run: RunReport,
     /// Images fitted.
     pub train_images: usize,
     /// Images measured.
@@ -156,7 +156,7 @@ pub struct Report {
 /// A model or data set that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = probe(args)?;
-    print_report(args.json, &report, |out| print(out, &report))
+    print_report("probe", args.json, &report, |out| print(out, &report))
 }
 
 /// The two parts of a data set.
@@ -301,8 +301,7 @@ pub fn probe(args: &Args) -> Result<Report, Failure> {
     };
     bar.finish_and_clear();
     let report = Report {
-        model: args.model.clone(),
-        cpu: model.isa().name(),
+        run: describe_run(&model, &args.model, source.path()),
         train_images: train.labels.len(),
         test_images: test.labels.len(),
         classes,
@@ -342,7 +341,9 @@ fn plot(path: &Path, report: &Report) -> anyhow::Result<()> {
         values: report.layers.iter().map(of).collect(),
     };
     let name = report
+        .run
         .model
+        .path()
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
