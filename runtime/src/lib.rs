@@ -8,6 +8,7 @@ mod classification;
 pub mod config;
 mod error;
 mod huge_pages;
+pub mod image_files;
 pub mod image_io;
 pub mod image_names;
 pub mod lfs;
