@@ -75,7 +75,7 @@ fn observe(changes: &[(&str, &str, &Value)]) -> Result<String, String> {
         cpu: None,
     };
     let Ok(model) = ImageGptForImageClassification::load(&file, &options) else {
-        return Ok(format!("task {}", report.task.name()));
+        return Ok(format!("task {}", report.model.task));
     };
     // Five by four pixels of as many greys and colours.
     let rgb: Vec<u8> = (0..5 * 4 * 3).map(|i| (i * i * 7 % 256) as u8).collect();
