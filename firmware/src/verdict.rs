@@ -1,19 +1,28 @@
-//! From a stream of class probabilities to a verdict that does not flicker.
+//! From a stream of a model's numbers to a verdict that does not flicker.
 //!
 //! Three steps, each of them switched off by its neutral setting: a moving average over the last
 //! frames, hysteresis (the shown class stays until another leads by a margin), and a threshold
 //! below which the verdict is "unsure".
+//!
+//! Of a multi-label model every class is judged for itself: it is there from the threshold on, and stays
+//! until it falls below by more than the hysteresis. Of a regression there is the average only.
+
+mod score;
+
+pub use score::{ProblemType, Score};
 
 use heapless::{Deque, Vec};
 
 /// What the app believes it sees.
 #[derive(Debug, Clone, Copy, PartialEq, defmt::Format)]
 pub struct Verdict {
-    /// Index of the class.
+    /// Index of the class: the shown one; of a multi-label model the most probable of those that are there,
+    /// or of all if none is; of a regression that of the largest value.
     pub class: u16,
-    /// Its averaged probability, 0 to 1.
-    pub probability: f32,
-    /// Whether that is enough to say so; if not, "unsure" is shown.
+    /// What the model says of it, averaged.
+    pub score: Score,
+    /// Whether that is enough to say so; if not, "unsure" is shown, or "none" of a multi-label model. A value
+    /// is always said.
     pub sure: bool,
 }
 
@@ -23,9 +32,10 @@ pub struct FilterSettings {
     /// Frames averaged, 1 (none) to the filter's `W`.
     pub window: usize,
     /// Lead in averaged probability that another class needs to replace the shown one.
-    /// Also how far a sure verdict may fall below the threshold before it becomes unsure.
+    /// Also how far a sure verdict, or a label that is there, may fall below the threshold before it
+    /// becomes unsure, or goes. Means nothing to a regression.
     pub hysteresis: f32,
-    /// Averaged probability from which a verdict is sure.
+    /// Averaged probability from which a verdict is sure, or a label is there. Means nothing to a regression.
     pub threshold: f32,
 }
 
@@ -40,7 +50,7 @@ impl Default for FilterSettings {
     }
 }
 
-/// Why a filter cannot be made, or cannot take a frame's probabilities.
+/// Why a filter cannot be made, or cannot take a frame's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum FilterError {
     /// The window is empty or longer than the filter has room for.
@@ -67,8 +77,8 @@ pub enum FilterError {
         /// The most possible.
         most: usize,
     },
-    /// A frame came with another number of probabilities than there are classes.
-    #[error("{found} probabilities for {expected} classes")]
+    /// A frame came with more or fewer numbers than there are classes.
+    #[error("{found} numbers for {expected} classes")]
     Count {
         /// In the frame.
         found: usize,
@@ -83,25 +93,40 @@ pub enum FilterError {
         /// Its value.
         found: f32,
     },
+    /// A regression's value is not finite.
+    #[error("value {found} of class {class}: expected a finite number")]
+    Value {
+        /// The class.
+        class: usize,
+        /// Its value.
+        found: f32,
+    },
 }
 
-/// Smooths the probabilities of up to `K` classes over up to `W` frames. Takes `4 K (W + 1)` bytes.
+/// Smooths the numbers of up to `K` classes over up to `W` frames. Takes `4 K (W + 1) + K` bytes.
 #[derive(Debug)]
 pub struct VerdictFilter<const K: usize, const W: usize> {
     settings: FilterSettings,
+    problem: ProblemType,
     classes: usize,
-    /// The last frames' probabilities, oldest first.
+    /// The last frames' numbers, oldest first.
     history: Deque<Vec<f32, K>, W>,
     average: Vec<f32, K>,
+    /// Of a multi-label model: whether each class is there.
+    present: Vec<bool, K>,
     shown: Option<Verdict>,
 }
 
 impl<const K: usize, const W: usize> VerdictFilter<K, W> {
-    /// A filter for a model with `classes` classes.
+    /// A filter for a model with `classes` classes, whose numbers are what `problem` says.
     ///
     /// # Errors
     /// A setting out of its range, or more classes than `K`.
-    pub fn new(classes: usize, settings: FilterSettings) -> Result<Self, FilterError> {
+    pub fn new(
+        classes: usize,
+        problem: ProblemType,
+        settings: FilterSettings,
+    ) -> Result<Self, FilterError> {
         if settings.window == 0 || settings.window > W {
             return Err(FilterError::Window {
                 found: settings.window,
@@ -125,36 +150,43 @@ impl<const K: usize, const W: usize> VerdictFilter<K, W> {
         }
         Ok(Self {
             settings,
+            problem,
             classes,
             history: Deque::new(),
             average: Vec::new(),
+            present: Vec::new(),
             shown: None,
         })
     }
 
-    /// Takes in one frame's probabilities, one per class, and gives the verdict to show.
+    /// Takes in one frame's numbers, one per class, and gives the verdict to show.
     ///
     /// # Errors
-    /// A wrong count or a value that is no probability; the filter is then unchanged.
-    pub fn push(&mut self, probabilities: &[f32]) -> Result<Verdict, FilterError> {
-        if probabilities.len() != self.classes {
+    /// A wrong count, a value that is no probability or, of a regression, not finite; the filter is then
+    /// unchanged.
+    pub fn push(&mut self, numbers: &[f32]) -> Result<Verdict, FilterError> {
+        if numbers.len() != self.classes {
             return Err(FilterError::Count {
-                found: probabilities.len(),
+                found: numbers.len(),
                 expected: self.classes,
             });
         }
+        let regression = self.problem == ProblemType::Regression;
         // Written so that NaN is refused too. A sum may round to just above one.
-        if let Some((class, &found)) = probabilities
-            .iter()
-            .enumerate()
-            .find(|(_, p)| !(0.0..=1.000_001).contains(*p))
-        {
-            return Err(FilterError::Probability { class, found });
+        let fits = |number: &f32| match regression {
+            true => number.is_finite(),
+            false => (0.0..=1.000_001).contains(number),
+        };
+        if let Some((class, &found)) = numbers.iter().enumerate().find(|(_, n)| !fits(n)) {
+            return Err(match regression {
+                true => FilterError::Value { class, found },
+                false => FilterError::Probability { class, found },
+            });
         }
         if self.history.len() == self.settings.window {
             self.history.pop_front();
         }
-        if let Ok(frame) = Vec::from_slice(probabilities) {
+        if let Ok(frame) = Vec::from_slice(numbers) {
             // Room was made above, so this cannot fail.
             let _ = self.history.push_back(frame);
         }
@@ -171,12 +203,23 @@ impl<const K: usize, const W: usize> VerdictFilter<K, W> {
     pub fn reset(&mut self) {
         self.history.clear();
         self.average.clear();
+        self.present.clear();
         self.shown = None;
     }
 
-    /// The averaged probabilities behind the last verdict, one per class; empty before the first.
+    /// The averaged numbers behind the last verdict, one per class; empty before the first.
     pub fn average(&self) -> &[f32] {
         &self.average
+    }
+
+    /// Whether the last verdict says that this class is there: of a multi-label model any number of them are.
+    pub fn is_present(&self, class: usize) -> bool {
+        match self.problem {
+            ProblemType::MultiLabel => self.present.get(class).copied().unwrap_or(false),
+            _ => self
+                .shown
+                .is_some_and(|shown| shown.sure && usize::from(shown.class) == class),
+        }
     }
 
     /// From scratch each time: adding and subtracting at the ends would drift over a long run.
@@ -194,15 +237,25 @@ impl<const K: usize, const W: usize> VerdictFilter<K, W> {
         }
     }
 
-    fn decide(&self) -> Verdict {
-        let mut leader = (0, f32::NEG_INFINITY);
-        for (class, &probability) in self.average.iter().enumerate() {
-            // Strictly greater: ties go to the lowest index, as everywhere in this project.
-            if probability > leader.1 {
-                leader = (class, probability);
+    fn decide(&mut self) -> Verdict {
+        let (class, number, sure) = match self.problem {
+            ProblemType::SingleLabel => self.decide_one(),
+            ProblemType::MultiLabel => self.decide_each(),
+            ProblemType::Regression => {
+                let (class, value) = largest(self.average.iter().copied());
+                (class, value, true)
             }
+        };
+        Verdict {
+            class: class as u16,
+            score: self.problem.score(number),
+            sure,
         }
-        let (mut class, mut probability) = leader;
+    }
+
+    /// The class to show, its probability, and whether that is enough.
+    fn decide_one(&self) -> (usize, f32, bool) {
+        let (mut class, mut probability) = largest(self.average.iter().copied());
         let mut needed = self.settings.threshold;
         if let Some(shown) = self.shown {
             let incumbent = self
@@ -217,178 +270,40 @@ impl<const K: usize, const W: usize> VerdictFilter<K, W> {
                 }
             }
         }
-        Verdict {
-            class: class as u16,
-            probability,
-            sure: probability >= needed,
+        (class, probability, probability >= needed)
+    }
+
+    /// Says of each class whether it is there. Returns the most probable of those, or of all if none is.
+    fn decide_each(&mut self) -> (usize, f32, bool) {
+        // `classes` is at most K, checked in `new`.
+        let _ = self.present.resize(self.classes, false);
+        for (present, &probability) in self.present.iter_mut().zip(&self.average) {
+            let stays = if *present {
+                self.settings.hysteresis
+            } else {
+                0.0
+            };
+            *present = probability >= self.settings.threshold - stays;
+        }
+        let any = self.present.contains(&true);
+        let candidates = self.average.iter().zip(&self.present);
+        // One that does not count is below every probability.
+        let counted = candidates.map(|(&p, &present)| if present || !any { p } else { -1.0 });
+        let (class, probability) = largest(counted);
+        (class, probability, any)
+    }
+}
+
+/// The place of the largest number, and the number. Ties go to the lowest index, as everywhere in this project.
+fn largest(numbers: impl Iterator<Item = f32>) -> (usize, f32) {
+    let mut largest = (0, f32::NEG_INFINITY);
+    for (index, number) in numbers.enumerate() {
+        if number > largest.1 {
+            largest = (index, number);
         }
     }
+    largest
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{FilterError, FilterSettings, VerdictFilter};
-
-    type Filter = VerdictFilter<4, 8>;
-
-    fn filter(window: usize, hysteresis: f32, threshold: f32) -> Filter {
-        Filter::new(
-            3,
-            FilterSettings {
-                window,
-                hysteresis,
-                threshold,
-            },
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn without_smoothing_each_frame_speaks_for_itself() {
-        let mut filter = filter(1, 0.0, 0.5);
-        let first = filter.push(&[0.7, 0.2, 0.1]).unwrap();
-        assert_eq!((first.class, first.probability, first.sure), (0, 0.7, true));
-        let second = filter.push(&[0.1, 0.45, 0.45]).unwrap();
-        assert_eq!(
-            (second.class, second.sure),
-            (1, false),
-            "a tie goes to the lowest index; unsure"
-        );
-    }
-
-    #[test]
-    fn one_odd_frame_does_not_change_the_verdict() {
-        let mut filter = filter(4, 0.0, 0.5);
-        for _ in 0..4 {
-            filter.push(&[0.9, 0.1, 0.0]).unwrap();
-        }
-        let odd = filter.push(&[0.0, 1.0, 0.0]).unwrap();
-        assert_eq!(odd.class, 0);
-        assert!((odd.probability - 0.675).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_average_forgets_exactly_after_the_window() {
-        let mut filter = filter(3, 0.0, 0.5);
-        filter.push(&[1.0, 0.0, 0.0]).unwrap();
-        for _ in 0..3 {
-            filter.push(&[0.0, 0.0, 1.0]).unwrap();
-        }
-        assert_eq!(filter.average(), [0.0, 0.0, 1.0]);
-    }
-
-    #[test]
-    fn a_challenger_needs_a_lead_of_more_than_the_hysteresis() {
-        let mut filter = filter(1, 0.2, 0.0);
-        filter.push(&[0.5, 0.5, 0.0]).unwrap();
-        assert_eq!(
-            filter.push(&[0.41, 0.59, 0.0]).unwrap().class,
-            0,
-            "a lead of 0.18 is not enough"
-        );
-        assert_eq!(
-            filter.push(&[0.35, 0.65, 0.0]).unwrap().class,
-            1,
-            "a lead of 0.30 is"
-        );
-        assert_eq!(
-            filter.push(&[0.59, 0.41, 0.0]).unwrap().class,
-            1,
-            "and the way back needs one too"
-        );
-    }
-
-    #[test]
-    fn a_sure_verdict_becomes_unsure_below_the_threshold_less_the_hysteresis() {
-        let mut filter = filter(1, 0.1, 0.6);
-        assert!(
-            !filter.push(&[0.55, 0.45, 0.0]).unwrap().sure,
-            "not yet sure"
-        );
-        assert!(filter.push(&[0.65, 0.35, 0.0]).unwrap().sure);
-        assert!(filter.push(&[0.55, 0.45, 0.0]).unwrap().sure, "still sure");
-        assert!(!filter.push(&[0.49, 0.45, 0.06]).unwrap().sure);
-        assert!(
-            !filter.push(&[0.55, 0.45, 0.0]).unwrap().sure,
-            "and unsure until it passes 0.6 again"
-        );
-    }
-
-    #[test]
-    fn reset_forgets_the_past() {
-        let mut filter = filter(8, 0.5, 0.5);
-        for _ in 0..8 {
-            filter.push(&[1.0, 0.0, 0.0]).unwrap();
-        }
-        filter.reset();
-        assert!(filter.average().is_empty());
-        assert_eq!(filter.push(&[0.0, 0.0, 1.0]).unwrap().class, 2);
-    }
-
-    #[test]
-    fn bad_probabilities_are_refused_and_leave_the_filter_as_it_was() {
-        let mut filter = filter(2, 0.0, 0.5);
-        filter.push(&[0.0, 1.0, 0.0]).unwrap();
-        assert_eq!(
-            filter.push(&[0.5, 0.5]),
-            Err(FilterError::Count {
-                found: 2,
-                expected: 3
-            })
-        );
-        for bad in [f32::NAN, f32::INFINITY, -0.1, 1.1] {
-            let refused = filter.push(&[0.5, bad, 0.5]);
-            assert!(
-                matches!(refused, Err(FilterError::Probability { class: 1, .. })),
-                "{bad}"
-            );
-        }
-        assert_eq!(filter.average(), [0.0, 1.0, 0.0]);
-    }
-
-    #[test]
-    fn settings_out_of_range_are_refused() {
-        let make = |classes, window, hysteresis, threshold| {
-            Filter::new(
-                classes,
-                FilterSettings {
-                    window,
-                    hysteresis,
-                    threshold,
-                },
-            )
-            .map(|_| ())
-        };
-        assert_eq!(
-            make(3, 0, 0.0, 0.5),
-            Err(FilterError::Window { found: 0, most: 8 })
-        );
-        assert_eq!(
-            make(3, 9, 0.0, 0.5),
-            Err(FilterError::Window { found: 9, most: 8 })
-        );
-        assert!(matches!(
-            make(3, 1, -0.1, 0.5),
-            Err(FilterError::Setting {
-                name: "hysteresis",
-                ..
-            })
-        ));
-        assert!(matches!(
-            make(3, 1, 0.0, f32::NAN),
-            Err(FilterError::Setting {
-                name: "threshold",
-                ..
-            })
-        ));
-        assert_eq!(
-            make(0, 1, 0.0, 0.5),
-            Err(FilterError::Classes { found: 0, most: 4 })
-        );
-        assert_eq!(
-            make(5, 1, 0.0, 0.5),
-            Err(FilterError::Classes { found: 5, most: 4 })
-        );
-        assert_eq!(make(4, 8, 1.0, 1.0), Ok(()));
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use embedded_graphics::geometry::Size;
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::primitives::Rectangle;
 
+use crate::verdict::Score;
 use layout::Layout;
 pub use layout::canvas_for;
 use scaled::Scaled;
@@ -101,24 +102,26 @@ pub enum Mood {
     Lost,
 }
 
-/// One class and its probability.
+/// One class and what the model says of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bar<'a> {
     /// The class's name.
     pub label: &'a str,
-    /// 0 to 1.
-    pub probability: f32,
+    /// A probability is drawn as a bar; a value has no scale to draw it on, and is written only.
+    pub score: Score,
+    /// Whether it is, or is part of, the verdict: in the verdict's colour.
+    pub marked: bool,
 }
 
 /// What stands on the panel.
 #[derive(Debug, Clone, Copy)]
 pub struct Panel<'a> {
-    /// In large type: the class, "unsure", or what is wrong.
+    /// In large type: the class or classes, "unsure", or what is wrong.
     pub headline: &'a str,
     /// Its colour.
     pub mood: Mood,
-    /// Beside the headline, 0 to 1.
-    pub probability: Option<f32>,
+    /// Beside the headline.
+    pub score: Option<Score>,
     /// The likeliest classes, likeliest first; as many are drawn as there is room for.
     pub bars: &'a [Bar<'a>],
     /// Time that the model took for this frame, in milliseconds.

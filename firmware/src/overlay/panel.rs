@@ -10,6 +10,7 @@ use heapless::String;
 
 use super::text::{self, Align, Size as TextSize};
 use super::{BRIGHT, LOST, MUTED, Mood, Panel, QUIET_BAR, SURE, TRACK, UNSURE};
+use crate::verdict::Score;
 
 /// Sizes of type for a panel.
 struct Type {
@@ -68,7 +69,7 @@ where
         headline,
     )?;
     y += kind.headline.line() + 2;
-    let number = percent(panel.probability);
+    let number = panel.score.map_or_else(String::new, written);
     text::line(
         target,
         &number,
@@ -142,7 +143,7 @@ where
         headline,
     )?;
     y += kind.headline.line() + 1;
-    let number = percent(panel.probability);
+    let number = panel.score.map_or_else(String::new, written);
     text::line(
         target,
         &number,
@@ -210,25 +211,36 @@ where
     let line = kind.bar.line();
     let left = room.top_left.x;
     let right = left + room.size.width as i32;
-    let numbers = text::width("100%", kind.bar) + 4;
+    // As wide as any probability, so that bars keep their length; values may be wider.
+    let widest = panel.bars.iter().map(|bar| written(bar.score));
+    let widest = widest.map(|number| text::width(&number, kind.bar)).max();
+    let full = text::width(&written(Score::Probability(1.0)), kind.bar);
+    let numbers = widest.unwrap_or(0).max(full) + 4;
+    let values = panel
+        .bars
+        .iter()
+        .any(|bar| matches!(bar.score, Score::Value(_)));
     let stacked = right - left < 220;
-    let (row, names) = if stacked {
-        (line + 11, right - left - numbers)
-    } else {
-        (line + line / 3, (right - left) * 2 / 5)
+    let (row, names) = match (stacked, values) {
+        (_, true) => (line + line / 3, right - left - numbers),
+        (true, false) => (line + 11, right - left - numbers),
+        (false, false) => (line + line / 3, (right - left) * 2 / 5),
     };
     let rows = (room.size.height as i32 / row).max(0);
     for (index, bar) in panel.bars.iter().take(rows as usize).enumerate() {
         let y = room.top_left.y + index as i32 * row;
-        let (ink, color) = match (index, panel.mood) {
-            (0, Mood::Sure | Mood::Unsure) => (BRIGHT, mood_color(panel.mood)),
+        let (ink, color) = match (bar.marked, panel.mood) {
+            (true, Mood::Sure | Mood::Unsure) => (BRIGHT, mood_color(panel.mood)),
             _ => (MUTED, QUIET_BAR),
         };
         let name = (kind.bar, Align::Left, ink);
         text::line(target, bar.label, Point::new(left, y), names, name)?;
         let number = (kind.bar, Align::Right, ink);
-        let percent = whole_percent(bar.probability);
-        text::line(target, &percent, Point::new(right, y), numbers, number)?;
+        let score = written(bar.score);
+        text::line(target, &score, Point::new(right, y), numbers, number)?;
+        let Score::Probability(probability) = bar.score else {
+            continue;
+        };
         let (start, end, top, thick) = if stacked {
             (left, right, y + line + 2, 4)
         } else {
@@ -246,7 +258,7 @@ where
             Size::new(width as u32, thick as u32),
         );
         target.fill_solid(&track, TRACK.into())?;
-        let filled = (bar.probability.clamp(0.0, 1.0) * width as f32 + 0.5) as u32;
+        let filled = (probability.clamp(0.0, 1.0) * width as f32 + 0.5) as u32;
         if filled > 0 {
             let filled = Rectangle::new(track.top_left, Size::new(filled, thick as u32));
             target.fill_solid(&filled, color.into())?;
@@ -263,19 +275,11 @@ fn mood_color(mood: Mood) -> Rgb888 {
     }
 }
 
-fn percent(probability: Option<f32>) -> String<16> {
+/// A score as it is written everywhere.
+fn written(score: Score) -> String<24> {
     let mut out = String::new();
-    if let Some(probability) = probability {
-        // 16 bytes hold any percentage of a number between 0 and 1.
-        let _ = write!(out, "{:.1}%", probability.clamp(0.0, 1.0) * 100.0);
-    }
-    out
-}
-
-fn whole_percent(probability: f32) -> String<16> {
-    let mut out = String::new();
-    // As above.
-    let _ = write!(out, "{:.0}%", probability.clamp(0.0, 1.0) * 100.0);
+    // 24 bytes hold every score.
+    let _ = write!(out, "{score}");
     out
 }
 

@@ -5,7 +5,8 @@ use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::geometry::{OriginDimensions, Size};
 use embedded_graphics::pixelcolor::{Rgb565, Rgb888, RgbColor};
 
-use super::{BACKGROUND, Bar, Mood, PANEL, Panel, Picture, SURE, UNSURE, canvas_for, draw};
+use super::{BACKGROUND, Bar, Mood, PANEL, Panel, Picture, SURE, TRACK, UNSURE, canvas_for, draw};
+use crate::verdict::Score;
 
 /// A canvas that refuses pixels outside of it, to catch what is drawn over the edge.
 struct Canvas<C> {
@@ -60,15 +61,18 @@ impl<C: RgbColor> DrawTarget for Canvas<C> {
 const BARS: [Bar<'static>; 3] = [
     Bar {
         label: "ankle boot",
-        probability: 0.93,
+        score: Score::Probability(0.93),
+        marked: true,
     },
     Bar {
         label: "sneaker",
-        probability: 0.05,
+        score: Score::Probability(0.05),
+        marked: false,
     },
     Bar {
         label: "bag",
-        probability: 0.02,
+        score: Score::Probability(0.02),
+        marked: false,
     },
 ];
 
@@ -76,7 +80,7 @@ fn panel() -> Panel<'static> {
     Panel {
         headline: "ankle boot",
         mood: Mood::Sure,
-        probability: Some(0.93),
+        score: Some(Score::Probability(0.93)),
         bars: &BARS,
         milliseconds: 12.3,
         frames_per_second: 81.0,
@@ -143,7 +147,8 @@ fn the_bar_is_as_long_as_the_probability() {
     let with = |probability| {
         let bars = [Bar {
             label: "",
-            probability,
+            score: Score::Probability(probability),
+            marked: true,
         }];
         let panel = Panel {
             headline: "",
@@ -161,6 +166,47 @@ fn the_bar_is_as_long_as_the_probability() {
     );
     assert_eq!(with(f32::NAN), none, "no number, no bar");
     assert_eq!(with(7.0), full);
+}
+
+#[test]
+fn every_label_of_the_verdict_has_its_colour() {
+    let with = |marks: [bool; 3]| {
+        let mut bars = BARS;
+        for (bar, marked) in bars.iter_mut().zip(marks) {
+            (bar.marked, bar.score) = (marked, Score::Probability(0.8));
+        }
+        let panel = Panel {
+            bars: &bars,
+            ..panel()
+        };
+        drawn((640, 480), (640, 480), &panel).count(SURE)
+    };
+    let (none, one, all) = (
+        with([false; 3]),
+        with([true, false, false]),
+        with([true; 3]),
+    );
+    assert!(none < one, "{none} {one}");
+    assert_eq!(all - none, 3 * (one - none));
+}
+
+#[test]
+fn values_are_written_without_bars() {
+    for screen in [(640, 480), (320, 240), (1280, 800)] {
+        let bars = BARS.map(|bar| Bar {
+            score: Score::Value(-123.456),
+            ..bar
+        });
+        let panel = Panel {
+            score: Some(Score::Value(-123.456)),
+            bars: &bars,
+            ..panel()
+        };
+        let canvas = drawn(screen, (28, 28), &panel);
+        assert_eq!((canvas.count(TRACK), canvas.outside), (0, 0), "{screen:?}");
+        let other = Panel { bars: &[], ..panel };
+        assert!(canvas.pixels != drawn(screen, (28, 28), &other).pixels);
+    }
 }
 
 #[test]
@@ -200,7 +246,7 @@ fn words_are_drawn_and_change_the_picture() {
             ..panel()
         },
         Panel {
-            probability: None,
+            score: None,
             ..panel()
         },
     ] {
@@ -228,7 +274,8 @@ fn any_label_and_any_canvas_is_survived() {
     let label = "\u{0}\u{1b}[2J na\u{ef}ve \u{4f60}\u{597d} ".repeat(40);
     let bars = [Bar {
         label: &label,
-        probability: f32::INFINITY,
+        score: Score::Probability(f32::INFINITY),
+        marked: true,
     }; 9];
     let wild = Panel {
         headline: &label,

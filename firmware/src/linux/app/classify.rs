@@ -1,6 +1,7 @@
 //! The app's view of a model: a picture goes in, logits come out.
 
 use crate::linux::source::FrameBuffer;
+use crate::verdict::ProblemType;
 
 /// What a model makes of one frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,8 +10,8 @@ pub struct Classified {
     pub tokens_crc32: u32,
     /// One logit per class.
     pub logits: Vec<f32>,
-    /// Their softmax.
-    pub probabilities: Vec<f32>,
+    /// What they mean: probabilities, or a regression's values.
+    pub scores: Vec<f32>,
     /// Tokens whose work was reused from the frame before.
     pub reused_tokens: usize,
 }
@@ -19,6 +20,9 @@ pub struct Classified {
 pub trait Classify {
     /// The classes' names.
     fn labels(&self) -> &[String];
+
+    /// What its numbers mean.
+    fn problem_type(&self) -> ProblemType;
 
     /// A short name for the panel and the log.
     fn name(&self) -> &str;

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 
 use super::exit::Failure;
 use crate::linux::defmt_log;
+use crate::verdict::Score;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub(super) enum Event<'a> {
     Verdict {
         seq: u64,
         label: &'a str,
-        probability: f32,
+        score: Score,
         milliseconds: f32,
         dropped: u64,
     },
@@ -203,11 +204,11 @@ impl fmt::Display for Event<'_> {
             Self::Verdict {
                 seq,
                 label,
-                probability,
+                score,
                 milliseconds,
                 ..
             } => {
-                write!(f, "{seq} {label} {probability} {milliseconds:.1} ms")
+                write!(f, "{seq} {label} {score} {milliseconds:.1} ms")
             }
             Self::Failed { failure } => write!(f, "{failure}"),
             Self::Unexpected { error } => write!(f, "please report this: {error}"),
@@ -274,7 +275,7 @@ fn defmt_point(event: &Event<'_>) {
         Event::Verdict {
             seq,
             label,
-            probability,
+            score: Score::Probability(probability),
             milliseconds,
             dropped,
         } => defmt::info!(
@@ -282,6 +283,20 @@ fn defmt_point(event: &Event<'_>) {
             seq,
             label,
             probability,
+            milliseconds,
+            dropped
+        ),
+        Event::Verdict {
+            seq,
+            label,
+            score: Score::Value(value),
+            milliseconds,
+            dropped,
+        } => defmt::info!(
+            "frame {=u64}: {=str} = {=f32} in {=f32} ms, {=u64} dropped so far",
+            seq,
+            label,
+            value,
             milliseconds,
             dropped
         ),

@@ -16,6 +16,7 @@ mod guard;
 mod log;
 mod model;
 mod options;
+mod ranked;
 mod record;
 mod render;
 mod report;
@@ -98,6 +99,9 @@ fn start_logged(
     let reporter = reporter(&settings);
     let (guard, model) = guard_model(&settings, log);
     let classifier = model::load(model.as_deref(), &settings, log)?;
+    settings
+        .check_for(classifier.problem_type(), classifier.name())
+        .map_err(Failure::Usage)?;
     let opener = opener(&settings.source);
     run(
         settings,

@@ -14,6 +14,7 @@ use super::log::{Event, Log};
 use super::settings::Settings;
 use crate::boot_guard::ModelId;
 use crate::linux::source::FrameBuffer;
+use crate::verdict::ProblemType;
 
 /// A model and its session, which reuses what did not change since the last frame.
 struct Model {
@@ -97,6 +98,15 @@ impl Classify for Model {
         self.model.config().labels()
     }
 
+    fn problem_type(&self) -> ProblemType {
+        use igpt_runtime::ProblemType as Runtime;
+        match self.model.problem_type() {
+            Runtime::SingleLabel => ProblemType::SingleLabel,
+            Runtime::MultiLabel => ProblemType::MultiLabel,
+            Runtime::Regression => ProblemType::Regression,
+        }
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -118,7 +128,7 @@ impl Classify for Model {
         let classification = self.session.classify(&tokens)?;
         Ok(Classified {
             tokens_crc32: crc32fast::hash(&bytes),
-            probabilities: classification.scores(),
+            scores: classification.scores(),
             reused_tokens: classification.reused_tokens,
             logits: classification.logits,
         })

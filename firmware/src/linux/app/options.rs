@@ -90,16 +90,18 @@ pub struct Options {
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub state_dir: Option<PathBuf>,
 
-    /// Classes to tell, likeliest first. [default: 3]
+    /// Classes to tell, likeliest first; of a regression, outputs, largest first. [default: 3]
     #[arg(long, value_name = "K", help_heading = "Verdict")]
     pub top_k: Option<usize>,
-    /// Probability below which the verdict is "unsure". [default: 0.5]
+    /// Probability below which the verdict is "unsure"; of a multi-label model, from which a label is told,
+    /// whatever --top-k. [default: 0.5]
     #[arg(long, value_name = "P", help_heading = "Verdict")]
     pub threshold: Option<f32>,
     /// Average over this many frames, 1 to 32. [default: 5 for live sources, 1 for files]
     #[arg(long, value_name = "N", help_heading = "Verdict")]
     pub smooth: Option<usize>,
-    /// Lead that another class needs to replace the shown one. [default: 0.05 when smoothing, else 0]
+    /// Lead that another class needs to replace the shown one, and how far what is shown may fall below the
+    /// threshold. [default: 0.05 when smoothing, else 0]
     #[arg(long, value_name = "P", help_heading = "Verdict")]
     pub hysteresis: Option<f32>,
 

@@ -16,7 +16,9 @@ use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
 
 use super::classify::{Classified, Classify};
+use super::ranked::Ranked;
 use crate::linux::source::FrameBuffer;
+use crate::verdict::Score;
 
 const VERDICTS: &str = "verdicts.jsonl";
 
@@ -34,7 +36,11 @@ struct Line<'a> {
     logits: Vec<String>,
     class: usize,
     label: &'a str,
-    probability: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f32>,
+    /// A regression's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f32>,
     ms: f32,
 }
 
@@ -91,7 +97,7 @@ impl Recorder {
         &mut self,
         frame: &FrameBuffer,
         classified: &Classified,
-        (class, label): (usize, &str),
+        verdict: &Ranked,
         milliseconds: f32,
     ) -> anyhow::Result<()> {
         let seq = self.seq;
@@ -116,6 +122,10 @@ impl Recorder {
             let _ = fs::remove_file(&path);
             return Err(error).with_context(|| format!("{}: cannot write", path.display()));
         }
+        let (probability, value) = match verdict.score {
+            Score::Probability(probability) => (Some(probability), None),
+            Score::Value(value) => (None, Some(value)),
+        };
         let line = Line {
             seq,
             file: &file,
@@ -129,13 +139,10 @@ impl Recorder {
                 .iter()
                 .map(|logit| format!("{:08x}", logit.to_bits()))
                 .collect(),
-            class,
-            label,
-            probability: classified
-                .probabilities
-                .get(class)
-                .copied()
-                .unwrap_or_default(),
+            class: verdict.class,
+            label: &verdict.label,
+            probability,
+            value,
             ms: milliseconds,
         };
         let mut text = serde_json::to_vec(&line)?;
@@ -162,10 +169,19 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::{Recorder, VERDICTS};
+    use super::{Ranked, Recorder, Score, VERDICTS};
     use crate::linux::app::classify::Classified;
     use crate::linux::app::tests::FakeModel;
     use crate::linux::source::FrameBuffer;
+
+    fn verdict(label: &str, score: Score) -> Ranked {
+        Ranked {
+            class: 0,
+            label: label.to_owned(),
+            score,
+            present: true,
+        }
+    }
 
     #[test]
     fn frames_come_back_to_the_pixel_and_logits_to_the_bit() {
@@ -184,13 +200,13 @@ mod tests {
         let classified = Classified {
             tokens_crc32: 0xBEEF,
             logits: logits.clone(),
-            probabilities: vec![0.7, 0.2, 0.1],
+            scores: vec![0.7, 0.2, 0.1],
             reused_tokens: 0,
         };
-        recorder
-            .add(&frame, &classified, (0, "bag \"x\"\n"), 3.5)
-            .unwrap();
-        recorder.add(&frame, &classified, (0, "bag"), 3.5).unwrap();
+        let likely = verdict("bag \"x\"\n", Score::Probability(0.75));
+        recorder.add(&frame, &classified, &likely, 3.5).unwrap();
+        let measured = verdict("bag", Score::Value(-2.5));
+        recorder.add(&frame, &classified, &measured, 3.5).unwrap();
 
         let back = image::open(target.join("frame-000001.png"))
             .unwrap()
@@ -208,6 +224,11 @@ mod tests {
             (&"fake".into(), &"0000fa4e".into())
         );
         assert_eq!(lines[0]["label"], "bag \"x\"\n");
+        assert_eq!(
+            (&lines[0]["probability"], &lines[1]["value"]),
+            (&0.75.into(), &(-2.5).into())
+        );
+        assert!(lines[0].get("value").is_none() && lines[1].get("probability").is_none());
         assert_eq!(
             (lines[1]["seq"].as_u64(), lines[1]["source_seq"].as_u64()),
             (Some(1), Some(9))
@@ -243,11 +264,12 @@ mod tests {
         let classified = Classified {
             tokens_crc32: 0,
             logits: vec![0.0],
-            probabilities: vec![1.0],
+            scores: vec![1.0],
             reused_tokens: 0,
         };
-        assert!(recorder.add(&frame, &classified, (0, "a"), 1.0).is_err());
-        recorder.add(&frame, &classified, (0, "a"), 1.0).unwrap();
+        let likely = verdict("a", Score::Probability(1.0));
+        assert!(recorder.add(&frame, &classified, &likely, 1.0).is_err());
+        recorder.add(&frame, &classified, &likely, 1.0).unwrap();
         let text = std::fs::read_to_string(dir.path().join(VERDICTS)).unwrap();
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains("frame-000001.png") && dir.path().join("frame-000001.png").is_file());

@@ -1,30 +1,29 @@
 //! What the app prints: one line a verdict, a summary at the end; for people or as JSON.
+//!
+//! A label or a file's name is in JSON what it is; on a line for people what would break the line is escaped.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use igpt_runtime::one_line;
+use serde_json::{Map, Value, json};
 
+use super::ranked::Ranked;
 use super::stats::Stats;
 use crate::pipeline::{Cause, Counters};
 use crate::queue::QueueCounters;
-
-/// A class and its probability.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Ranked {
-    pub(super) class: usize,
-    pub(super) label: String,
-    pub(super) probability: f32,
-}
+use crate::verdict::{ProblemType, Score};
 
 /// One verdict, as it is printed.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) seq: u64,
     pub(super) name: Option<&'a str>,
+    pub(super) problem: ProblemType,
     pub(super) sure: bool,
-    /// Likeliest first, after smoothing; the verdict is the first that the filter shows.
+    /// What the filter shows; of a multi-label model the strongest.
     pub(super) verdict: &'a Ranked,
+    /// Largest score first, after smoothing; of a multi-label model with every label that is present.
     pub(super) top: &'a [Ranked],
     pub(super) milliseconds: f32,
     pub(super) reused_tokens: usize,
@@ -104,15 +103,22 @@ impl Reporter {
 }
 
 fn verdict_text(report: &Report<'_>) -> String {
-    let what = if report.sure {
-        report.verdict.label.clone()
-    } else {
-        format!("unsure ({}?)", report.verdict.label)
+    let verdict = report.verdict;
+    let what = match (report.problem, report.sure) {
+        (ProblemType::SingleLabel, true) => {
+            format!("{:<20} {:>7}", one_line(&verdict.label), verdict.score)
+        }
+        (ProblemType::SingleLabel, false) => {
+            let guess = format!("unsure ({}?)", one_line(&verdict.label));
+            format!("{guess:<20} {:>7}", verdict.score)
+        }
+        (ProblemType::MultiLabel, true) => list(report.top.iter().filter(|ranked| ranked.present)),
+        (ProblemType::MultiLabel, false) => format!("none ({}?)", verdict.text()),
+        (ProblemType::Regression, _) => list(report.top.iter()),
     };
-    let name = report.name.unwrap_or("frame");
-    let percent = report.verdict.probability * 100.0;
+    let name = one_line(report.name.unwrap_or("frame"));
     let mut line = format!(
-        "{:>6}  {name:<24}  {what:<20} {percent:>5.1} %  {:>8.1} ms",
+        "{:>6}  {name:<24}  {what:<28}  {:>8.1} ms",
         report.seq, report.milliseconds
     );
     if report.dropped > 0 {
@@ -121,25 +127,32 @@ fn verdict_text(report: &Report<'_>) -> String {
     line
 }
 
+fn list<'a>(classes: impl Iterator<Item = &'a Ranked>) -> String {
+    let texts: Vec<String> = classes.map(Ranked::text).collect();
+    texts.join(", ")
+}
+
 fn verdict_json(report: &Report<'_>) -> Value {
-    let top: Vec<Value> = report
-        .top
-        .iter()
-        .map(|ranked| json!({ "label": ranked.label, "class": ranked.class, "probability": ranked.probability }))
-        .collect();
-    json!({
-        "event": "verdict",
-        "seq": report.seq,
-        "name": report.name,
-        "label": report.verdict.label,
-        "class": report.verdict.class,
-        "probability": report.verdict.probability,
-        "sure": report.sure,
-        "ms": report.milliseconds,
-        "reused_tokens": report.reused_tokens,
-        "dropped": report.dropped,
-        "top": top,
-    })
+    let mut object = report.verdict.json();
+    let top: Vec<_> = report.top.iter().map(Ranked::json).collect();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("event", json!("verdict"));
+    put("seq", json!(report.seq));
+    put("name", json!(report.name));
+    put("ms", json!(report.milliseconds));
+    put("reused_tokens", json!(report.reused_tokens));
+    put("dropped", json!(report.dropped));
+    put("top", json!(top));
+    // A value is neither sure nor unsure.
+    if report.problem != ProblemType::Regression {
+        put("sure", json!(report.sure));
+    }
+    if report.problem == ProblemType::MultiLabel {
+        let present = report.top.iter().filter(|ranked| ranked.present);
+        let labels: Vec<&str> = present.map(|ranked| ranked.label.as_str()).collect();
+        put("labels", json!(labels));
+    }
+    Value::Object(object)
 }
 
 fn summary_text(summary: &Summary) -> String {
@@ -167,10 +180,17 @@ fn summary_text(summary: &Summary) -> String {
         .stats
         .verdicts()
         .iter()
-        .map(|(label, count)| format!("{label} {count}"))
+        .map(|(label, count)| format!("{} {count}", one_line(label)))
         .collect();
     if !verdicts.is_empty() {
         text.push_str(&format!("verdicts   {}\n", verdicts.join(", ")));
+    }
+    for (label, range) in summary.stats.values() {
+        let [mean, least, most] = [range.mean(), range.least, range.most].map(Score::Value);
+        text.push_str(&format!(
+            "value      {}: mean {mean}, {least} to {most}\n",
+            one_line(label)
+        ));
     }
     if let (Some(median), Some(slow)) = (
         summary.stats.percentile(0.5),
@@ -226,13 +246,22 @@ fn summary_json(summary: &Summary) -> Value {
         dropped,
         queued,
     } = summary.queue;
-    let verdicts: serde_json::Map<String, Value> = summary
+    let verdicts: Map<String, Value> = summary
         .stats
         .verdicts()
         .into_iter()
         .map(|(label, count)| (label.to_owned(), json!(count)))
         .collect();
-    json!({
+    let values: Map<String, Value> = summary
+        .stats
+        .values()
+        .iter()
+        .map(|(label, range)| {
+            let range = json!({ "mean": range.mean(), "min": range.least, "max": range.most });
+            (label.clone(), range)
+        })
+        .collect();
+    let mut object = json!({
         "event": "summary",
         "cause": summary.cause.to_string(),
         "seconds": summary.elapsed.as_secs_f32(),
@@ -249,5 +278,9 @@ fn summary_json(summary: &Summary) -> Value {
         "p95_ms": summary.stats.percentile(0.95),
         "queue": { "produced": produced, "consumed": consumed, "dropped": dropped, "queued": queued },
         "outputs": summary.outputs,
-    })
+    });
+    if let (false, Some(object)) = (values.is_empty(), object.as_object_mut()) {
+        object.insert("values".into(), Value::Object(values));
+    }
+    object
 }

@@ -10,7 +10,7 @@ use super::log::LogTarget;
 use super::options::{Options, parse_size, parse_time};
 use crate::linux::source::SourceOptions;
 use crate::pipeline::RetryPolicy;
-use crate::verdict::{FilterSettings, VerdictFilter};
+use crate::verdict::{FilterSettings, ProblemType, VerdictFilter};
 
 /// Most classes a model may have here.
 pub(super) const MAX_CLASSES: usize = 1024;
@@ -39,7 +39,7 @@ pub(super) struct Settings {
     pub(super) cpu: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) top_k: usize,
-    pub(super) threshold: f32,
+    pub(super) threshold: Option<f32>,
     pub(super) smooth: Option<usize>,
     pub(super) hysteresis: Option<f32>,
     pub(super) sinks: Vec<String>,
@@ -111,7 +111,7 @@ impl Settings {
             cpu: options.cpu,
             state_dir: options.state_dir.or(state_directory),
             top_k: options.top_k.unwrap_or(3),
-            threshold: options.threshold.unwrap_or(0.5),
+            threshold: options.threshold,
             smooth: options.smooth,
             hysteresis: options.hysteresis,
             sinks: sinks.into_iter().filter(|sink| sink != "none").collect(),
@@ -125,7 +125,7 @@ impl Settings {
         };
         // Refuses a bad filter now and not at the first frame.
         for live in [false, true] {
-            Filter::new(1, settings.filter(live))
+            Filter::new(1, ProblemType::SingleLabel, settings.filter(live))
                 .context("--smooth, --threshold or --hysteresis")?;
         }
         Ok(settings)
@@ -140,14 +140,32 @@ impl Settings {
         FilterSettings {
             window,
             hysteresis,
-            threshold: self.threshold,
+            threshold: self.threshold.unwrap_or(0.5),
         }
+    }
+
+    /// Refuses what means nothing to such a model.
+    ///
+    /// # Errors
+    /// For a probability to a model that gives none.
+    pub(super) fn check_for(&self, problem: ProblemType, model: &str) -> anyhow::Result<()> {
+        let given = [
+            ("threshold", self.threshold.is_some()),
+            ("hysteresis", self.hysteresis.is_some()),
+        ];
+        for (name, given) in given {
+            ensure!(
+                problem != ProblemType::Regression || !given,
+                "--{name} is a probability, and model {model} a regression, which gives values: leave it out"
+            );
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, Settings};
+    use super::{Options, ProblemType, Settings};
 
     #[test]
     fn without_arguments_the_sample_is_played_into_a_directory() {
@@ -188,6 +206,37 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.filter(false).window, 9);
+    }
+
+    #[test]
+    fn probabilities_mean_nothing_to_a_regression() {
+        for (options, culprit) in [
+            (
+                Options {
+                    threshold: Some(0.5),
+                    ..Options::default()
+                },
+                "--threshold",
+            ),
+            (
+                Options {
+                    hysteresis: Some(0.0),
+                    ..Options::default()
+                },
+                "--hysteresis",
+            ),
+        ] {
+            let settings = Settings::new(options, None).unwrap();
+            for problem in [ProblemType::SingleLabel, ProblemType::MultiLabel] {
+                settings.check_for(problem, "m").unwrap();
+            }
+            let error = settings
+                .check_for(ProblemType::Regression, "m")
+                .unwrap_err();
+            assert!(error.to_string().starts_with(culprit), "{error}");
+        }
+        let settings = Settings::new(Options::default(), None).unwrap();
+        settings.check_for(ProblemType::Regression, "m").unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The whole app with a stand-in for the model: faults in the source, in the outputs, in the
 //! model; the end while everything is blocked.
 
+mod heads;
 mod rig;
 
 use std::sync::{Arc, Mutex};

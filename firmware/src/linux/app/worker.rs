@@ -4,18 +4,20 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use igpt_runtime::one_line;
 
 use super::classify::Classify;
 use super::exit::{Failure, chain};
 use super::log::{Event, Log};
+use super::ranked::{NONE, Ranked, UNSURE, label, order, strongest, word};
 use super::record::Recorder;
 use super::render::Renderer;
-use super::report::{Ranked, Report, Reporter};
+use super::report::{Report, Reporter};
 use super::settings::Filter;
 use super::stats::Stats;
 use crate::linux::source::FrameBuffer;
 use crate::overlay::{Bar, Mood, Panel};
-use crate::verdict::FilterSettings;
+use crate::verdict::{FilterSettings, ProblemType, Score, Verdict};
 
 /// Frames in a row that the model may fail on. One can be odd; three mean that nothing works.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -96,8 +98,8 @@ impl Worker {
         let classified = self.classifier.classify(frame).and_then(|classified| {
             let verdict = self
                 .filter
-                .push(&classified.probabilities)
-                .context("the model's probabilities")?;
+                .push(&classified.scores)
+                .context("the model's output")?;
             Ok((classified, verdict))
         });
         let milliseconds = begun.elapsed().as_secs_f32() * 1000.0;
@@ -107,30 +109,28 @@ impl Worker {
         };
         self.failures_in_a_row = 0;
 
+        let problem = self.classifier.problem_type();
+        let top = self.top(verdict);
         let class = usize::from(verdict.class);
-        let average = self.filter.average();
-        let top = rank(average, self.classifier.labels(), self.top_k);
         let shown = Ranked {
             class,
             label: label(self.classifier.labels(), class),
-            probability: verdict.probability,
+            score: verdict.score,
+            present: true,
         };
-        let word = if verdict.sure {
-            shown.label.as_str()
-        } else {
-            "unsure"
-        };
-        self.stats.add(word, milliseconds, since_start());
+        let word = word(problem, verdict.sure, &shown, &top);
+        self.note(&shown, &top, milliseconds, since_start(), verdict.sure);
         log.write(&Event::Verdict {
             seq: frame.seq,
-            label: word,
-            probability: verdict.probability,
+            label: &word,
+            score: verdict.score,
             milliseconds,
             dropped: dropped.1,
         });
         let report = Report {
             seq: frame.seq,
             name: frame.name.as_deref(),
+            problem,
             sure: verdict.sure,
             verdict: &shown,
             top: &top,
@@ -149,9 +149,9 @@ impl Worker {
             Mood::Unsure
         };
         let panel = (
-            word,
+            word.as_str(),
             mood,
-            Some(verdict.probability),
+            Some(verdict.score),
             milliseconds,
             dropped.1,
         );
@@ -165,11 +165,12 @@ impl Worker {
             log,
         );
         if let Some(recorder) = &mut self.recorder {
-            let own = rank(&classified.probabilities, self.classifier.labels(), 1);
-            let (class, label) = own
-                .first()
-                .map_or((0, ""), |first| (first.class, first.label.as_str()));
-            if let Err(error) = recorder.add(frame, &classified, (class, label), milliseconds) {
+            // This frame's own verdict, before any smoothing.
+            let own = Ranked {
+                present: true,
+                ..strongest(&classified.scores, self.classifier.labels(), problem)
+            };
+            if let Err(error) = recorder.add(frame, &classified, &own, milliseconds) {
                 output_failures += 1;
                 self.record_failures += 1;
                 if self.record_failures.is_power_of_two() {
@@ -185,6 +186,62 @@ impl Worker {
             output_failures,
             reader_gone,
         })
+    }
+
+    /// The classes to tell, largest score first: as many as were asked for, and of a multi-label model every
+    /// one that is present.
+    fn top(&self, verdict: Verdict) -> Vec<Ranked> {
+        let problem = self.classifier.problem_type();
+        let average = self.filter.average();
+        let present = |class: &usize| match problem {
+            ProblemType::SingleLabel => *class == usize::from(verdict.class) && verdict.sure,
+            ProblemType::MultiLabel => self.filter.is_present(*class),
+            ProblemType::Regression => true,
+        };
+        let order = order(average);
+        let extra = match problem {
+            ProblemType::MultiLabel => order.iter().rposition(&present).map_or(0, |at| at + 1),
+            _ => 0,
+        };
+        let ranked = |class: &usize| Ranked {
+            class: *class,
+            label: label(self.classifier.labels(), *class),
+            score: problem.score(average.get(*class).copied().unwrap_or_default()),
+            present: present(class),
+        };
+        order
+            .iter()
+            .take(self.top_k.max(extra))
+            .map(ranked)
+            .collect()
+    }
+
+    /// Adds a frame to what the summary tells.
+    fn note(
+        &mut self,
+        shown: &Ranked,
+        top: &[Ranked],
+        milliseconds: f32,
+        now: Duration,
+        sure: bool,
+    ) {
+        self.stats.time(milliseconds, now);
+        match (self.classifier.problem_type(), sure) {
+            (ProblemType::SingleLabel, true) => self.stats.verdict(&shown.label),
+            (ProblemType::SingleLabel, false) => self.stats.verdict(UNSURE),
+            // Each label for itself: combinations of them could be without end.
+            (ProblemType::MultiLabel, true) => {
+                let present = top.iter().filter(|ranked| ranked.present);
+                present.for_each(|ranked| self.stats.verdict(&ranked.label));
+            }
+            (ProblemType::MultiLabel, false) => self.stats.verdict(NONE),
+            (ProblemType::Regression, _) => {
+                for (class, value) in self.filter.average().iter().enumerate() {
+                    let label = label(self.classifier.labels(), class);
+                    self.stats.value(&label, *value);
+                }
+            }
+        }
     }
 
     /// Shows that the source is lost, over the last picture: a frozen screen would lie.
@@ -232,20 +289,26 @@ fn draw(
     model: &str,
     frame: &FrameBuffer,
     top: &[Ranked],
-    (headline, mood, probability, milliseconds, dropped): (&str, Mood, Option<f32>, f32, u64),
+    (headline, mood, score, milliseconds, dropped): (&str, Mood, Option<Score>, f32, u64),
     log: &Log,
 ) -> u64 {
+    let labels: Vec<_> = top.iter().map(|ranked| one_line(&ranked.label)).collect();
+    let any = top.iter().any(|ranked| ranked.present);
     let bars: Vec<Bar<'_>> = top
         .iter()
-        .map(|ranked| Bar {
-            label: &ranked.label,
-            probability: ranked.probability,
+        .zip(&labels)
+        .enumerate()
+        .map(|(index, (ranked, label))| Bar {
+            label,
+            score: ranked.score,
+            // Unsure of all, the first is the guess.
+            marked: if any { ranked.present } else { index == 0 },
         })
         .collect();
     let panel = Panel {
         headline,
         mood,
-        probability,
+        score,
         bars: &bars,
         milliseconds,
         frames_per_second: stats.rate(),
@@ -256,50 +319,12 @@ fn draw(
 }
 
 fn new_filter(classifier: &dyn Classify, settings: FilterSettings) -> Result<Box<Filter>, Failure> {
-    Filter::new(classifier.labels().len(), settings)
-        .map(Box::new)
-        .with_context(|| format!("model {}", classifier.name()))
-        .map_err(Failure::Model)
-}
-
-fn label(labels: &[String], class: usize) -> String {
-    labels
-        .get(class)
-        .cloned()
-        .unwrap_or_else(|| format!("class {class}"))
-}
-
-/// The `k` likeliest, ties to the lowest index.
-fn rank(probabilities: &[f32], labels: &[String], k: usize) -> Vec<Ranked> {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    let of = |class: usize| probabilities.get(class).copied().unwrap_or_default();
-    // A stable sort keeps the lower index first among equals.
-    order.sort_by(|&a, &b| of(b).total_cmp(&of(a)));
-    order.truncate(k);
-    order
-        .into_iter()
-        .map(|class| Ranked {
-            class,
-            label: label(labels, class),
-            probability: of(class),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rank;
-
-    #[test]
-    fn the_likeliest_come_first_and_ties_go_to_the_lowest_index() {
-        let labels = ["a", "b", "c", "d"].map(str::to_owned);
-        let top = rank(&[0.2, 0.4, 0.4, 0.0], &labels, 3);
-        let order: Vec<&str> = top.iter().map(|ranked| ranked.label.as_str()).collect();
-        assert_eq!(order, ["b", "c", "a"]);
-        assert_eq!(
-            rank(&[1.0], &[], 5)[0].label,
-            "class 0",
-            "a class without a name has a number"
-        );
-    }
+    Filter::new(
+        classifier.labels().len(),
+        classifier.problem_type(),
+        settings,
+    )
+    .map(Box::new)
+    .with_context(|| format!("model {}", classifier.name()))
+    .map_err(Failure::Model)
 }

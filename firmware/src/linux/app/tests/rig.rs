@@ -19,10 +19,12 @@ use crate::linux::sink::{FrameSink, SinkError};
 use crate::linux::source::{
     FrameBuffer, FrameSource, ReadOutcome, Skipped, SourceError, SourceOptions,
 };
+use crate::verdict::ProblemType;
 
-/// The class is the picture's first byte.
+/// The class is the picture's first byte; a multi-label one sees the class after it too.
 pub(in crate::linux::app) struct FakeModel {
     pub(super) labels: Vec<String>,
+    pub(super) problem: ProblemType,
     /// How long a frame takes.
     pub(super) pause: Duration,
     /// Frames to fail on.
@@ -33,6 +35,7 @@ impl FakeModel {
     pub(in crate::linux::app) fn new() -> Self {
         Self {
             labels: ["zero", "one", "two"].map(str::to_owned).to_vec(),
+            problem: ProblemType::SingleLabel,
             pause: Duration::ZERO,
             fails: |_| false,
         }
@@ -42,6 +45,10 @@ impl FakeModel {
 impl Classify for FakeModel {
     fn labels(&self) -> &[String] {
         &self.labels
+    }
+
+    fn problem_type(&self) -> ProblemType {
+        self.problem
     }
 
     fn name(&self) -> &str {
@@ -56,12 +63,18 @@ impl Classify for FakeModel {
         thread::sleep(self.pause);
         anyhow::ensure!(!(self.fails)(frame.seq), "injected");
         let class = usize::from(frame.rgb.first().copied().unwrap_or(0)) % 3;
-        let mut probabilities = vec![0.05; 3];
-        probabilities[class] = 0.9;
+        let mut scores = match self.problem {
+            ProblemType::Regression => vec![-7.5; 3],
+            _ => vec![0.05; 3],
+        };
+        scores[class] = 0.9;
+        if self.problem == ProblemType::MultiLabel {
+            scores[(class + 1) % 3] = 0.7;
+        }
         Ok(Classified {
             tokens_crc32: 1,
-            logits: probabilities.clone(),
-            probabilities,
+            logits: scores.clone(),
+            scores,
             reused_tokens: 0,
         })
     }
@@ -223,6 +236,8 @@ pub(super) struct Rig {
     pub(super) sinks: Vec<Box<dyn FrameSink>>,
     pub(super) shared: Arc<Shared>,
     pub(super) out: Box<dyn Write + Send>,
+    pub(super) json: bool,
+    pub(super) top_k: usize,
     pub(super) record: Option<std::path::PathBuf>,
 }
 
@@ -234,6 +249,8 @@ impl Rig {
             sinks: Vec::new(),
             shared: Arc::new(Shared::new()),
             out: Box::new(out.clone()),
+            json: false,
+            top_k: 3,
             record: None,
         }
     }
@@ -242,13 +259,19 @@ impl Rig {
         let mut settings = Settings::new(self.options, None).unwrap();
         settings.retry.first = Duration::from_millis(1);
         settings.retry.limit = Some(3);
-        let reporter = Reporter::new(false, self.out, Box::new(io::sink()));
+        let reporter = Reporter::new(self.json, self.out, Box::new(io::sink()));
         let recorder = self
             .record
             .as_deref()
             .map(|dir: &Path| Recorder::create(dir, &self.model).unwrap());
         let renderer = Renderer::new(self.sinks, None);
-        let worker = Worker::new(Box::new(self.model), renderer, recorder, reporter, 3)?;
+        let worker = Worker::new(
+            Box::new(self.model),
+            renderer,
+            recorder,
+            reporter,
+            self.top_k,
+        )?;
         let log = Arc::new(Log::open(LogTarget::None).unwrap());
         Engine::new(settings, self.shared, opener, worker, None, log, Vec::new()).run()
     }

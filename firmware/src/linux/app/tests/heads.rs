@@ -1,0 +1,138 @@
+//! Models that are not one-of-N, and labels that are not one line: what is printed, counted and shown.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::rig::{Disk, Rig, Text, frames, opener};
+use crate::verdict::ProblemType;
+
+/// What is printed of three pictures, of the classes zero, one and two, and the headlines shown.
+fn run(problem: ProblemType, json: bool, change: impl FnOnce(&mut Rig)) -> (String, Vec<String>) {
+    let out = Text::default();
+    let headlines = Arc::new(Mutex::new(Vec::new()));
+    let mut rig = Rig::new(&out);
+    (rig.json, rig.model.problem) = (json, problem);
+    rig.sinks.push(Box::new(Disk {
+        full: |_| false,
+        shown: 0,
+        labels: Arc::clone(&headlines),
+    }));
+    change(&mut rig);
+    rig.run(opener(false, vec![frames(3)])).unwrap();
+    let headlines = headlines.lock().unwrap().clone();
+    (out.read(), headlines)
+}
+
+fn objects(text: &str) -> Vec<Value> {
+    let object = |line| serde_json::from_str(line).unwrap();
+    text.lines().map(object).collect()
+}
+
+#[test]
+fn of_a_multi_label_model_every_label_above_the_threshold_is_told() {
+    let one_class = |rig: &mut Rig| rig.options.threshold = Some(0.6);
+    let (text, headlines) = run(ProblemType::MultiLabel, false, one_class);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("zero 90.0 %, one 70.0 %  "), "{text}");
+    assert!(lines[2].contains("two 90.0 %, zero 70.0 %  "), "{text}");
+    assert_eq!(headlines, ["zero, one", "one, two", "two, zero"]);
+
+    let (text, _) = run(ProblemType::MultiLabel, true, |rig| {
+        rig.options.threshold = Some(0.6);
+        rig.top_k = 1;
+    });
+    let objects = objects(&text);
+    let first = &objects[0];
+    assert_eq!(first["labels"], serde_json::json!(["zero", "one"]));
+    assert_eq!(
+        first["top"].as_array().unwrap().len(),
+        2,
+        "whatever top-k: {first}"
+    );
+    assert_eq!(
+        (&first["label"], &first["sure"]),
+        (&"zero".into(), &true.into())
+    );
+    assert!((first["probability"].as_f64().unwrap() - 0.9).abs() < 1e-6);
+    let summary = objects.last().unwrap();
+    for label in ["zero", "one", "two"] {
+        assert_eq!(summary["verdicts"][label], 2, "{summary}");
+    }
+}
+
+#[test]
+fn a_multi_label_model_that_sees_nothing_says_so() {
+    let strict = |rig: &mut Rig| rig.options.threshold = Some(0.95);
+    let (text, headlines) = run(ProblemType::MultiLabel, false, strict);
+    assert!(text.contains("none (zero 90.0 %?)"), "{text}");
+    assert_eq!(headlines, ["none"; 3]);
+    let (text, _) = run(ProblemType::MultiLabel, true, |rig| {
+        rig.options.threshold = Some(0.95);
+    });
+    let objects = objects(&text);
+    assert_eq!(
+        (&objects[0]["labels"], &objects[0]["sure"]),
+        (&serde_json::json!([]), &false.into())
+    );
+    assert_eq!(objects.last().unwrap()["verdicts"]["none"], 3);
+}
+
+#[test]
+fn a_regression_gives_values() {
+    let (text, headlines) = run(ProblemType::Regression, false, |_| {});
+    assert!(
+        text.contains("  zero 0.900, one -7.500, two -7.500  "),
+        "{text}"
+    );
+    assert!(!text.contains('%'), "{text}");
+    assert_eq!(headlines, ["zero", "one", "two"]);
+    let (text, _) = run(ProblemType::Regression, true, |_| {});
+    let objects = objects(&text);
+    let first = &objects[0];
+    assert!((first["value"].as_f64().unwrap() - 0.9).abs() < 1e-6);
+    assert_eq!(first["top"][1]["value"], -7.5);
+    for absent in ["probability", "sure", "labels"] {
+        assert!(first.get(absent).is_none(), "{absent}: {first}");
+    }
+    let summary = objects.last().unwrap();
+    assert_eq!(summary["values"]["one"]["min"], -7.5, "{summary}");
+    assert_eq!(summary["verdicts"], serde_json::json!({}));
+}
+
+#[test]
+fn a_label_of_two_lines_stays_on_its_line() {
+    let label = "tabby\ncat\u{1b}[31m";
+    let name = |rig: &mut Rig| rig.model.labels = vec![label.into(), "one".into(), "two".into()];
+    for problem in [
+        ProblemType::SingleLabel,
+        ProblemType::MultiLabel,
+        ProblemType::Regression,
+    ] {
+        let (text, headlines) = run(problem, false, name);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains("tabby\\ncat\\u{1b}[31m"), "{text}");
+        assert!(headlines.iter().all(|headline| !headline.contains('\n')));
+        let (text, _) = run(problem, true, name);
+        assert_eq!(
+            objects(&text)[0]["label"],
+            label,
+            "JSON has what the model says"
+        );
+    }
+}
+
+#[test]
+fn the_line_of_a_single_label_is_as_it_was() {
+    let (text, headlines) = run(ProblemType::SingleLabel, false, |_| {});
+    assert!(
+        text.starts_with("     0  frame                     zero                  90.0 %  "),
+        "{text}"
+    );
+    assert_eq!(headlines, ["zero", "one", "two"]);
+    let (text, headlines) = run(ProblemType::SingleLabel, false, |rig| {
+        rig.options.threshold = Some(0.95);
+    });
+    assert!(text.contains("unsure (zero?)        90.0 %"), "{text}");
+    assert_eq!(headlines, ["unsure"; 3]);
+}
