@@ -2,15 +2,21 @@
 
 pub mod confusion;
 pub mod reliability;
+mod ticks;
 mod words;
 
 use std::path::Path;
 
 use anyhow::anyhow;
+use plotters::element::EmptyElement;
 use plotters::prelude::{
-    BLACK, ChartBuilder, Circle, Color as _, IntoDrawingArea as _, LineSeries, PathElement,
-    RGBColor, SVGBackend, WHITE,
+    ChartBuilder, Circle, Color as _, DashedLineSeries, IntoDrawingArea as _, LineSeries,
+    PathElement, RGBColor, Rectangle, SVGBackend, ShapeStyle, WHITE,
 };
+use plotters::style::text_anchor::HPos;
+
+use ticks::Ticks;
+use words::{Area, Drawn, font, write};
 
 /// One curve: the values at 0, 1, 2 and so on.
 #[derive(Clone, Debug)]
@@ -22,19 +28,22 @@ pub struct Curve<'a> {
 }
 
 /// Told apart by anyone (Okabe and Ito).
-const COLORS: [RGBColor; 3] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
-];
+const COLORS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
+/// Marks of an axis, about.
+const MARKS: usize = 6;
+/// Layers that are numbered at most.
+const LAYERS: usize = 25;
+/// Radius of a dot, and the square around it, in pixels.
+const DOT: u32 = 3;
+const SQUARE: [(i32, i32); 2] = [(-6, -6), (6, 6)];
+/// A dash and what is between two.
+const DASHES: [u32; 2] = [8, 5];
 
 /// The vertical axis, in percent.
 struct Axis {
     name: &'static str,
     low: f64,
     high: f64,
-    /// After the point.
-    digits: usize,
 }
 
 /// Writes accuracies in percent over the layer as SVG.
@@ -42,15 +51,18 @@ struct Axis {
 /// # Errors
 /// It cannot be drawn or written.
 pub fn by_layer(path: &Path, title: &str, curves: &[Curve<'_>]) -> anyhow::Result<()> {
+    save(path, draw(title, &accuracy_axis(curves), curves))
+}
+
+/// As much as the values need: where all are near 100 %, differences of a tenth are seen.
+fn accuracy_axis(curves: &[Curve<'_>]) -> Axis {
     let (least, most) = range(curves, 1.0);
-    let low = (least - 2.0).max(0.0);
-    let axis = Axis {
+    let margin = (0.08 * (most - least)).max(0.25);
+    Axis {
         name: "accuracy, %",
-        low,
-        high: (most + 2.0).clamp(low + 1.0, 100.5),
-        digits: 0,
-    };
-    save(path, draw(title, &axis, curves))
+        low: (least - margin).max(0.0),
+        high: most + margin,
+    }
 }
 
 /// Writes relative errors of hidden states in percent over the layer as SVG.
@@ -73,8 +85,6 @@ fn error_axis(curve: &Curve<'_>) -> Axis {
         name: "relative error of the hidden states, %",
         low: 0.0,
         high: 1.1 * most,
-        // Enough to tell the ticks apart.
-        digits: (1.0 - most.log10().floor()).clamp(0.0, 9.0) as usize,
     }
 }
 
@@ -90,7 +100,8 @@ fn save(path: &Path, svg: Result<String, Box<dyn std::error::Error>>) -> anyhow:
     crate::output::write(path, svg.as_bytes())
 }
 
-/// A line for each curve; a legend if they have names.
+/// A line for each curve; a legend if they have names. The first is solid with dots, the second dashed with
+/// hollow squares around the dots: where one lies on the other both are seen.
 fn draw(
     title: &str,
     axis: &Axis,
@@ -98,48 +109,83 @@ fn draw(
 ) -> Result<String, Box<dyn std::error::Error>> {
     let mut svg = String::new();
     let longest = curves.iter().map(|curve| curve.values.len()).max();
-    let last = longest.unwrap_or_default().saturating_sub(1).max(1);
-    let digits = axis.digits;
+    let last = longest.unwrap_or_default().saturating_sub(1).max(1) as f64;
+    let named = curves.iter().any(|curve| !curve.name.is_empty());
     {
         let area = SVGBackend::with_string(&mut svg, (720, 440)).into_drawing_area();
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
+        // A legend within the plot would hide what it is the legend of.
+        let (header, plot) = area.split_vertically(if named { 64 } else { 36 });
+        write(&header, title, (16, 22), font(15), HPos::Left)?;
+        if named {
+            legend(&header, curves)?;
+        }
+        let mut chart = ChartBuilder::on(&plot)
             .margin(16)
-            .caption(title, ("sans-serif", 19))
+            .margin_top(4)
             .x_label_area_size(44)
             .y_label_area_size(72)
-            .build_cartesian_2d(0.0..last as f64, axis.low..axis.high)?;
+            .build_cartesian_2d(
+                Ticks::whole(0.0, last, LAYERS),
+                Ticks::between(axis.low, axis.high, MARKS),
+            )?;
         chart
             .configure_mesh()
             .x_desc("layer (0: the embeddings)")
             .y_desc(axis.name)
-            .x_labels((last + 1).min(25))
-            .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&|y| format!("{y:.digits$}"))
             .light_line_style(WHITE)
             .label_style(("sans-serif", 15))
             .draw()?;
-        for (curve, color) in curves.iter().zip(COLORS.iter().cycle()) {
+        for (index, curve) in curves.iter().enumerate() {
+            let style = style(index);
             let percent = curve.values.iter().map(|value| 100.0 * value).enumerate();
             let points = || percent.clone().map(|(x, y)| (x as f64, y));
-            chart
-                .draw_series(LineSeries::new(points(), color.stroke_width(2)))?
-                .label(curve.name)
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-            chart.draw_series(points().map(|point| Circle::new(point, 3, color.filled())))?;
-        }
-        if curves.iter().any(|curve| !curve.name.is_empty()) {
-            chart
-                .configure_series_labels()
-                .position(plotters::chart::SeriesLabelPosition::LowerRight)
-                .background_style(WHITE)
-                .border_style(BLACK)
-                .label_font(("sans-serif", 15))
-                .draw()?;
+            if is_solid(index) {
+                chart.draw_series(LineSeries::new(points(), style))?;
+                let dot = |point| Circle::new(point, DOT, style.filled());
+                chart.draw_series(points().map(dot))?;
+            } else {
+                let [dash, gap] = DASHES;
+                chart.draw_series(DashedLineSeries::new(points(), dash, gap, style))?;
+                let square = |point| EmptyElement::at(point) + Rectangle::new(SQUARE, style);
+                chart.draw_series(points().map(square))?;
+            }
         }
         area.present()?;
     }
     Ok(svg)
+}
+
+/// Every other curve is: no more than two lie on one another.
+fn is_solid(index: usize) -> bool {
+    index.is_multiple_of(2)
+}
+
+fn style(index: usize) -> ShapeStyle {
+    let color = COLORS.iter().cycle().nth(index).copied();
+    color.unwrap_or(RGBColor(0, 0, 0)).stroke_width(2)
+}
+
+/// What the curves are called, side by side.
+fn legend(area: &Area<'_>, curves: &[Curve<'_>]) -> Drawn {
+    let (mut x, y) = (16, 48);
+    for (index, curve) in curves.iter().enumerate() {
+        let (style, middle) = (style(index), x + 20);
+        if is_solid(index) {
+            area.draw(&PathElement::new([(x, y), (x + 40, y)], style))?;
+            area.draw(&Circle::new((middle, y), DOT, style.filled()))?;
+        } else {
+            for from in [x, middle - 4, x + 32] {
+                area.draw(&PathElement::new([(from, y), (from + 8, y)], style))?;
+            }
+            let [(left, top), (right, bottom)] = SQUARE;
+            let corners = [(middle + left, y + top), (middle + right, y + bottom)];
+            area.draw(&Rectangle::new(corners, style))?;
+        }
+        write(area, curve.name, (x + 48, y), font(13), HPos::Left)?;
+        x += 48 + 8 * curve.name.chars().count() as i32 + 32;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -150,7 +196,6 @@ mod tests {
         name: "y",
         low: 0.0,
         high: 100.0,
-        digits: 0,
     };
 
     #[test]
@@ -164,8 +209,13 @@ mod tests {
             curve("two", &[0.3, 0.3, 0.3]),
         ];
         let svg = draw("a < b", &AXIS, &curves).unwrap();
-        assert_eq!(svg.matches("<circle").count(), 6);
-        assert!(svg.contains("a &lt; b") && svg.contains("two"), "{svg}");
+        // A dot a value, and one in the legend.
+        assert_eq!(svg.matches("<circle").count(), 3 + 1);
+        let squares = svg.matches("<rect").count();
+        assert!(
+            squares >= 3 && svg.contains("a &lt; b") && svg.contains("two"),
+            "{svg}"
+        );
         draw("nothing", &AXIS, &[]).unwrap();
         draw("one layer", &AXIS, &[curve("x", &[0.0])]).unwrap();
     }
@@ -179,13 +229,31 @@ mod tests {
             };
             let svg = draw("t", &error_axis(&curve), &[curve]).unwrap();
             assert_eq!(svg.matches("<circle").count(), 3);
-            let texts = svg.split("<text ").filter(|text| text.contains("\"end\""));
-            let ticks = texts.filter_map(|text| text.split(['>', '<']).nth(1));
-            let mut ticks: Vec<&str> = ticks.map(str::trim).collect();
-            let count = ticks.len();
-            ticks.sort_unstable();
-            ticks.dedup();
-            assert!(count >= 3 && ticks.len() == count, "{largest}: {ticks:?}");
+            told_apart(&svg, &largest.to_string());
         }
+    }
+
+    #[test]
+    fn accuracies_near_one_hundred_have_ticks_that_differ() {
+        for least in [0.1, 0.9, 0.98, 0.995, 0.9999, 1.0] {
+            let curve = |name, values| Curve { name, values };
+            let curves = [
+                curve("measured", vec![least, 1.0, 1.0]),
+                curve("fitted", vec![1.0; 3]),
+            ];
+            let svg = draw("t", &accuracy_axis(&curves), &curves).unwrap();
+            told_apart(&svg, &least.to_string());
+        }
+    }
+
+    /// The marks of the vertical axis differ.
+    fn told_apart(svg: &str, what: &str) {
+        let texts = svg.split("<text ").filter(|text| text.contains("\"end\""));
+        let ticks = texts.filter_map(|text| text.split(['>', '<']).nth(1));
+        let mut ticks: Vec<&str> = ticks.map(str::trim).collect();
+        let count = ticks.len();
+        ticks.sort_unstable();
+        ticks.dedup();
+        assert!(count >= 3 && ticks.len() == count, "{what}: {ticks:?}");
     }
 }

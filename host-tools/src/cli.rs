@@ -1,8 +1,11 @@
 //! The command line: one verb per file in [`crate::verbs`].
 
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{self, Failure};
+use crate::failure::{self, Blame as _, Failure};
 use crate::verbs;
 
 /// ImageGPT from a Hugging Face checkpoint to one int8 ONNX file, and what can be done with it.
@@ -16,6 +19,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Quantize(verbs::quantize::Args),
+    Classify(verbs::classify::Args),
     Run(verbs::run::Args),
     Eval(verbs::eval::Args),
     Bench(verbs::bench::Args),
@@ -43,10 +47,23 @@ impl Cli {
             })
     }
 
-    /// The command line of this process. A wrong one ends the process with exit code 2, and `--help` and
-    /// `--version` with 0.
-    pub fn from_command_line() -> Self {
-        Self::from_arg_matches(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+    /// The command line of this process; none if all it asked for was `--help` or `--version`. A wrong one ends
+    /// the process with exit code 2.
+    ///
+    /// # Errors
+    /// A standard output that does not take the help, of which clap would say nothing.
+    pub fn from_command_line() -> Result<Option<Self>, Failure> {
+        let parsed = Self::command().try_get_matches();
+        match parsed.and_then(|matches| Self::from_arg_matches(&matches)) {
+            Ok(line) => Ok(Some(line)),
+            Err(error) if error.use_stderr() => error.exit(),
+            Err(help) => help
+                .print()
+                .and_then(|()| io::stdout().flush())
+                .context("standard output")
+                .failed()
+                .map(|()| None),
+        }
     }
 
     /// Runs the chosen verb.
@@ -56,6 +73,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.verb {
             Verb::Quantize(args) => verbs::quantize::run(&args),
+            Verb::Classify(args) => verbs::classify::run(&args),
             Verb::Run(args) => verbs::run::run(&args),
             Verb::Eval(args) => verbs::eval::run(&args),
             Verb::Bench(args) => verbs::bench::run(&args),

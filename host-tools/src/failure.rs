@@ -1,5 +1,6 @@
 //! How a command fails: whose fault it is decides the exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What the exit codes mean, for `--help` and the manual pages; [`Failure::exit_code`] gives them.
@@ -28,6 +29,8 @@ pub enum Failure {
     Misused(anyhow::Error),
     /// Anything else: an output that cannot be written, say. Exit code 1.
     Failed(anyhow::Error),
+    /// Several of these, while everything else was done. The exit code of the first.
+    Several(Vec<Failure>),
 }
 
 impl Failure {
@@ -37,22 +40,71 @@ impl Failure {
             Failure::BadInput(_) => ExitCode::from(3),
             Failure::Misused(_) => ExitCode::from(2),
             Failure::Failed(_) => ExitCode::FAILURE,
+            Failure::Several(all) => all.first().map_or(ExitCode::FAILURE, Self::exit_code),
+        }
+    }
+
+    /// The single failures that this is made of, each to be told on a line of its own.
+    pub fn each(&self) -> Vec<&Failure> {
+        match self {
+            Failure::Several(all) => all.iter().flat_map(Self::each).collect(),
+            one => vec![one],
         }
     }
 }
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Failure::BadInput(error) | Failure::Misused(error) | Failure::Failed(error)) = self;
-        // Many errors already say what their cause says: each is told once.
-        let mut text = error.to_string();
-        for cause in error.chain().skip(1).map(ToString::to_string) {
-            if !text.contains(&cause) {
-                text = format!("{text}: {cause}");
+        match self {
+            Failure::BadInput(error) | Failure::Misused(error) | Failure::Failed(error) => {
+                f.write_str(&told_once(error))
+            }
+            Failure::Several(all) => {
+                let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
             }
         }
-        f.write_str(&text)
     }
+}
+
+/// An error with its causes. Many already say what their cause says: each is told once.
+pub(crate) fn told_once(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Outputs that could not be written after the work was done: what was found is printed and the others are
+/// written all the same.
+#[derive(Debug, Default)]
+pub struct Late(Vec<Failure>);
+
+impl Late {
+    /// What there is, or the failure kept for later.
+    pub fn note<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.0.push(failure)).ok()
+    }
+
+    /// How it ended.
+    ///
+    /// # Errors
+    /// If anything failed.
+    pub fn end(mut self) -> Result<(), Failure> {
+        match self.0.len() {
+            0 => Ok(()),
+            1 => Err(self.0.remove(0)),
+            _ => Err(Failure::Several(self.0)),
+        }
+    }
+}
+
+/// Tells the user something on standard error. One that is full or gone is no reason to stop.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "igpt: {line}");
 }
 
 /// Says whose fault an error is.
@@ -106,5 +158,21 @@ mod tests {
             failure.to_string(),
             "reading: /no/such/file: No such file or directory (os error 2)"
         );
+    }
+
+    #[test]
+    fn late_failures_are_all_told_and_the_first_decides() {
+        let mut late = Late::default();
+        assert_eq!(late.note(Ok(1)), Some(1));
+        late.note::<()>(Err(anyhow::anyhow!("a")).bad_input());
+        late.note::<()>(Err(anyhow::anyhow!("b")).failed());
+        let failure = late.end().unwrap_err();
+        assert_eq!(failure.each().len(), 2);
+        assert_eq!(failure.to_string(), "a\nb");
+        assert_eq!(
+            format!("{:?}", failure.exit_code()),
+            format!("{:?}", ExitCode::from(3))
+        );
+        Late::default().end().unwrap();
     }
 }

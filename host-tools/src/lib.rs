@@ -18,5 +18,6 @@ pub mod pictures;
 pub mod quantization;
 #[cfg(test)]
 mod sizes;
+pub mod skips;
 pub mod source;
 pub mod verbs;

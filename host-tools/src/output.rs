@@ -1,12 +1,128 @@
-//! Files that verbs write: whole or not at all, and never over what they are made from.
+//! Files that verbs write: checked before anything is computed, written whole or not at all, and never over
+//! what they are made from.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use igpt_runtime::image_names::is_image;
 
-use crate::failure::Failure;
+use crate::failure::{Blame as _, Failure};
+
+/// Everything that a verb is going to write, checked before it computes anything: hours of work are not thrown
+/// away for a name that was wrong from the start.
+///
+/// Folders that are missing are created. Those that nothing came into are gone with this value.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    inputs: Vec<PathBuf>,
+    taken: Vec<PathBuf>,
+    made: Vec<PathBuf>,
+}
+
+impl Outputs {
+    /// Of a verb that reads `inputs`, files and folders.
+    pub fn made_from<P: AsRef<Path>>(inputs: impl IntoIterator<Item = P>) -> Self {
+        let canonical = |input: P| fs::canonicalize(input).ok();
+        Self {
+            inputs: inputs.into_iter().filter_map(canonical).collect(),
+            taken: Vec::new(),
+            made: Vec::new(),
+        }
+    }
+
+    /// Checks that `path` can become a file, and makes the folder for it.
+    ///
+    /// # Errors
+    /// A folder of that name, a place where nothing can be written; one that is an input, would be one of the
+    /// next run, or is another output's (the command line is wrong).
+    pub fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        let at = || path.display().to_string();
+        let found = fs::metadata(path).ok();
+        if found.as_ref().is_some_and(fs::Metadata::is_dir) || names_a_folder(path) {
+            return Err(anyhow!("{}: is a folder, expected a file to write", at())).failed();
+        }
+        // A pipe or a device is opened once, when there is something to write.
+        if found.is_some_and(|found| !found.is_file()) {
+            return Ok(());
+        }
+        refuse_inputs(path, &self.inputs)?;
+        let folder = parent(path);
+        self.make(folder)?;
+        let folder = fs::canonicalize(folder).with_context(at).failed()?;
+        let whole = folder.join(path.file_name().unwrap_or_default());
+        let whole = fs::canonicalize(&whole).unwrap_or(whole);
+        let inside = |input: &&PathBuf| input.is_dir() && whole.starts_with(input);
+        if let Some(input) = self.inputs.iter().find(inside).filter(|_| is_image(path)) {
+            return Err(anyhow!(
+                "{}: lies in {}, whose pictures are the input: the next run would count it as one; \
+                 write it elsewhere",
+                at(),
+                input.display()
+            ))
+            .misused();
+        }
+        if self.taken.contains(&whole) {
+            return Err(anyhow!(
+                "{}: two outputs of that name, expected a name for each",
+                at()
+            ))
+            .misused();
+        }
+        // Nothing tells better whether a file can be written than writing one.
+        Staged::create(path).with_context(at).failed()?;
+        self.taken.push(whole);
+        Ok(())
+    }
+
+    /// Creates what is missing of `folder`.
+    fn make(&mut self, folder: &Path) -> Result<(), Failure> {
+        let blocking = folder.ancestors().find(|part| part.exists());
+        if let Some(file) = blocking.filter(|part| !part.is_dir()) {
+            let file = file.display();
+            return Err(anyhow!(
+                "{file}: is a file, expected a folder to write into"
+            ))
+            .failed();
+        }
+        let missing = folder
+            .ancestors()
+            .take_while(|part| !part.as_os_str().is_empty() && !part.exists());
+        let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        fs::create_dir_all(folder)
+            .with_context(|| folder.display().to_string())
+            .failed()?;
+        // Innermost first, as they have to be removed.
+        self.made.splice(0..0, missing);
+        Ok(())
+    }
+}
+
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        for folder in &self.made {
+            // One that is not empty stays: that is what it was made for.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// The folder that a file of this name lies in.
+fn parent(path: &Path) -> &Path {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    if parent.as_os_str().is_empty() {
+        return Path::new(".");
+    }
+    parent
+}
+
+/// Whether a name can only be a folder's: `new/`, `..`.
+fn names_a_folder(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let separator = |byte: &u8| std::path::is_separator(char::from(*byte));
+    bytes.last().is_some_and(separator) || path.file_name().is_none()
+}
 
 /// A file that takes its name when it is complete. Until then, and if that never happens, what had this name
 /// before stays as it was.
@@ -133,5 +249,50 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(refuse_inputs(&link, [&path]).is_err());
         assert!(refuse_inputs(&link, [folder.path().join("other")]).is_ok());
+    }
+
+    #[test]
+    fn missing_folders_are_made_and_go_if_nothing_came_into_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut outputs = Outputs::default();
+        outputs.file(&at("a/b/c.csv")).unwrap();
+        outputs.file(&at("a/d/e.npz")).unwrap();
+        write(&at("a/d/e.npz"), b"").unwrap();
+        assert!(at("a/b").is_dir());
+        drop(outputs);
+        assert!(!at("a/b").exists() && at("a/d/e.npz").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_by_name_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("photos")).unwrap();
+        fs::write(at("file"), "old").unwrap();
+        let mut outputs = Outputs::made_from([at("photos"), at("file")]);
+        outputs.file(&at("taken.svg")).unwrap();
+        for (name, code, words) in [
+            ("photos", 1, "photos: is a folder"),
+            ("new/", 1, "new/: is a folder"),
+            ("file/x/y.csv", 1, "file: is a file"),
+            ("file", 2, "is an input and the output"),
+            ("photos/new/grid.PNG", 2, "whose pictures are the input"),
+            ("./taken.svg", 2, "two outputs"),
+        ] {
+            let refused = outputs.file(&at(name)).unwrap_err();
+            let message = refused.to_string();
+            assert!(message.contains(words), "{name}: {message}");
+            let expected = std::process::ExitCode::from(code);
+            assert_eq!(
+                format!("{:?}", refused.exit_code()),
+                format!("{expected:?}")
+            );
+        }
+        outputs.file(&at("photos/verdicts.csv")).unwrap();
+        drop(outputs);
+        let left = fs::read_dir(at("photos")).unwrap().count();
+        assert_eq!((left, fs::read(at("file")).unwrap()), (0, b"old".to_vec()));
+        assert!(!at("taken.svg").exists() && !at("new").exists());
     }
 }

@@ -1,17 +1,56 @@
-//! Pictures that verbs write: small images enlarged and set side by side, as PNG.
+//! Pictures that verbs write: small images enlarged and set side by side, in the format that the file's name says.
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context as _, anyhow};
 use igpt_runtime::DecodedImage;
-use image::{Rgb, RgbImage};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageFormat, Rgb, RgbImage};
 
+use crate::failure::{Blame as _, Failure};
 use crate::output;
 
 /// Between the cells of a grid, in pixels.
 const GAP: u32 = 4;
 /// Most pixels of a picture we write: beyond it a grid is a mistake.
 const MAX_PIXELS: u64 = 100_000_000;
+
+/// Of 100; flat squares of colour show what a lower one does to them.
+const JPEG_QUALITY: u8 = 95;
+/// The formats that are written, by the extension of the name.
+const FORMATS: [(&str, ImageFormat); 8] = [
+    ("png", ImageFormat::Png),
+    ("jpg", ImageFormat::Jpeg),
+    ("jpeg", ImageFormat::Jpeg),
+    ("webp", ImageFormat::WebP),
+    ("bmp", ImageFormat::Bmp),
+    ("tif", ImageFormat::Tiff),
+    ("tiff", ImageFormat::Tiff),
+    ("ppm", ImageFormat::Pnm),
+];
+
+/// What a picture of this name holds; a name without an extension says nothing, and gets a PNG.
+///
+/// # Errors
+/// An extension of no format that is written (the command line is wrong).
+pub fn format_of(path: &Path) -> Result<ImageFormat, Failure> {
+    let Some(extension) = path.extension() else {
+        return Ok(ImageFormat::Png);
+    };
+    let known = |(name, _): &&(&str, ImageFormat)| extension.eq_ignore_ascii_case(name);
+    let found = FORMATS.iter().find(known).map(|(_, format)| *format);
+    let names = || FORMATS.map(|(name, _)| name).join(", ");
+    found
+        .ok_or_else(|| {
+            anyhow!(
+                "{}: .{} is no format that is written, expected a name that ends in one of {}",
+                path.display(),
+                extension.to_string_lossy(),
+                names()
+            )
+        })
+        .misused()
+}
 
 /// Cells of one size in rows, white between them.
 #[derive(Debug)]
@@ -73,16 +112,22 @@ impl Grid {
         }
     }
 
-    /// Writes the PNG.
+    /// Writes it, as what [`format_of`] says of its name.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let mut png = std::io::Cursor::new(Vec::new());
-        self.image
-            .write_to(&mut png, image::ImageFormat::Png)
-            .with_context(|| path.display().to_string())?;
-        output::write(path, png.get_ref())
+    /// It cannot be encoded (a WebP has at most 16,383 pixels a side) or written.
+    pub fn save(&self, path: &Path) -> Result<(), Failure> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let encoded = match format_of(path)? {
+            ImageFormat::Jpeg => self
+                .image
+                .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)),
+            format => self.image.write_to(&mut bytes, format),
+        };
+        encoded
+            .with_context(|| path.display().to_string())
+            .and_then(|()| output::write(path, bytes.get_ref()))
+            .failed()
     }
 }
 
@@ -111,6 +156,34 @@ mod tests {
         assert_eq!(grid.image.get_pixel(16, 6).0, [1, 2, 3]);
         assert_eq!(grid.image.get_pixel(17, 6).0, [4, 5, 6]);
         assert_eq!(grid.image.get_pixel(20, 4).0, [255; 3], "a gap");
+    }
+
+    #[test]
+    fn a_picture_is_what_its_name_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut grid = Grid::new(1, 1, (2, 1), 8).unwrap();
+        let picture = DecodedImage::new(2, 1, vec![200, 0, 0, 0, 0, 200]).unwrap();
+        grid.put(0, 0, &picture);
+        for (name, format) in FORMATS.into_iter().chain([("PNG", ImageFormat::Png)]) {
+            let path = folder.path().join(format!("x.{name}"));
+            grid.save(&path).unwrap();
+            let reader = image::ImageReader::open(&path).unwrap();
+            let reader = reader.with_guessed_format().unwrap();
+            assert_eq!(reader.format(), Some(format), "{name}");
+            let read = reader.decode().unwrap().to_rgb8();
+            assert_eq!(read.dimensions(), grid.image.dimensions(), "{name}");
+            let off = read
+                .iter()
+                .zip(grid.image.iter())
+                .map(|(a, b)| a.abs_diff(*b));
+            let most = if format == ImageFormat::Jpeg { 90 } else { 0 };
+            assert!(off.max().unwrap() <= most, "{name}");
+        }
+        grid.save(&folder.path().join("none")).unwrap();
+        let refused = grid.save(&folder.path().join("x.svg")).unwrap_err();
+        let message = refused.to_string();
+        assert!(message.contains(".svg is no format") && message.contains("png, jpg"));
+        assert!(!folder.path().join("x.svg").exists());
     }
 
     #[test]

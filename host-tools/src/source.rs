@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use igpt_runtime::image_names::{EXTENSIONS, is_hidden, is_image, natural_order};
+use igpt_runtime::{ImageGptImageProcessor, image_io};
 use tempfile::TempDir;
 
 use crate::failure::{Blame, Failure};
@@ -38,6 +39,8 @@ impl ModelSource {
         quantize::quantize(&quantize::Args {
             task,
             dtype,
+            // Whoever needs images says so; a benchmark does not.
+            tokens_only: !path.join("preprocessor_config.json").exists(),
             ..quantize::Args::new(path.to_owned(), output.clone())
         })?;
         Ok(Self {
@@ -52,15 +55,26 @@ impl ModelSource {
     }
 }
 
+/// The tokens of an image file.
+///
+/// # Errors
+/// One that cannot be read or is no image.
+pub fn tokens_of(processor: &ImageGptImageProcessor, path: &Path) -> anyhow::Result<Vec<u16>> {
+    let image = image_io::decode_file(path)?;
+    let tokens = processor.tokens_from_image(&image);
+    tokens.with_context(|| path.display().to_string())
+}
+
 /// Image files: each path as it is, or of a folder every file in it that looks like an image, in the order a
 /// person counts their names; hidden ones are left out.
 ///
 /// # Errors
-/// A folder that cannot be read or holds no image, however deep.
+/// A path that is not there, a folder that cannot be read or holds no image, however deep.
 pub fn image_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        if !path.is_dir() {
+        let found = fs::metadata(path).with_context(|| path.display().to_string())?;
+        if !found.is_dir() {
             files.push(path.clone());
             continue;
         }

@@ -50,7 +50,7 @@ fn a_random_model_is_measured_and_its_numbers_agree() {
         "1,2",
         "--generate",
         "--context",
-        "16,2000",
+        "16",
         "--new-tokens",
         "4",
         "--samples",
@@ -117,7 +117,6 @@ fn a_random_model_is_measured_and_its_numbers_agree() {
     // On one thread nothing waits: what is left over is planning.
     let one = &timings[0]["profile"];
     assert!(number(&one["other"]) < 0.5 * number(&one["total"]), "{one}");
-    // The context that leaves no room is left out.
     let generation = report["generation"].as_array().unwrap();
     assert_eq!(generation.len(), 4);
     for g in generation {
@@ -173,7 +172,7 @@ fn cpu_says_which_kernels_and_why() {
     let text = igpt().args(["bench", "--cpu", "scalar"]).unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(
-        text.contains("chosen: scalar (--cpu scalar asks for it)"),
+        text.contains("chosen: scalar (--isa scalar asks for it)"),
         "{text}"
     );
 }
@@ -251,6 +250,9 @@ fn bad_arguments_are_refused_and_say_why() {
         3,
         "1024",
     );
+    let generate = ["--size", "small", "--layers", "1", "--context", "16,2000"];
+    fails(&generate, 2, "--generate");
+    fails(&[&generate[..], &["--generate"]].concat(), 3, "2000");
     if let Some(isa) = Isa::ALL.into_iter().find(|isa| !isa.is_available()) {
         fails(&["--size", "small", "--cpu", isa.name()], 1, isa.name());
     }

@@ -50,14 +50,14 @@ fn bash_completes() {
     };
     assert_eq!(complete("igpt quan", 1), "quantize");
     assert_eq!(complete("igpt palette --col", 2), "--colors");
-    assert_eq!(complete("igpt run --cpu sca", 3), "scalar");
+    assert_eq!(complete("igpt run --isa sca", 3), "scalar");
 }
 
 #[test]
 fn there_is_a_manual_page_for_every_verb_with_the_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("man/man1");
-    igpt().arg("man").arg("--out").arg(&out).assert().success();
+    igpt().arg("man").arg("-o").arg(&out).assert().success();
     let names = verbs();
     let pages = std::iter::once("igpt".to_owned())
         .chain(names.iter().map(|verb| format!("igpt-{verb}")))
@@ -78,7 +78,7 @@ fn there_is_a_manual_page_for_every_verb_with_the_exit_codes() {
     // A file where the folder should be: not the input's fault.
     let taken = folder.path().join("taken");
     std::fs::write(&taken, "").unwrap();
-    igpt().arg("man").arg("--out").arg(&taken).assert().code(1);
+    igpt().arg("man").arg("-o").arg(&taken).assert().code(1);
 }
 
 #[test]

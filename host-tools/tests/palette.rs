@@ -104,7 +104,7 @@ fn nonsense_is_refused_by_name() {
     let text = folder.path().join("notes.png");
     fs::write(&text, "no picture").unwrap();
     refuse(&[&text], 3, "notes.png");
-    palette(Path::new("/no/such/folder/p.json"))
+    palette(Path::new("Cargo.toml/p.json"))
         .arg(&samples)
         .args(["--colors", "4"])
         .assert()

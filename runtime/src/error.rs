@@ -44,7 +44,10 @@ pub enum Error {
         source: ProcessorError,
     },
     /// The file is for another task.
-    #[error("{name}: the file was made for task {found}, this needs {expected}")]
+    #[error(
+        "{name}: the file was made for task {found}, this needs {expected}; {}",
+        next_step(name, expected)
+    )]
     Task {
         /// File name, or "embedded model".
         name: String,
@@ -83,4 +86,44 @@ pub enum Error {
     /// The model could not be planned or run.
     #[error("{0}")]
     Run(String),
+}
+
+/// How to come by a file for the task that was expected.
+fn next_step(name: &str, expected: &str) -> String {
+    match expected {
+        "causal" => {
+            "`igpt quantize CHECKPOINT --task causal -o lm.onnx` makes one of a checkpoint with \
+                     lm_head.weight, which those of ImageGPTForCausalImageModeling have"
+                .into()
+        }
+        // The layers of any file serve, and those of a language model well.
+        _ => format!(
+            "`igpt probe {name} --data IMAGES -o classifier.onnx` makes a classifier of it, from a folder of \
+             images for each class; of a checkpoint with score.weight `igpt quantize --task classify` makes one"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    #[test]
+    fn a_file_for_another_task_comes_with_the_next_step() {
+        let error = |found: &str, expected| Error::Task {
+            name: "m.onnx".into(),
+            found: found.into(),
+            expected,
+        };
+        let classifier = error("causal", "classify").to_string();
+        assert!(
+            classifier
+                .starts_with("m.onnx: the file was made for task causal, this needs classify; ")
+        );
+        assert!(classifier.contains("`igpt probe m.onnx --data IMAGES -o "));
+        let head = error("features", "classify or causal").to_string();
+        assert!(head.contains("`igpt probe m.onnx "));
+        let language = error("classify", "causal").to_string();
+        assert!(language.contains("--task causal") && language.contains("lm_head.weight"));
+    }
 }

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
-use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, image_io};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor};
 
 use super::Source;
 use crate::arrays::TokenBatch;
+use crate::failure::{Blame as _, Failure};
 use crate::idx::LabelledImages;
-use crate::source::image_files;
+use crate::labelled::ImageName;
+use crate::skips::Reader;
+use crate::source::{image_files, tokens_of};
 
 /// Sequences of one length.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,29 +25,31 @@ pub struct ImageSet {
 /// Reads `source`. A causal model sees the start token and all but the last pixel.
 ///
 /// # Errors
-/// Files that are missing or unreadable, images without a processor to read them by, tokens the model does
-/// not have.
+/// Files that are missing or unreadable (a picture as `reader` says), images without a processor to read them
+/// by, tokens the model does not have: bad input all of them.
 pub fn read(
     source: &Source,
     config: &ImageGptConfig,
     processor: Option<&ImageGptImageProcessor>,
     causal: bool,
-) -> anyhow::Result<ImageSet> {
+    reader: &mut Reader,
+) -> Result<ImageSet, Failure> {
     let path = &source.path;
     let at = || path.display().to_string();
     if path.extension().is_some_and(|extension| extension == "npy") {
-        let batch = TokenBatch::read(path)?;
+        let batch = TokenBatch::read(path).bad_input()?;
         let rows: Vec<&[u16]> = spread(batch.rows().len(), source.count)
             .filter_map(|index| batch.rows().nth(index))
             .collect();
-        return checked(rows.concat(), batch.tokens, config).with_context(at);
+        let set = checked(rows.concat(), batch.tokens, config);
+        return set.with_context(at).bad_input();
     }
-    let processor = processor.with_context(|| {
-        format!(
-            "{}: the checkpoint has no preprocessor_config.json: calibrate with tokens, in an .npy",
-            at()
-        )
-    })?;
+    let no_processor = || {
+        let what =
+            "the checkpoint has no preprocessor_config.json: calibrate with tokens, in an .npy";
+        format!("{}: {what}", at())
+    };
+    let processor = processor.with_context(no_processor).bad_input()?;
     let (height, width) = processor.size();
     let length = height * width;
     let mut tokens = Vec::new();
@@ -53,21 +58,25 @@ pub fn read(
         tokens.extend(start.into_iter().chain(ids).take(length));
     };
     if let Some(images) = idx_file(path) {
-        let set = LabelledImages::read(&images)?;
+        let set = LabelledImages::read(&images).bad_input()?;
         let chosen = spread(set.labels.len(), source.count);
         for rgb in chosen.filter_map(|index| set.image(index)) {
-            add(processor.tokens_from_rgb8(&rgb, set.width, set.height)?);
+            let tokens = processor.tokens_from_rgb8(&rgb, set.width, set.height);
+            add(tokens.bad_input()?);
         }
     } else {
-        let files = image_files(std::slice::from_ref(path))?;
+        let files = image_files(std::slice::from_ref(path)).bad_input()?;
+        let mut read = 0;
         for file in spread(files.len(), source.count).filter_map(|index| files.get(index)) {
-            let image = image_io::decode_file(file)?;
-            add(processor
-                .tokens_from_image(&image)
-                .with_context(|| file.display().to_string())?);
+            let name = ImageName::File(file.clone());
+            if let Some(ids) = reader.take(name, tokens_of(processor, file))? {
+                add(ids);
+                read += 1;
+            }
         }
+        reader.check(read)?;
     }
-    checked(tokens, length, config).with_context(at)
+    checked(tokens, length, config).with_context(at).bad_input()
 }
 
 /// `count` indices below `all`, evenly spaced.

@@ -9,6 +9,7 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::HPos;
 
+use super::ticks::Ticks;
 use super::words::{Area, Drawn, font, write};
 
 /// Fills of this model's bars, and their edges; the other model's line.
@@ -107,20 +108,18 @@ fn svg(
         }
         let all: u64 = this.points.iter().map(|point| point.predictions).sum();
         let share = |point: &Point| 100.0 * point.predictions as f64 / all.max(1) as f64;
-        let most = this.points.iter().map(share).fold(1.0, f64::max);
+        let high = 1.05 * this.points.iter().map(share).fold(1.0, f64::max);
         let mut chart = ChartBuilder::on(&lower)
             .margin(16)
             .margin_top(0)
             .x_label_area_size(44)
             .y_label_area_size(56)
-            .build_cartesian_2d(0.0..100.0, 0.0..1.05 * most)?;
+            .build_cartesian_2d(0.0..100.0, Ticks::between(0.0, high, 4))?;
         chart
             .configure_mesh()
             .x_desc("confidence, %")
             .y_desc("of all, %")
-            .y_labels(4)
             .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&|y| format!("{y:.0}"))
             .light_line_style(WHITE)
             .label_style(("sans-serif", 15))
             .draw()?;

@@ -1,56 +1,60 @@
 //! `igpt complete`: a language model paints what is missing of a picture, or a picture of its own.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::report::RunReport;
 use igpt_runtime::{
     DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor,
-    image_io,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{Backend, describe_run, print_report};
-use crate::failure::{Blame, Failure};
+use crate::failure::{Blame, Failure, Late};
+use crate::labelled::ImageName;
 use crate::onnx::{ModelDtype, Task};
-use crate::output;
-use crate::pictures::{Grid, comfortable_scale};
-use crate::source::{ModelSource, image_files};
+use crate::output::{self, Outputs};
+use crate::pictures::{Grid, comfortable_scale, format_of};
+use crate::skips::{BadPictures, Reader, Skips};
+use crate::source::{ModelSource, image_files, tokens_of};
 
 /// What a cell shows where the model was given nothing.
 const UNKNOWN: [u8; 3] = [160, 160, 160];
 
-/// Complete pictures from their first rows, or paint new ones, as one PNG.
+/// Complete pictures from their first rows, or paint new ones, as one picture.
 ///
-/// One row of the PNG for each image: the image as the model sees it (shrunk, in its palette), the rows it
+/// One row of it for each image: the image as the model sees it (shrunk, in its palette), the rows it
 /// is given, then the samples. Without images the model paints from nothing.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  igpt complete --model models/fashion-mnist/lm photo.png -o grid.png
+  igpt complete models/fashion-mnist/lm photo.png -o grid.png
         four completions of the lower half
-  igpt complete --model lm.onnx photos/ --rows 4 --samples 8 --temperature 0.9 -o grid.png
+  igpt complete lm.onnx photos/ --rows 4 --samples 8 --temperature 0.9 -o grid.png
         a folder, eight each, given only the first four rows
-  igpt complete --model lm.onnx --samples 16 -o samples.png
+  igpt complete lm.onnx --samples 16 -o samples.png
         sixteen pictures from nothing
-  igpt complete --model lm.onnx photo.png --greedy -o grid.png
+  igpt complete lm.onnx photo.png --greedy -o grid.png
         the likeliest token each time: always the same picture
 
 The same seed gives the same picture on every machine.")]
 pub struct Args {
-    /// Pictures to complete, or folders of them; none to paint from nothing.
-    pub images: Vec<PathBuf>,
     /// A file made with `igpt quantize --task causal`, or a language model's checkpoint: its folder or its
     /// name on the hub.
-    #[arg(short, long, value_name = "FILE|CHECKPOINT")]
-    pub model: PathBuf,
-    /// The PNG to write.
+    #[arg(value_name = "MODEL", required_unless_present = "model_option")]
+    pub model: Option<PathBuf>,
+    /// Pictures to complete, or folders of them; none to paint from nothing.
+    pub images: Vec<PathBuf>,
+    /// The model by its former name; what comes first is then an image.
+    #[arg(short, long = "model", value_name = "MODEL", hide = true)]
+    pub model_option: Option<PathBuf>,
+    /// The picture to write: .png, .jpg, .webp, .bmp, .tif or .ppm.
     #[arg(short, long, value_name = "GRID.png")]
     pub output: PathBuf,
     /// Rows that the model is given of each image [default: the upper half].
-    #[arg(long, requires = "images")]
+    #[arg(long)]
     pub rows: Option<usize>,
     /// Samples of each image, or in all without images.
     #[arg(short = 'n', long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
@@ -73,15 +77,34 @@ pub struct Args {
     /// Compute a checkpoint's folder in f32 rather than int8; a file is what it is.
     #[arg(long, value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
-    /// Pixels of the PNG for each token, along a side [default: about 128 for an image].
+    /// Pixels of the picture for each token, along a side [default: about 128 for an image].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub scale: Option<u16>,
+    /// What to do about a picture that cannot be read.
+    #[command(flatten)]
+    pub bad_pictures: BadPictures,
     /// How to run it.
     #[command(flatten)]
     pub backend: Backend,
     /// Print the report, with every sample's tokens, as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+impl Args {
+    /// The model and the images, whichever way the model was named.
+    fn inputs(&self) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
+        let images = self.images.iter().cloned();
+        let (model, images): (_, Vec<PathBuf>) = match (&self.model_option, &self.model) {
+            (Some(model), first) => (model, first.iter().cloned().chain(images).collect()),
+            (None, Some(model)) => (model, images.collect()),
+            (None, None) => return Err(anyhow!("no MODEL")).misused(),
+        };
+        if self.rows.is_some() && images.is_empty() {
+            return Err(anyhow!("--rows: of no image, expected IMAGES after MODEL")).misused();
+        }
+        Ok((model.clone(), images))
+    }
 }
 
 fn positive(text: &str) -> Result<f32, String> {
@@ -124,6 +147,9 @@ pub struct Report {
     pub tokens_per_second: f64,
     /// One for each image.
     pub completions: Vec<Completion>,
+    /// Pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Skips,
 }
 
 /// Runs the verb and prints its report.
@@ -131,8 +157,9 @@ pub struct Report {
 /// # Errors
 /// A model or image that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let report = complete(args)?;
-    print_report("complete", args.json, &report, |out| {
+    let (report, mut late) = complete(args)?;
+    late.note(print_report("complete", args.json, &report, |out| {
+        report.skips.print(out)?;
         let samples: usize = report.completions.iter().map(|c| c.samples.len()).sum();
         writeln!(
             out,
@@ -143,23 +170,35 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report.run.isa,
             report.tokens_per_second
         )
-    })
+    }));
+    late.end()
 }
 
-/// Runs the verb.
+/// Runs the verb; what could not be written is told beside the report.
 ///
 /// # Errors
 /// As [`run`].
-pub fn complete(args: &Args) -> Result<Report, Failure> {
+pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     let options = args.backend.options()?;
-    let source = ModelSource::open(&args.model, Some(Task::Causal), args.dtype)?;
+    let (file, images) = args.inputs()?;
+    format_of(&args.output)?;
+    let mut outputs = Outputs::made_from(images.iter().chain([&file]));
+    outputs.file(&args.output)?;
+    let paths = image_files(&images).bad_input()?;
+    output::refuse_inputs(&args.output, &paths)?;
+    let source = ModelSource::open(&file, Some(Task::Causal), args.dtype)?;
     let model = ImageGptForCausalImageModeling::load(source.path(), &options).bad_input()?;
     let processor = model.model().processor();
     let processor = processor
-        .with_context(|| format!("{}: no igpt.preprocessor", args.model.display()))
+        .with_context(|| {
+            format!(
+                "{}: no image processor in it, so no picture can be painted",
+                file.display()
+            )
+        })
         .bad_input()?;
     let (height, width) = processor.size();
-    let rows = match (args.images.is_empty(), args.rows) {
+    let rows = match (images.is_empty(), args.rows) {
         (true, _) => 0,
         (false, rows) => rows.unwrap_or(height / 2),
     };
@@ -175,13 +214,17 @@ pub fn complete(args: &Args) -> Result<Report, Failure> {
     } else {
         usize::from(args.samples)
     };
-    let paths = image_files(&args.images).bad_input()?;
-    output::refuse_inputs(&args.output, paths.iter().chain([&args.model]))?;
-    let originals = paths
-        .iter()
-        .map(|path| tokens_of(processor, path))
-        .collect::<Result<Vec<_>, _>>()
-        .bad_input()?;
+    let bar = ProgressBar::new(0);
+    let mut reader = Reader::new(args.bad_pictures, &bar);
+    let (mut read, mut originals) = (Vec::new(), Vec::new());
+    for path in paths {
+        let name = ImageName::File(path.clone());
+        if let Some(tokens) = reader.take(name, tokens_of(processor, &path))? {
+            read.push(path);
+            originals.push(tokens);
+        }
+    }
+    let skips = reader.end(read.len())?;
     let grid = new_grid(args, samples, originals.len(), (width, height))?;
 
     let start_token = model.start_token();
@@ -202,7 +245,7 @@ pub fn complete(args: &Args) -> Result<Report, Failure> {
         seed: args.seed,
     };
     let tokens = contexts.len() * samples * (height - rows) * width;
-    let bar = ProgressBar::new(tokens as u64);
+    bar.set_length(tokens as u64);
     // indicatif draws on standard error, and only if that is a terminal.
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} tokens {per_sec} {eta}");
     bar.set_style(style.failed()?);
@@ -220,28 +263,24 @@ pub fn complete(args: &Args) -> Result<Report, Failure> {
         .map(|t| t.into_iter().skip(1).collect())
         .collect();
     let drawn = draw(grid, processor, &originals, &painted, samples, rows * width).bad_input()?;
-    drawn.save(&args.output).failed()?;
-    let mut images = paths.into_iter();
+    let mut late = Late::default();
+    late.note(drawn.save(&args.output));
+    let mut images = read.into_iter();
     let completions = painted.chunks(samples).map(|samples| Completion {
         image: images.next(),
         samples: samples.to_vec(),
     });
-    Ok(Report {
-        run: describe_run(model.model(), &args.model, source.path()),
+    let report = Report {
+        run: describe_run(model.model(), &file, source.path()),
         file: args.output.clone(),
         rows,
         tokens,
         seconds,
         tokens_per_second: tokens as f64 / seconds.max(f64::MIN_POSITIVE),
         completions: completions.collect(),
-    })
-}
-
-fn tokens_of(processor: &ImageGptImageProcessor, path: &Path) -> anyhow::Result<Vec<u16>> {
-    let image = image_io::decode_file(path)?;
-    processor
-        .tokens_from_image(&image)
-        .with_context(|| path.display().to_string())
+        skips,
+    };
+    Ok((report, late))
 }
 
 /// Before anything is computed: a grid that is too large is refused at once.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
 use igpt_runtime::onnx::{Description, describe};
 use igpt_runtime::report::ModelReport;
@@ -12,10 +13,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bench::macs;
-use super::print_report;
+use super::{plot, print_report};
 use crate::boards::{BOARDS, Estimate};
-use crate::failure::{Blame, Failure};
-use crate::pictures::Grid;
+use crate::failure::{Blame, Failure, Late};
+use crate::output::Outputs;
+use crate::pictures::{Grid, format_of};
 
 /// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
 ///
@@ -25,13 +27,17 @@ use crate::pictures::Grid;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   igpt inspect model.onnx
-  igpt inspect model.onnx --png palette.png
+  igpt inspect model.onnx --plots pictures/
   igpt inspect model.onnx --json | jq .boards")]
 pub struct Args {
     /// The ONNX file that `igpt quantize` wrote.
+    #[arg(value_name = "MODEL")]
     pub file: PathBuf,
-    /// Write the palette as a picture.
-    #[arg(long, value_name = "FILE.png")]
+    /// Draw into this folder: palette.png, the palette's colours.
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+    /// The same, as a file of this name.
+    #[arg(long, value_name = "FILE.png", hide = true, conflicts_with = "plots")]
     pub png: Option<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
@@ -116,14 +122,25 @@ pub struct Report {
 /// # Errors
 /// A file that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let picture = plot(args.plots.as_deref(), "palette.png", args.png.as_ref());
+    let mut outputs = Outputs::made_from([&args.file]);
+    if let Some(path) = &picture {
+        format_of(path)?;
+        outputs.file(path)?;
+    }
     let report = inspect(args)?;
-    print_report("inspect", args.json, &report, |out| print(out, &report))
+    let mut late = Late::default();
+    if let Some(path) = &picture {
+        late.note(swatch(&args.file, &report.palette).and_then(|grid| grid.save(path)));
+    }
+    late.note(print_report("inspect", args.json, &report, |out| print(out, &report)));
+    late.end()
 }
 
-/// Runs the verb.
+/// What is in the file; nothing is drawn.
 ///
 /// # Errors
-/// As [`run`].
+/// A file that cannot be used (bad input).
 pub fn inspect(args: &Args) -> Result<Report, Failure> {
     // Every name, type and shape is checked: what follows describes a sound file.
     let description = describe(&args.file).bad_input()?;
@@ -172,9 +189,6 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     }
     matrices.bits_per_weight = 8.0 * matrices.bytes as f64 / matrices.values.max(1) as f64;
     let palette = processor.as_ref().map(colors).unwrap_or_default();
-    if let Some(path) = &args.png {
-        swatch(&palette).failed()?.save(path).failed()?;
-    }
     let (task, tokens) = (model.task, model.tokens);
     let work = |tokens| {
         let (linear, attention) = macs(&config, task, tokens);
@@ -215,19 +229,27 @@ fn colors(processor: &ImageGptImageProcessor) -> Vec<[u8; 3]> {
 }
 
 /// The colours in rows of 32, in the order of their tokens.
-fn swatch(palette: &[[u8; 3]]) -> anyhow::Result<Grid> {
+fn swatch(file: &Path, palette: &[[u8; 3]]) -> Result<Grid, Failure> {
     const COLUMNS: usize = 32;
+    if palette.is_empty() {
+        return Err(anyhow!(
+            "{}: no image processor in it, so no palette to draw",
+            file.display()
+        ))
+        .bad_input();
+    }
     let mut grid = Grid::new(
         COLUMNS.min(palette.len().max(1)),
         palette.len().div_ceil(COLUMNS),
         (1, 1),
         16,
-    )?;
+    )
+    .failed()?;
     for (index, color) in palette.iter().enumerate() {
         grid.put(
             index % COLUMNS,
             index / COLUMNS,
-            &DecodedImage::new(1, 1, color.to_vec())?,
+            &DecodedImage::new(1, 1, color.to_vec()).failed()?,
         );
     }
     Ok(grid)
@@ -260,7 +282,10 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let (Some(labels), "classify") = (config.get("id2label"), report.model.task) {
         writeln!(out, "labels: {labels}")?;
     }
-    writeln!(out, "palette: {} colours", report.palette.len())?;
+    match report.palette.len() {
+        0 => writeln!(out, "palette: none, it takes tokens and no images")?,
+        colors => writeln!(out, "palette: {colors} colours")?,
+    }
     if io::stdout().is_terminal() {
         for row in report.palette.chunks(32) {
             for [r, g, b] in row {

@@ -1,6 +1,5 @@
 //! `igpt man`: the manual pages, made from what `--help` says.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,18 +8,19 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::failure::{Blame, EXIT_CODES, Failure, exit_codes_help};
+use crate::failure::{Blame, EXIT_CODES, Failure, Late, exit_codes_help};
+use crate::output::{self, Outputs};
 
 /// Write manual pages: one for `igpt` and one for each of its verbs.
 ///
-/// `igpt man --out ~/.cargo/share/man/man1`, then `man igpt-quantize`: man looks beside every folder of
+/// `igpt man -o ~/.cargo/share/man/man1`, then `man igpt-quantize`: man looks beside every folder of
 /// programs in `PATH`, and
 /// `cargo install` puts this one into `~/.cargo/bin`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The folder for them; it is made if it is not there. Files of the same names are replaced.
-    #[arg(short, long, value_name = "DIR")]
-    pub out: PathBuf,
+    #[arg(short, long, alias = "out", value_name = "DIR")]
+    pub output: PathBuf,
 }
 
 /// Runs the verb and prints the path of each page.
@@ -28,34 +28,51 @@ pub struct Args {
 /// # Errors
 /// A folder, page or standard output that cannot be written.
 pub fn run(args: &Args, command: Command) -> Result<(), Failure> {
-    fs::create_dir_all(&args.out)
-        .with_context(|| args.out.display().to_string())
-        .failed()?;
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let pages = std::iter::once(&command).chain(command.get_subcommands());
-    for page in pages.filter(|page| !page.is_hide_set()) {
-        let path = write_page(page, &args.out)?;
-        writeln!(io::stdout(), "{}", path.display())
-            .context("standard output")
-            .failed()?;
+    let pages: Vec<&Command> = pages.filter(|page| !page.is_hide_set()).collect();
+    let pages = pages
+        .into_iter()
+        .map(|page| (path(page, &args.output), page));
+    let mut outputs = Outputs::default();
+    for (path, _) in pages.clone() {
+        outputs.file(&path)?;
     }
-    Ok(())
+    let mut late = Late::default();
+    let mut written = Vec::new();
+    for (path, page) in pages {
+        if late.note(write_page(page, &path)).is_some() {
+            written.push(path);
+        }
+    }
+    late.note(print(&written).context("standard output").failed());
+    late.end()
 }
 
-fn write_page(command: &Command, folder: &Path) -> Result<PathBuf, Failure> {
+fn print(pages: &[PathBuf]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for path in pages {
+        writeln!(out, "{}", path.display())?;
+    }
+    out.flush()
+}
+
+fn path(command: &Command, folder: &Path) -> PathBuf {
+    folder.join(Man::new(command.clone()).get_filename())
+}
+
+fn write_page(command: &Command, path: &Path) -> Result<(), Failure> {
     // Examples and codes get the sections that manual pages have for them; clap_mangen would put them under
     // "EXTRA".
     let man = Man::new(command.clone().after_help(None).after_long_help(None)).manual("igpt-edge");
-    let path = folder.join(man.get_filename());
     let mut page = Vec::new();
     man.render(&mut page)
         .and_then(|()| page.write_all(examples(command).to_roff().as_bytes()))
         .and_then(|()| page.write_all(exit_status().to_roff().as_bytes()))
-        .and_then(|()| fs::write(&path, &page))
         .with_context(|| path.display().to_string())
-        .failed()?;
-    Ok(path)
+        .and_then(|()| output::write(path, &page))
+        .failed()
 }
 
 /// What `--help` says after the options, line by line as it stands there: the sections "EXAMPLES" and, before

@@ -1,6 +1,7 @@
 //! What `igpt` can do, one file per verb.
 
 pub mod bench;
+pub mod classify;
 pub mod complete;
 pub mod completions;
 pub mod eval;
@@ -12,7 +13,7 @@ pub mod quantize;
 pub mod run;
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -21,11 +22,18 @@ use igpt_runtime::report::{RunReport, file_crc32, rfc3339};
 use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
-use crate::failure::{Blame, Failure};
+use crate::failure::{Blame, Failure, say};
 
 /// Names of instruction sets, which shells complete.
 fn isa() -> impl TypedValueParser<Value = Isa> {
     PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|name| name.parse())
+}
+
+/// Where a verb draws, as one option of that name in all of them.
+fn plot(folder: Option<&Path>, name: &str, file: Option<&PathBuf>) -> Option<PathBuf> {
+    folder
+        .map(|folder| folder.join(name))
+        .or_else(|| file.cloned())
 }
 
 /// How to run a model.
@@ -35,8 +43,8 @@ pub struct Backend {
     #[arg(long, default_value_t = 0, value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     pub threads: usize,
     /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
-    #[arg(long, value_parser = isa(), hide_possible_values = true)]
-    pub cpu: Option<Isa>,
+    #[arg(long, alias = "cpu", value_parser = isa(), hide_possible_values = true)]
+    pub isa: Option<Isa>,
 }
 
 impl Backend {
@@ -45,12 +53,12 @@ impl Backend {
     /// # Errors
     /// An instruction set that this machine lacks: not the input's fault.
     pub fn options(&self) -> Result<LoadOptions, Failure> {
-        if let Some(isa) = self.cpu.filter(|isa| !isa.is_available()) {
+        if let Some(isa) = self.isa.filter(|isa| !isa.is_available()) {
             return Err(igpt_runtime::IsaError::Missing(isa)).failed();
         }
         Ok(LoadOptions {
             threads: self.threads,
-            cpu: self.cpu,
+            cpu: self.isa,
         })
     }
 }
@@ -88,6 +96,7 @@ fn print_report(
     } else {
         table(&mut out)
     };
+    let printed = printed.and_then(|()| out.flush());
     printed.context("standard output").failed()
 }
 
@@ -100,8 +109,7 @@ fn describe_run(model: &ImageGptModel, name: &Path, path: &Path) -> RunReport {
 fn load_model(path: &Path, options: &LoadOptions) -> Result<ImageGptModel, Failure> {
     let model = ImageGptModel::load(path, options).bad_input()?;
     if let Some(notice) = model.repacked() {
-        // A standard error that is gone is no reason to stop.
-        let _ = writeln!(io::stderr(), "igpt: {}: {notice}", path.display());
+        say(&format!("{}: {notice}", path.display()));
     }
     Ok(model)
 }

@@ -11,11 +11,13 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::print_report;
-use crate::failure::{Blame, Failure};
+use super::{plot, print_report};
+use crate::failure::{Blame, Failure, Late};
 use crate::kmeans::cluster;
-use crate::output;
-use crate::pictures::{Grid, comfortable_scale};
+use crate::labelled::ImageName;
+use crate::output::{self, Outputs};
+use crate::pictures::{Grid, comfortable_scale, format_of};
+use crate::skips::{BadPictures, Reader, Skips};
 use crate::source::image_files;
 
 /// Images decoded at a time.
@@ -31,7 +33,7 @@ const SHOWN: usize = 8;
 #[command(after_help = "Examples:
   igpt palette photos/ -o preprocessor_config.json
         512 colours for 32 x 32 images, as ImageGPT has them
-  igpt palette photos/ --colors 64 --size 14 --png palette.png -o preprocessor_config.json
+  igpt palette photos/ --colors 64 --size 14 --plots pictures/ -o preprocessor_config.json
         fewer and smaller, with a picture: images above, the same in the palette below
 
 The same images and seed give the same palette.")]
@@ -49,14 +51,20 @@ pub struct Args {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub size: u16,
     /// Pixels to cluster at most.
-    #[arg(long, default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
-    pub sample: u32,
+    #[arg(long, alias = "sample", value_name = "N", default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
+    pub pixels: u32,
     /// Seed of the sample and of the clustering.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// A picture to write: some of the images, before above and after below.
-    #[arg(long, value_name = "FILE.png")]
+    /// Draw into this folder: palette.png, some of the images, before above and after below.
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+    /// The same, as a file of this name.
+    #[arg(long, value_name = "FILE.png", hide = true, conflicts_with = "plots")]
     pub png: Option<PathBuf>,
+    /// What to do about a picture that cannot be read.
+    #[command(flatten)]
+    pub bad_pictures: BadPictures,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
@@ -81,6 +89,9 @@ pub struct Report {
     pub rms: f64,
     /// The same over [-1, 1], where the clusters are.
     pub rms_normalized: f64,
+    /// Pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Skips,
 }
 
 /// Runs the verb and prints its report.
@@ -88,8 +99,9 @@ pub struct Report {
 /// # Errors
 /// Images that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let report = palette(args)?;
-    print_report("palette", args.json, &report, |out| {
+    let (report, mut late) = palette(args)?;
+    late.note(print_report("palette", args.json, &report, |out| {
+        report.skips.print(out)?;
         writeln!(
             out,
             "{}: {} colours of {} pixels ({} images), RMS error {:.3} of 255 after {} iterations",
@@ -100,14 +112,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report.rms,
             report.iterations
         )
-    })
+    }));
+    late.end()
 }
 
-/// Runs the verb.
+/// Runs the verb; what could not be written is told beside the report.
 ///
 /// # Errors
 /// As [`run`].
-pub fn palette(args: &Args) -> Result<Report, Failure> {
+pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
+    let picture = plot(args.plots.as_deref(), "palette.png", args.png.as_ref());
+    let mut outputs = Outputs::made_from(&args.images);
+    outputs.file(&args.output)?;
+    if let Some(path) = &picture {
+        format_of(path)?;
+        outputs.file(path)?;
+    }
     let files = image_files(&args.images).bad_input()?;
     output::refuse_inputs(&args.output, &files)?;
     if let Some(path) = &args.png {
@@ -119,13 +139,14 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
     bar.set_style(style);
     bar.set_message("reading");
-    let mut sample = Reservoir::new(args.sample as usize, args.seed);
+    let mut reader = Reader::new(args.bad_pictures, &bar);
+    let mut sample = Reservoir::new(args.pixels as usize, args.seed);
     let mut shown = Vec::new();
     // From all of them, not from the first folder.
     let every = files.len().div_ceil(SHOWN).max(1);
     let mut index = 0;
     for chunk in files.chunks(CHUNK) {
-        let images: Result<Vec<DecodedImage>, anyhow::Error> = chunk
+        let images: Vec<anyhow::Result<DecodedImage>> = chunk
             .par_iter()
             .map(|path| {
                 let image = image_io::decode_file(path)?;
@@ -133,7 +154,11 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
                 small.with_context(|| path.display().to_string())
             })
             .collect();
-        for image in images.bad_input()? {
+        for (path, image) in chunk.iter().zip(images) {
+            let name = ImageName::File(path.clone());
+            let Some(image) = reader.take(name, image)? else {
+                continue;
+            };
             for pixel in image.rgb().as_chunks::<3>().0 {
                 sample.add(*pixel);
             }
@@ -144,6 +169,7 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
         }
         bar.inc(chunk.len() as u64);
     }
+    let skips = reader.end(index)?;
     bar.set_message("clustering");
     let found = cluster(
         &sample.pixels,
@@ -166,21 +192,24 @@ pub fn palette(args: &Args) -> Result<Report, Failure> {
         .iter()
         .map(|color| color.map(|x| x / 127.5 - 1.0));
     let processor = processor(args.size, clusters.collect()).failed()?;
-    if let Some(path) = &args.png {
-        let grid = before_and_after(&processor, &shown).failed()?;
-        grid.save(path).failed()?;
+    let mut late = Late::default();
+    late.note(output::write(&args.output, (processor.to_json() + "\n").as_bytes()).failed());
+    if let Some(path) = &picture {
+        let grid = before_and_after(&processor, &shown).failed();
+        late.note(grid.and_then(|grid| grid.save(path)));
     }
-    output::write(&args.output, (processor.to_json() + "\n").as_bytes()).failed()?;
-    Ok(Report {
+    let report = Report {
         file: args.output.clone(),
-        images: files.len(),
+        images: index,
         pixels: sample.seen,
         sampled: sample.pixels.len(),
         colors: found.centers.len(),
         iterations: found.iterations,
         rms: found.rms,
         rms_normalized: found.rms / 127.5,
-    })
+        skips,
+    };
+    Ok((report, late))
 }
 
 fn processor(size: u16, clusters: Vec<[f64; 3]>) -> anyhow::Result<ImageGptImageProcessor> {

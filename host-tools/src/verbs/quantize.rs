@@ -15,12 +15,14 @@ use sha2::{Digest, Sha256};
 
 use super::print_report;
 use crate::calibration::{self, ImageSet, Smoothed, Source};
-use crate::checkpoint::{Checkpoint, CheckpointError, expected};
-use crate::failure::{Blame, Failure};
+use crate::checkpoint::expected::{self, Head};
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::failure::{Blame, Failure, say};
 use crate::hub::{self, HubName};
 use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteError};
-use crate::output::{self, Staged};
+use crate::output::{self, Outputs, Staged};
 use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
+use crate::skips::{BadPictures, Reader, Skips};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
 ///
@@ -29,7 +31,7 @@ use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
 #[command(after_help = "Examples:
   igpt quantize openai/imagegpt-small -o small.onnx          from the Hugging Face hub
   igpt quantize my-checkpoint/ -o model.onnx --pack neon     a folder, for a Raspberry Pi 3 or 4
-  igpt quantize my-checkpoint/ -o model.onnx --calibrate photos/ --weights int4
+  igpt quantize my-checkpoint/ -o model.onnx --calibrate photos/ --dtype int4
   igpt quantize my-checkpoint/ -o model.onnx --json | jq .layers")]
 pub struct Args {
     /// Folder with config.json, the weights and, for images, preprocessor_config.json; or if there is no such
@@ -43,8 +45,14 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub task: Option<Task>,
     /// How the linear layers are stored and computed.
-    #[arg(long, visible_alias = "weights", value_enum, default_value = "int8")]
+    #[arg(long, alias = "weights", value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
+    /// The image processor's configuration, if CHECKPOINT has none or another is meant.
+    #[arg(long, value_name = "FILE.json", conflicts_with = "tokens_only")]
+    pub processor_config: Option<PathBuf>,
+    /// Leave the image processor out: the file takes tokens and no images, which `igpt-cam` refuses.
+    #[arg(long)]
+    pub tokens_only: bool,
     /// Choose the form and the rounding of the int8 or int4 weights on these images: a folder of pictures, an
     /// IDX file or the folder of an IDX data set (its training images), or tokens in an .npy.
     #[arg(long, value_name = "IMAGES")]
@@ -59,6 +67,9 @@ pub struct Args {
     /// repack them while loading.
     #[arg(long, value_name = "CPU|NRxKR", value_parser = panels)]
     pub pack: Option<Panels>,
+    /// What to do about a calibration picture that cannot be read.
+    #[command(flatten)]
+    pub bad_pictures: BadPictures,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
@@ -75,9 +86,12 @@ impl Args {
             output: output.into(),
             task: None,
             dtype: ModelDtype::Int8,
+            processor_config: None,
+            tokens_only: false,
             calibrate: None,
             calibrate_images: CALIBRATION_IMAGES,
             pack: None,
+            bad_pictures: BadPictures::default(),
             json: false,
         }
     }
@@ -105,9 +119,14 @@ pub struct Report {
     pub parameters: u64,
     /// The loss of every tensor against the checkpoint.
     pub tensors: Vec<TensorReport>,
+    /// Whether it has an image processor; without one it takes tokens only.
+    pub takes_images: bool,
     /// int8 only: what was done to each block before rounding.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerReport>,
+    /// Calibration pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Option<Skips>,
 }
 
 /// Runs the verb and prints its report.
@@ -133,6 +152,8 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         ))
         .misused();
     }
+    let mut outputs = Outputs::made_from(args.calibrate.iter().chain(&args.processor_config));
+    outputs.file(&args.output)?;
     let folder = &hub::resolve(&args.checkpoint)?;
     let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
     let task = args
@@ -152,7 +173,10 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
             .with_context(|| file.display().to_string())
             .bad_input()?;
     }
-    let preprocessor = read_preprocessor(folder, &config)?;
+    let preprocessor = read_preprocessor(args, folder, &config)?;
+    if preprocessor.is_none() && !args.tokens_only {
+        without_processor(args, task)?;
+    }
     let checkpoint = Checkpoint::open(folder).bad_input()?;
     let configs = ["config.json", "preprocessor_config.json"].map(|name| folder.join(name));
     let inputs = checkpoint.files();
@@ -160,7 +184,9 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         &args.output,
         inputs.chain(configs.iter().map(PathBuf::as_path)),
     )?;
-    expected::check(&checkpoint, &config, task.head()).bad_input()?;
+    expected::check(&checkpoint, &config, task.head())
+        .map_err(|error| head_is_missing(args, task, &checkpoint, &config).unwrap_or(error.into()))
+        .bad_input()?;
 
     let bar = ProgressBar::new(checkpoint.file_bytes());
     // indicatif draws on standard error, and only if that is a terminal.
@@ -171,7 +197,8 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
     let source = source(&source_name(&args.checkpoint, folder), &checkpoint, &bar).bad_input()?;
     bar.reset();
     bar.set_message("quantising");
-    let images = calibration_images(args, task, &config, preprocessor.as_deref())?;
+    let mut reader = Reader::new(args.bad_pictures, &bar);
+    let images = calibration_images(args, task, &config, preprocessor.as_deref(), &mut reader)?;
     let provenance = Provenance {
         preprocessor,
         recipe: recipe(args.dtype, images.as_ref()),
@@ -180,7 +207,54 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
     let model = (task, &config, &checkpoint, images.as_ref());
     let report = write_file(args, model, &provenance, &bar)?;
     bar.finish_and_clear();
-    Ok(report)
+    let read = images.is_some().then_some(1);
+    Ok(Report {
+        skips: read.map(|read| reader.end(read)).transpose()?,
+        ..report
+    })
+}
+
+/// A file that takes no images is no use to a camera: it is made when asked for, and for features with a
+/// warning, as tokens may be all that is wanted of those.
+fn without_processor(args: &Args, task: Task) -> Result<(), Failure> {
+    let checkpoint = args.checkpoint.display();
+    let found = format!("{checkpoint}: no preprocessor_config.json in it");
+    let remedy = "--processor-config FILE.json takes it from elsewhere, such as the checkpoint that this one \
+                  was fine-tuned from";
+    if task == Task::Features {
+        say(&format!(
+            "{found}: the file takes tokens and no images; {remedy}"
+        ));
+        return Ok(());
+    }
+    Err(anyhow!(
+        "{found}, which says how an image becomes tokens; {remedy}, and --tokens-only makes a file that \
+         takes no images"
+    ))
+    .bad_input()
+}
+
+/// What to do about a checkpoint that has everything but the head, if that is what is wrong with it.
+fn head_is_missing(
+    args: &Args,
+    task: Task,
+    checkpoint: &Checkpoint,
+    config: &ImageGptConfig,
+) -> Option<anyhow::Error> {
+    expected::check(checkpoint, config, Head::Any).ok()?;
+    let path = args.checkpoint.display();
+    let lacks = |tensor: &str| checkpoint.shape(tensor).is_none();
+    match task {
+        Task::Classify if lacks("score.weight") => Some(anyhow!(
+            "{path}: no score.weight in it, so it is no classifier; `igpt probe {path} --data IMAGES -o \
+             classifier.onnx` makes one of it, from a folder of images for each class"
+        )),
+        Task::Causal if lacks("lm_head.weight") => Some(anyhow!(
+            "{path}: no lm_head.weight in it, so it predicts no pixels; --task causal needs a checkpoint \
+             saved from ImageGPTForCausalImageModeling, such as openai/imagegpt-small"
+        )),
+        _ => None,
+    }
 }
 
 /// The images to calibrate on, if any.
@@ -189,6 +263,7 @@ fn calibration_images(
     task: Task,
     config: &ImageGptConfig,
     preprocessor: Option<&str>,
+    reader: &mut Reader,
 ) -> Result<Option<ImageSet>, Failure> {
     let Some(path) = &args.calibrate else {
         return Ok(None);
@@ -208,15 +283,18 @@ fn calibration_images(
         .transpose()
         .bad_input()?;
     let causal = task == Task::Causal;
-    calibration::read_images(&source, config, processor.as_ref(), causal)
-        .bad_input()
-        .map(Some)
+    calibration::read_images(&source, config, processor.as_ref(), causal, reader).map(Some)
 }
 
 /// The image processor's options, normalised, after checking them against the model.
-fn read_preprocessor(folder: &Path, config: &ImageGptConfig) -> Result<Option<String>, Failure> {
-    let path = folder.join("preprocessor_config.json");
-    if !path.exists() {
+fn read_preprocessor(
+    args: &Args,
+    folder: &Path,
+    config: &ImageGptConfig,
+) -> Result<Option<String>, Failure> {
+    let own = folder.join("preprocessor_config.json");
+    let path = args.processor_config.clone().unwrap_or(own);
+    if args.tokens_only || (args.processor_config.is_none() && !path.exists()) {
         return Ok(None);
     }
     let processor = ImageGptImageProcessor::from_file(&path).bad_input()?;
@@ -389,7 +467,9 @@ fn write_file(
         file_bytes,
         parameters,
         tensors,
+        takes_images: provenance.preprocessor.is_some(),
         layers,
+        skips: None,
     })
 }
 
@@ -437,6 +517,15 @@ fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result
         }
     }
     print_calibration(out, &report.layers)?;
+    if let Some(skips) = &report.skips {
+        skips.print(out)?;
+    }
+    if !report.takes_images {
+        writeln!(
+            out,
+            "no image processor: the file takes tokens and no images"
+        )?;
+    }
     writeln!(
         out,
         "{}: {} for {}, {} parameters in {} bytes ({:.3} bytes each)",

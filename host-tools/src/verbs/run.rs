@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{Backend, describe_run, load_model, print_report};
 use crate::arrays::{NpzWriter, TokenBatch};
-use crate::failure::{Blame, Failure};
-use crate::output;
+use crate::failure::{Blame, Failure, Late};
+use crate::output::Outputs;
 
 /// Run a model file and write tokens, every hidden state and the logits.
 ///
@@ -24,9 +24,13 @@ use crate::output;
 #[command(after_help = "Examples:
   igpt run model.onnx picture.png -o out.npz
   igpt run model.onnx photos/*.jpg -o out.npz --threads 1 --json
-  igpt run model.onnx --tokens tokens.npy -o out.npz --cpu scalar")]
+  igpt run model.onnx --tokens tokens.npy -o out.npz --isa scalar
+
+An image that cannot be read is an error: rows of the arrays are the images in their order. For labels see
+igpt classify.")]
 pub struct Args {
     /// The ONNX file that `igpt quantize` wrote.
+    #[arg(value_name = "MODEL")]
     pub file: PathBuf,
     /// Images in any format, size and colour type; each is one sequence of the batch.
     #[arg(required_unless_present = "tokens", conflicts_with = "tokens")]
@@ -67,7 +71,8 @@ pub struct Report {
 /// A model, image or token that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let inputs = args.images.iter().chain(&args.tokens);
-    output::refuse_inputs(&args.output, inputs.chain([&args.file]))?;
+    let mut outputs = Outputs::made_from(inputs.chain([&args.file]));
+    outputs.file(&args.output)?;
     let model = load_model(&args.file, &args.backend.options()?)?;
     let batch = match &args.tokens {
         Some(path) => TokenBatch::read(path).bad_input()?,
@@ -84,10 +89,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         tokens: batch.tokens,
         seconds,
     };
-    save(&args.output, &model, &batch, &output)
-        .with_context(|| args.output.display().to_string())
-        .failed()?;
-    print_report("run", args.json, &report, |out| {
+    let mut late = Late::default();
+    let saved = save(&args.output, &model, &batch, &output);
+    let saved = saved.with_context(|| args.output.display().to_string());
+    late.note(saved.failed());
+    late.note(print_report("run", args.json, &report, |out| {
         let Report {
             run,
             file,
@@ -102,13 +108,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             run.model.task,
             run.isa
         )
-    })
+    }));
+    late.end()
 }
 
 fn tokenize(model: &ImageGptModel, file: &Path, images: &[PathBuf]) -> Result<TokenBatch, Failure> {
     let no_processor = || {
         anyhow!(
-            "{}: the file has no igpt.preprocessor: say --tokens",
+            "{}: no image processor in it, so it takes no images: give it --tokens FILE.npy, or make it \
+             again with `igpt quantize --processor-config FILE.json`",
             file.display()
         )
     };

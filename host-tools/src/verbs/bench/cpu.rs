@@ -1,4 +1,4 @@
-//! `igpt bench --cpu`: which kernels this machine gets, and why not others.
+//! `igpt bench --isa`: which kernels this machine gets, and why not others.
 
 use std::io::{self, Write};
 
@@ -85,7 +85,7 @@ pub(super) fn choose(asked: Option<Isa>) -> Result<Choice, Failure> {
         processor,
         isa: chosen.isa().name(),
         why: match asked {
-            Some(isa) => format!("--cpu {isa} asks for it"),
+            Some(isa) => format!("--isa {isa} asks for it"),
             None => {
                 "the last of the list below that this machine has; the result is the same on all"
                     .into()

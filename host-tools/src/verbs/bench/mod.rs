@@ -51,11 +51,11 @@ const WARM_LOADS: usize = 3;
   igpt bench model.onnx                          a file, on 1, 2, 4, ... all cores
   igpt bench --size small --generate             ImageGPT-small with random weights, and generation
   igpt bench --size large --layers 4 --json      four blocks of the large one, for a script
-  igpt bench --cpu                               which kernels this machine gets, and why
-  igpt bench model.onnx --cpu=avx2 --threads 2   the same file on other kernels")]
+  igpt bench --isa                               which kernels this machine gets, and why
+  igpt bench model.onnx --isa=avx2 --threads 2   the same file on other kernels")]
 pub struct Args {
     /// An ONNX file, or a checkpoint in Hugging Face's layout: its folder or its name on the hub.
-    #[arg(value_name = "MODEL", required_unless_present_any = ["size", "cpu"])]
+    #[arg(value_name = "MODEL", required_unless_present_any = ["size", "isa"])]
     pub model: Option<PathBuf>,
     /// Random weights of this size instead of a model.
     #[arg(long, value_enum, conflicts_with = "model")]
@@ -83,8 +83,8 @@ pub struct Args {
     /// Measure generation too. Files made for `--task causal` always are.
     #[arg(long)]
     pub generate: bool,
-    /// Context lengths to generate from.
-    #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [64, 256, 512, 960],
+    /// Context lengths to generate from [default: those of 64, 256, 512 and 960 that the model has room for].
+    #[arg(long, value_delimiter = ',', value_name = "N,...",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub context: Vec<u32>,
     /// Tokens to generate at each context length.
@@ -96,9 +96,9 @@ pub struct Args {
     pub samples: Vec<u16>,
     /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
     /// Without MODEL and --size, print which kernels this machine gets, and why.
-    #[arg(long, value_name = "ISA", num_args = 0..=1, value_parser = super::isa(),
+    #[arg(long, alias = "cpu", value_name = "ISA", num_args = 0..=1, value_parser = super::isa(),
           hide_possible_values = true)]
-    pub cpu: Option<Option<Isa>>,
+    pub isa: Option<Option<Isa>>,
     /// Run once for each line of standard input, and answer with the seconds: for scripts that interleave
     /// contenders. The first line of the answer is JSON with the load time and the logits. With --generate, a
     /// run is --new-tokens after the first --context.
@@ -115,7 +115,7 @@ pub struct Args {
 /// A model that cannot be used (bad input), an instruction set that this machine lacks, a standard output
 /// that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let isa = args.cpu.flatten();
+    let isa = args.isa.flatten();
     if let Some(isa) = isa.filter(|isa| !isa.is_available()) {
         return Err(igpt_runtime::IsaError::Missing(isa)).failed();
     }
@@ -126,18 +126,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let sweep = sweep(&args.threads);
     let options = |threads| LoadOptions { threads, cpu: isa };
     if args.step {
-        let run = match (args.generate, args.context.first()) {
-            (true, Some(context)) => step::Run::Generate {
-                context: *context as usize,
+        let asked = args.context.first().map(|context| *context as usize);
+        let run = if args.generate {
+            step::Run::Generate {
+                context: asked.unwrap_or(CONTEXTS[0]),
                 new_tokens: args.new_tokens as usize,
-            },
-            _ => step::Run::Forward {
+            }
+        } else {
+            step::Run::Forward {
                 tokens: args.tokens.map(|n| n as usize),
-            },
+            }
         };
         let model = source.model(args.generate.then_some(Task::Causal))?;
         let threads = sweep.last().copied().unwrap_or(1);
         return step::serve(model.path(), &options(threads), run);
+    }
+    if args.generate || !args.context.is_empty() {
+        check_generation(args, &source, &options(1))?;
     }
     let mut report = measure(args, &source, &sweep, options)?;
     if args.generate || report.model.model.task == Task::Causal.name() {
@@ -199,21 +204,59 @@ fn sweep(asked: &[u16]) -> Vec<usize> {
     sweep
 }
 
-/// The contexts that leave room for the new tokens; an error if none does.
+/// Contexts unless others are asked for.
+const CONTEXTS: [usize; 4] = [64, 256, 512, 960];
+
+/// The contexts to generate from, all of which leave room for the new tokens: of the usual ones those that do,
+/// of those asked for every one.
 fn contexts(args: &Args, config: &ImageGptConfig) -> Result<Vec<usize>, Failure> {
-    let new_tokens = args.new_tokens as usize;
-    let all = args.context.iter().map(|n| *n as usize);
-    let fitting: Vec<usize> = all
-        .filter(|context| context + new_tokens <= config.n_positions)
-        .collect();
-    if fitting.is_empty() {
-        return Err(Failure::BadInput(anyhow!(
-            "--context {:?} and --new-tokens {new_tokens}: the model has {} positions",
-            args.context,
-            config.n_positions
-        )));
+    let (new_tokens, most) = (args.new_tokens as usize, config.n_positions);
+    let fits = |context: &usize| context + new_tokens <= most;
+    let asked: Vec<usize> = args.context.iter().map(|n| *n as usize).collect();
+    let usual: Vec<usize> = CONTEXTS.into_iter().filter(fits).collect();
+    let too_long = asked.iter().find(|context| !fits(context));
+    let contexts = if asked.is_empty() {
+        usual
+    } else {
+        asked.clone()
+    };
+    match too_long.or_else(|| CONTEXTS.first().filter(|_| contexts.is_empty())) {
+        Some(context) => Err(anyhow!(
+            "--context {context} and --new-tokens {new_tokens}: the model has {most} positions"
+        ))
+        .bad_input(),
+        None => Ok(contexts),
     }
-    Ok(fitting)
+}
+
+/// Refuses to generate what cannot be, before minutes of forward passes.
+fn check_generation(args: &Args, source: &Source, options: &LoadOptions) -> Result<(), Failure> {
+    let path = match source {
+        Source::File(path) => path,
+        Source::Checkpoint(folder, _) => {
+            let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
+            return contexts(args, &config).map(|_| ());
+        }
+        Source::Random(random) if args.generate => {
+            return contexts(args, &random.config).map(|_| ());
+        }
+        Source::Random(_) => {
+            return Err(anyhow!(
+                "--context: nothing is generated, expected --generate"
+            ))
+            .misused();
+        }
+    };
+    let model = ImageGptModel::load(path, options).bad_input()?;
+    if model.task() != igpt_runtime::onnx::Task::Causal {
+        return Err(igpt_runtime::Error::Task {
+            name: path.display().to_string(),
+            found: model.task().name().into(),
+            expected: Task::Causal.name(),
+        })
+        .bad_input();
+    }
+    contexts(args, model.config()).map(|_| ())
 }
 
 /// Loads the model at each number of threads and times forward passes.

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 pub enum EvalError {
     /// A file that predicts nothing.
     #[error(
-        "{}: made for task {found}, expected classify or causal, which predict something",
+        "{}: made for task {found}, expected classify or causal, which predict something; \
+         `igpt probe {} --data IMAGES -o classifier.onnx` makes a classifier of it",
+        file.display(),
         file.display()
     )]
     NoHead {
@@ -17,7 +19,11 @@ pub enum EvalError {
         found: &'static str,
     },
     /// A file that cannot read images.
-    #[error("{}: no igpt.preprocessor in it, images cannot be read", file.display())]
+    #[error(
+        "{}: no image processor in it, images cannot be read; make it again with \
+         `igpt quantize --processor-config FILE.json`",
+        file.display()
+    )]
     NoProcessor {
         /// The model file.
         file: PathBuf,

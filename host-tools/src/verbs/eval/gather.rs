@@ -10,6 +10,7 @@ use super::report::{
 };
 use super::subject::Subject;
 use super::tally::{Judged, Tally};
+use crate::skips::Skips;
 
 /// What was measured.
 #[derive(Debug, Default)]
@@ -103,6 +104,7 @@ impl Gathered {
             hardest: by(|r| r.nats).iter().map(hard).collect(),
             slowest: by(|r| r.seconds).iter().map(slow).collect(),
             comparison,
+            skips: Skips::default(),
             plots: Vec::new(),
             score,
         }

@@ -25,10 +25,11 @@ pub use report::{
 pub use tally::{Bin, Calibration, Times};
 
 use super::{Backend, print_report};
-use crate::failure::{Blame, Failure};
+use crate::failure::{Blame, Failure, Late};
 use crate::labelled::{LabelledSet, Part};
 use crate::onnx::ModelDtype;
-use crate::output;
+use crate::output::Outputs;
+use crate::skips::{BadPictures, Reader};
 use compare::Layers;
 use gather::{Gathered, Record};
 use subject::Subject;
@@ -74,12 +75,13 @@ Examples:
 pub struct Args {
     /// The ONNX file that `igpt quantize` wrote, or a checkpoint (its folder or its name on the hub, taken as
     /// int8).
+    #[arg(value_name = "MODEL")]
     pub file: PathBuf,
     /// Images: a folder a class, IDX or a CSV.
     #[arg(long, value_name = "DIR|IDX|CSV")]
     pub data: PathBuf,
     /// What to compare with: another file for the same task, or a checkpoint (taken as f32).
-    #[arg(long, value_name = "CHECKPOINT|FILE")]
+    #[arg(long, value_name = "MODEL")]
     pub against: Option<PathBuf>,
     /// So many images only, evenly spaced.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -91,11 +93,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 64, requires = "against")]
     pub layer_images: usize,
     /// Draw into this folder: confusion.svg (of a classifier), reliability.svg, layers.svg (with --against).
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     pub plots: Option<PathBuf>,
     /// Write one row for each image: verdict, probability, cross-entropy, time.
     #[arg(long, value_name = "FILE.csv")]
     pub predictions: Option<PathBuf>,
+    /// What to do about a picture that cannot be read.
+    #[command(flatten)]
+    pub bad_pictures: BadPictures,
     /// How to run it.
     #[command(flatten)]
     pub backend: Backend,
@@ -109,21 +114,24 @@ pub struct Args {
 /// # Errors
 /// A model or data set that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let report = eval(args)?;
-    print_report("eval", args.json, &report, |out| {
+    let (report, mut late) = eval(args)?;
+    late.note(print_report("eval", args.json, &report, |out| {
         print::print(out, &report, args.show)
-    })
+    }));
+    late.end()
 }
 
-/// Runs the verb.
+/// Runs the verb; what could not be written is told beside the report.
 ///
 /// # Errors
 /// As [`run`].
-pub fn eval(args: &Args) -> Result<Report, Failure> {
+pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
     let options = args.backend.options()?;
-    if let Some(path) = &args.predictions {
-        let inputs = [&args.file, &args.data].into_iter().chain(&args.against);
-        output::refuse_inputs(path, inputs)?;
+    let mut outputs = Outputs::made_from([&args.file, &args.data].into_iter().chain(&args.against));
+    let drawn = |folder: &PathBuf| plots::FILES.map(|name| folder.join(name));
+    let plots = args.plots.as_ref().map(drawn);
+    for path in args.predictions.iter().chain(plots.iter().flatten()) {
+        outputs.file(path)?;
     }
     let subject = Subject::load(&args.file, None, ModelDtype::Int8, &options)?;
     let data = Data::read(&args.data, &subject).bad_input()?;
@@ -140,17 +148,20 @@ pub fn eval(args: &Args) -> Result<Report, Failure> {
     // indicatif draws on standard error, and only if that is a terminal.
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
     bar.set_style(style);
-    let gathered = measure(&subject, other.as_ref(), &data, &chosen, &bar)?;
+    let mut reader = Reader::new(args.bad_pictures, &bar);
+    let gathered = measure(&subject, other.as_ref(), &data, &chosen, &mut reader, &bar)?;
+    let skips = reader.end(gathered.records.len())?;
     let mut layers = Layers::default();
     let mut layer_images = 0;
     if let Some(other) = other.as_ref().filter(|other| subject.same_layers(other)) {
-        let count = args.layer_images.min(chosen.len());
-        let spaced = (0..count).filter_map(|i| chosen.get(i * chosen.len() / count));
+        let read = &gathered.records;
+        let count = args.layer_images.min(read.len());
+        let spaced = (0..count).filter_map(|i| read.get(i * read.len() / count));
         bar.reset();
         bar.set_length(count as u64);
         bar.set_message("layers");
-        for index in spaced {
-            let input = subject.input(&data.tokens(*index, &subject)?);
+        for record in spaced {
+            let input = subject.input(&data.tokens(record.index, &subject).bad_input()?);
             let hidden = |subject: &Subject| subject.model.forward(&[&input]).bad_input();
             layers.add(
                 &hidden(&subject)?,
@@ -162,24 +173,24 @@ pub fn eval(args: &Args) -> Result<Report, Failure> {
         }
     }
     bar.finish_and_clear();
+    let mut late = Late::default();
     if let Some(path) = &args.predictions {
         let at = || path.display().to_string();
-        predictions::write(path, &gathered, &data, &subject)
-            .with_context(at)
-            .failed()?;
+        let written = predictions::write(path, &gathered, &data, &subject);
+        late.note(written.with_context(at).failed());
     }
     let mut report = gathered.report(&subject, other.as_ref(), &data, args.show);
     if let Some(comparison) = &mut report.comparison {
         comparison.layers = layers.errors();
         comparison.layer_images = layer_images;
     }
+    report.skips = skips;
     if let Some(folder) = &args.plots {
-        report.plots = {
-            let labels = subject.model.config().labels();
-            plots::draw(folder, &report, &gathered.tally.confusion, labels).failed()?
-        };
+        let labels = subject.model.config().labels();
+        let cells = &gathered.tally.confusion;
+        report.plots = plots::draw(folder, &report, cells, labels, &mut late);
     }
-    Ok(report)
+    Ok((report, late))
 }
 
 /// The images, and a classifier's label of each.
@@ -205,9 +216,8 @@ impl Data {
         Ok(Self { path, set, labels })
     }
 
-    fn tokens(&self, index: usize, subject: &Subject) -> Result<Vec<u16>, Failure> {
-        let processor = subject.processor().bad_input()?;
-        self.set.tokens(index, processor).bad_input()
+    fn tokens(&self, index: usize, subject: &Subject) -> anyhow::Result<Vec<u16>> {
+        self.set.tokens(index, subject.processor()?)
     }
 
     /// What is to be predicted of an image: its label, or its tokens.
@@ -220,28 +230,31 @@ impl Data {
     }
 }
 
-/// Runs every chosen image through the model, and through the other.
+/// Runs every chosen image that can be read through the model, and through the other.
 fn measure(
     subject: &Subject,
     other: Option<&Subject>,
     data: &Data,
     chosen: &[usize],
+    reader: &mut Reader,
     bar: &ProgressBar,
 ) -> Result<Gathered, Failure> {
     let mut gathered = Gathered::default();
-    if let Some(first) = chosen.first() {
-        // The first pass touches the weights for the first time; its time says nothing of its image.
-        let input = subject.input(&data.tokens(*first, subject)?);
-        for subject in std::iter::once(subject).chain(other) {
-            let at = || data.set.name(*first).to_string();
-            subject.logits(&input).with_context(at).bad_input()?;
-        }
-    }
     bar.set_message("measuring");
     for index in chosen {
         let at = || data.set.name(*index).to_string();
-        let tokens = data.tokens(*index, subject)?;
+        bar.inc(1);
+        let tokens = data.tokens(*index, subject);
+        let Some(tokens) = reader.take(data.set.name(*index), tokens)? else {
+            continue;
+        };
         let input = subject.input(&tokens);
+        if gathered.records.is_empty() {
+            // A pass that touches the weights for the first time; its time says nothing of its image.
+            for subject in std::iter::once(subject).chain(other) {
+                subject.logits(&input).with_context(at).bad_input()?;
+            }
+        }
         let targets = data.targets(*index, tokens);
         let (logits, seconds) = subject.logits(&input).with_context(at).bad_input()?;
         let (nats, judged) = judge(&logits, &targets, &mut gathered.tally, seconds);
@@ -266,7 +279,6 @@ fn measure(
             });
         }
         gathered.records.push(record);
-        bar.inc(1);
     }
     Ok(gathered)
 }

@@ -3,26 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use super::report::{Report, Score};
 use crate::charts::confusion::{self, Confusion};
 use crate::charts::errors_by_layer;
 use crate::charts::reliability::{self, Curve, Point};
+use crate::failure::{Blame as _, Late, say};
+
+/// What is drawn, at most.
+pub(super) const FILES: [&str; 3] = ["confusion.svg", "reliability.svg", "layers.svg"];
 
 /// Draws what there is to draw into `folder`; returns the files. `cells` are images by label and verdict,
-/// indices of `labels`.
-///
-/// # Errors
-/// A folder or a file that cannot be written.
+/// indices of `labels`. What cannot be written is kept in `late`.
 pub(super) fn draw(
     folder: &Path,
     report: &Report,
     cells: &BTreeMap<(usize, usize), u64>,
     labels: &[String],
-) -> anyhow::Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    late: &mut Late,
+) -> Vec<PathBuf> {
     let mut files = Vec::new();
+    let [confusion, reliability, layers] = FILES.map(|name| folder.join(name));
+    let mut drawn = |path: PathBuf, result: anyhow::Result<()>| {
+        files.extend(late.note(result.failed()).map(|()| path));
+    };
     let score = &report.score;
     let this = name(score);
     let against = report
@@ -33,39 +36,41 @@ pub(super) fn draw(
         let matrix = involved(cells, labels);
         let right = (100.0 * score.top1, score.images);
         let title = format!("{this}: {:.2} % of {} images right", right.0, right.1);
-        let path = folder.join("confusion.svg");
-        if matrix.labels.len() <= confusion::MOST {
-            confusion::draw(&path, &title, &matrix)?;
-            files.push(path);
+        let (path, found, most) = (confusion, matrix.labels.len(), confusion::MOST);
+        if found <= most {
+            let result = confusion::draw(&path, &title, &matrix);
+            drawn(path, result);
         } else {
-            let (found, most) = (matrix.labels.len(), confusion::MOST);
-            eprintln!(
-                "igpt: {}: not drawn, {found} classes, at most {most} are",
-                path.display()
-            );
+            let path = path.display();
+            say(&format!(
+                "{path}: not drawn, {found} classes, at most {most} are"
+            ));
         }
     }
-    let path = folder.join("reliability.svg");
     let what = if score.is_causal() {
         "predicted tokens"
     } else {
         "verdicts"
     };
     let title = format!("Reliability of {} {what}", score.predictions);
-    reliability::draw(&path, &title, &curve(score), against.map(curve).as_ref())?;
-    files.push(path);
+    let result = reliability::draw(
+        &reliability,
+        &title,
+        &curve(score),
+        against.map(curve).as_ref(),
+    );
+    drawn(reliability, result);
     if let Some(comparison) = report.comparison.as_ref().filter(|c| !c.layers.is_empty()) {
-        let path = folder.join("layers.svg");
         let against = name(&comparison.against);
         let title = format!(
             "{this} against {against}, {} images",
             comparison.layer_images
         );
         let errors: Vec<f64> = comparison.layers.iter().map(|l| l.relative_error).collect();
-        errors_by_layer(&path, &title, &errors)?;
-        files.push(path);
+        let result = errors_by_layer(&layers, &title, &errors);
+        drawn(layers, result);
     }
-    Ok(files)
+    files
 }
 
 fn name(score: &Score) -> String {

@@ -30,6 +30,7 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
             against.run.model.dtype
         )?;
     }
+    report.skips.print(out)?;
     scores(out, score, report.comparison.as_ref())?;
     if let Some(comparison) = &report.comparison {
         verdicts(out, score, comparison, show)?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::compare::{LayerError, Turn, Turns};
 use super::tally::{Calibration, Times};
 use crate::labelled::ImageName;
+use crate::skips::Skips;
 
 /// What one file reaches.
 #[derive(Clone, Debug, Serialize)]
@@ -192,6 +193,9 @@ pub struct Report {
     /// Present with `--against`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Skips,
     /// Pictures that were drawn.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plots: Vec<PathBuf>,

@@ -7,12 +7,15 @@ use indicatif::ProgressBar;
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
 use crate::logistic::Samples;
+use crate::skips::Reader;
 
 /// The features of some images at every layer.
 #[derive(Debug)]
 pub(super) struct Features {
     /// Per layer (0: the embeddings), `[images, width]`.
     pub(super) layers: Vec<Vec<f32>>,
+    /// The images, those that can be read: places in their set.
+    pub(super) images: Vec<usize>,
     /// The class of each image.
     pub(super) labels: Vec<usize>,
     /// Channels.
@@ -20,14 +23,15 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Runs every image of `chosen` once.
+    /// Runs every image of `chosen` that can be read once.
     ///
     /// # Errors
-    /// An image or a model that cannot be used (bad input).
+    /// A model that cannot be used, an image as `reader` says (bad input).
     pub(super) fn of(
         model: &ImageGptModel,
         set: &LabelledSet,
         chosen: &[usize],
+        reader: &mut Reader,
         bar: &ProgressBar,
     ) -> Result<Self, Failure> {
         let config = model.config();
@@ -36,8 +40,14 @@ impl Features {
             .context("no igpt.preprocessor")
             .bad_input()?;
         let mut layers = vec![Vec::new(); config.n_layer + 1];
+        let mut images = Vec::with_capacity(chosen.len());
         for index in chosen {
-            let tokens = set.tokens(*index, processor).bad_input()?;
+            bar.inc(1);
+            let tokens = set.tokens(*index, processor);
+            let Some(tokens) = reader.take(set.name(*index), tokens)? else {
+                continue;
+            };
+            images.push(*index);
             let output = model.forward(&[&tokens]).bad_input()?;
             let last = config.n_layer;
             for (layer, (pooled, hidden)) in
@@ -47,11 +57,11 @@ impl Features {
                 let epsilon = (layer < last).then(|| f64::from(config.epsilon()));
                 pooled.extend(pool(hidden, config.n_embd, epsilon));
             }
-            bar.inc(1);
         }
         Ok(Self {
             layers,
-            labels: chosen.iter().map(|index| set.label(*index)).collect(),
+            labels: images.iter().map(|index| set.label(*index)).collect(),
+            images,
             width: config.n_embd,
         })
     }

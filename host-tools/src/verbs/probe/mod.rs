@@ -12,14 +12,15 @@ use igpt_runtime::report::RunReport;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Backend, describe_run, load_model, print_report};
+use super::{Backend, describe_run, load_model, plot as plot_path, print_report};
 use crate::arrays::NpzWriter;
 use crate::charts::{Curve, by_layer};
-use crate::failure::{Blame, Failure};
+use crate::failure::{Blame, Failure, Late};
 use crate::labelled::{LabelledSet, Part};
 use crate::logistic::{self, Quality};
 use crate::onnx::{ModelDtype, Task};
-use crate::output;
+use crate::output::Outputs;
+use crate::skips::{BadPictures, Reader, Skips};
 use crate::source::ModelSource;
 use features::Features;
 use write::Cut;
@@ -38,13 +39,13 @@ use write::Cut;
 What is measured: --test, else the data set's own test part, else --held-out of each class.
 
 Examples:
-  igpt probe imagegpt-small --data photos/ --plot layers.svg -o photos.onnx
+  igpt probe imagegpt-small --data photos/ --plots pictures/ -o photos.onnx
         a classifier for photos/cat, photos/dog and so on; igpt-cam --model photos.onnx runs it
   igpt probe model.onnx --data labels.csv --limit 2000 --json
         a look at 2000 images, as JSON")]
 pub struct Args {
     /// The ONNX file that `igpt quantize` wrote, for any task, or a checkpoint's folder (taken as int8).
-    #[arg(value_name = "CHECKPOINT|FILE")]
+    #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Labelled images: a folder a class, IDX or a CSV.
     #[arg(long)]
@@ -70,13 +71,19 @@ pub struct Args {
     /// Write this layer instead of the best.
     #[arg(long, requires = "output", value_parser = clap::value_parser!(u16).range(1..))]
     pub layer: Option<u16>,
-    /// Draw accuracy over layer.
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw into this folder: accuracy.svg, accuracy over layer.
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+    /// The same, as a file of this name.
+    #[arg(long, value_name = "FILE.svg", hide = true, conflicts_with = "plots")]
     pub plot: Option<PathBuf>,
     /// Write the features, [layers + 1, images, width], and labels: train_features, train_labels,
     /// test_features, test_labels.
     #[arg(long, value_name = "OUT.npz")]
     pub features: Option<PathBuf>,
+    /// What to do about a picture that cannot be read.
+    #[command(flatten)]
+    pub bad_pictures: BadPictures,
     /// How to run it.
     #[command(flatten)]
     pub backend: Backend,
@@ -145,6 +152,9 @@ pub struct Report {
     pub layers: Vec<LayerReport>,
     /// The most accurate, the first of equals.
     pub best_layer: usize,
+    /// Pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Skips,
     /// Present with `--output`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<Written>,
@@ -155,8 +165,9 @@ pub struct Report {
 /// # Errors
 /// A model or data set that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let report = probe(args)?;
-    print_report("probe", args.json, &report, |out| print(out, &report))
+    let (report, mut late) = probe(args)?;
+    late.note(print_report("probe", args.json, &report, |out| print(out, &report)));
+    late.end()
 }
 
 /// The two parts of a data set.
@@ -204,18 +215,16 @@ impl Data {
     }
 }
 
-/// Runs the verb.
+/// Runs the verb; what could not be written is told beside the report.
 ///
 /// # Errors
 /// As [`run`].
-pub fn probe(args: &Args) -> Result<Report, Failure> {
+pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     let options = args.backend.options()?;
-    for path in [&args.output, &args.plot, &args.features]
-        .into_iter()
-        .flatten()
-    {
-        let inputs = [&args.model, &args.data].into_iter().chain(&args.test);
-        output::refuse_inputs(path, inputs)?;
+    let chart = plot_path(args.plots.as_deref(), "accuracy.svg", args.plot.as_ref());
+    let mut outputs = Outputs::made_from([&args.model, &args.data].into_iter().chain(&args.test));
+    for path in [&args.output, &chart, &args.features].into_iter().flatten() {
+        outputs.file(path)?;
     }
     let data = Data::read(args).bad_input()?;
     let source = ModelSource::open(&args.model, Some(Task::Features), ModelDtype::Int8)?;
@@ -245,12 +254,18 @@ pub fn probe(args: &Args) -> Result<Report, Failure> {
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
     bar.set_style(style);
     bar.set_message("features");
-    let train = Features::of(&model, &data.train.0, &data.train.1, &bar)?;
-    let test = Features::of(&model, &data.test.0, &data.test.1, &bar)?;
+    let part = |(set, chosen): &(LabelledSet, Vec<usize>)| {
+        let mut reader = Reader::new(args.bad_pictures, &bar);
+        let features = Features::of(&model, set, chosen, &mut reader, &bar)?;
+        Ok::<_, Failure>((reader.end(features.labels.len())?, features))
+    };
+    let ((skips, train), (others, test)) = (part(&data.train)?, part(&data.test)?);
+    let skips = skips.and(others);
+    check_classes(&train, &data.train, args)?;
+    let mut late = Late::default();
     if let Some(path) = &args.features {
-        save(path, &train, &test)
-            .with_context(|| path.display().to_string())
-            .failed()?;
+        let saved = save(path, &train, &test);
+        late.note(saved.with_context(|| path.display().to_string()).failed());
     }
     let classes = data.train.0.classes.clone();
     bar.reset();
@@ -291,12 +306,16 @@ pub fn probe(args: &Args) -> Result<Report, Failure> {
                 head,
                 classes: &classes,
             };
-            Some(Written {
-                bytes: cut.write(output, report.accuracy)?,
-                accuracy: write::accuracy(output, &options, &data.test.0, &data.test.1, &bar)?,
-                file: output.clone(),
-                layer,
-            })
+            let written = cut.write(output, report.accuracy).and_then(|bytes| {
+                let set = &data.test.0;
+                Ok(Written {
+                    bytes,
+                    accuracy: write::accuracy(output, &options, set, &test.images, &bar)?,
+                    file: output.clone(),
+                    layer,
+                })
+            });
+            late.note(written)
         }
     };
     bar.finish_and_clear();
@@ -307,12 +326,28 @@ pub fn probe(args: &Args) -> Result<Report, Failure> {
         classes,
         layers,
         best_layer,
+        skips,
         written,
     };
-    if let Some(path) = &args.plot {
-        plot(path, &report).failed()?;
+    if let Some(path) = &chart {
+        late.note(plot(path, &report).failed());
     }
-    Ok(report)
+    Ok((report, late))
+}
+
+/// Refuses a fit of which a class is gone with its pictures: the regression would never name it.
+fn check_classes(
+    train: &Features,
+    (set, chosen): &(LabelledSet, Vec<usize>),
+    args: &Args,
+) -> Result<(), Failure> {
+    let mut asked = chosen.iter().map(|index| set.label(*index));
+    let Some(gone) = asked.find(|label| !train.labels.contains(label)) else {
+        return Ok(());
+    };
+    let (data, class) = (args.data.display(), set.classes.get(gone));
+    let class = class.map_or("", String::as_str);
+    Err(anyhow!("{data}: of class {class:?} no picture can be read")).bad_input()
 }
 
 /// Writes the features of both parts.
@@ -381,6 +416,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         report.test_images,
         report.classes.len()
     )?;
+    report.skips.print(out)?;
     for layer in &report.layers {
         let mark = if layer.layer == report.best_layer {
             "  best"

@@ -1,0 +1,201 @@
+//! `igpt classify`: what a classifier says of pictures.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use clap::builder::RangedU64ValueParser;
+use igpt_runtime::{Classification, ImageGptForImageClassification, Session};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{Backend, load_model, print_report};
+use crate::failure::{Blame as _, Failure};
+use crate::labelled::ImageName;
+use crate::onnx::{ModelDtype, Task};
+use crate::skips::{BadPictures, Reader, Skips};
+use crate::source::{ModelSource, image_files, tokens_of};
+
+/// Say what is on pictures: the likeliest labels of each, with their probabilities.
+///
+/// Pictures are classified one by one, each by itself, and told at once. For a camera see `igpt-cam`, for
+/// pictures whose labels are known `igpt eval`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  igpt classify model.onnx photo.jpg
+  igpt classify model.onnx photos/ --top-k 1
+        every picture in the folder, and in the folders in it
+  igpt classify model.onnx photos/ --json | jq -r '.verdicts[] | [.file, .label] | @tsv'
+        a table for a script
+  igpt classify my-checkpoint/ photo.jpg
+        a checkpoint with score.weight, converted to int8 first")]
+pub struct Args {
+    /// The ONNX file that `igpt quantize --task classify` or `igpt probe` wrote, or a classifier's checkpoint
+    /// (its folder or its name on the hub, taken as int8).
+    pub model: PathBuf,
+    /// Pictures, or folders of them.
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// Classes to tell, likeliest first.
+    #[arg(long, value_name = "K", default_value_t = 3,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub top_k: usize,
+    /// What to do about a picture that cannot be read.
+    #[command(flatten)]
+    pub bad_pictures: BadPictures,
+    /// How to run it.
+    #[command(flatten)]
+    pub backend: Backend,
+    /// Print one report as JSON, when all are classified.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A class that was considered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranked {
+    /// Its label.
+    pub label: String,
+    /// Its index.
+    pub class: usize,
+    /// Its probability.
+    pub probability: f32,
+}
+
+/// What the model says of a picture.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The picture.
+    pub file: PathBuf,
+    /// The likeliest class.
+    #[serde(flatten)]
+    pub best: Ranked,
+    /// Time of the forward pass.
+    pub seconds: f64,
+    /// The likeliest classes, that one first.
+    pub top: Vec<Ranked>,
+}
+
+/// What the model says of all of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The model, as it was named.
+    pub model: PathBuf,
+    /// The instruction set that was used.
+    pub isa: &'static str,
+    /// Pictures classified.
+    pub images: usize,
+    /// One for each.
+    pub verdicts: Vec<Verdict>,
+    /// Pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Skips,
+}
+
+/// Runs the verb; prints verdicts as they come, or the report as JSON.
+///
+/// # Errors
+/// A model that is no classifier, no picture that can be read (bad input), a standard output that cannot be
+/// written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let report = classify(args, |verdict| {
+        if args.json {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", line(verdict)).and_then(|()| out.flush())
+    })?;
+    if args.json {
+        return print_report(true, &report, |_| Ok(()));
+    }
+    // Of one table or pipe the summary is no part.
+    report.skips.print(&mut io::stderr()).or(Ok(()))
+}
+
+/// Runs the verb; `told` gets every verdict as soon as there is one.
+///
+/// # Errors
+/// As [`run`].
+pub fn classify(
+    args: &Args,
+    mut told: impl FnMut(&Verdict) -> io::Result<()>,
+) -> Result<Report, Failure> {
+    let options = args.backend.options()?;
+    let files = image_files(&args.images).bad_input()?;
+    let source = ModelSource::open(&args.model, Some(Task::Classify), ModelDtype::Int8)?;
+    let model = load_model(source.path(), &options)?;
+    let model = ImageGptForImageClassification::try_from(model).bad_input()?;
+    let mut session = model.session().failed()?;
+    let bar = ProgressBar::new(files.len() as u64);
+    // indicatif draws on standard error, and only if that is a terminal.
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}").failed()?);
+    let mut reader = Reader::new(args.bad_pictures, &bar);
+    let mut verdicts = Vec::new();
+    for file in files {
+        let tokens = tokens_of(model.processor(), &file);
+        bar.inc(1);
+        let Some(tokens) = reader.take(ImageName::File(file.clone()), tokens)? else {
+            continue;
+        };
+        let verdict = verdict(&mut session, file, &tokens, args.top_k)?;
+        bar.suspend(|| told(&verdict))
+            .context("standard output")
+            .failed()?;
+        verdicts.push(verdict);
+    }
+    bar.finish_and_clear();
+    Ok(Report {
+        model: args.model.clone(),
+        isa: model.isa().name(),
+        images: verdicts.len(),
+        skips: reader.end(verdicts.len())?,
+        verdicts,
+    })
+}
+
+fn verdict(
+    session: &mut Session,
+    file: PathBuf,
+    tokens: &[u16],
+    top_k: usize,
+) -> Result<Verdict, Failure> {
+    let at = || file.display().to_string();
+    let start = Instant::now();
+    let classified = session.classify(tokens).with_context(at).bad_input()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let top = ranked(&classified, top_k);
+    let best = top
+        .first()
+        .cloned()
+        .context("a model without labels")
+        .with_context(at);
+    Ok(Verdict {
+        best: best.bad_input()?,
+        file,
+        seconds,
+        top,
+    })
+}
+
+fn ranked(classified: &Classification, top_k: usize) -> Vec<Ranked> {
+    let top = classified.top_k(top_k).into_iter();
+    top.map(|found| Ranked {
+        label: found.label,
+        class: found.index,
+        probability: found.probability,
+    })
+    .collect()
+}
+
+/// `photo.jpg: Ankle boot 99.6 %, Sneaker 0.3 %`
+fn line(verdict: &Verdict) -> String {
+    let top = verdict.top.iter();
+    let classes = top.map(|found| format!("{} {:.1} %", found.label, 100.0 * found.probability));
+    let file: &Path = &verdict.file;
+    format!(
+        "{}: {}",
+        file.display(),
+        classes.collect::<Vec<_>>().join(", ")
+    )
+}
