@@ -77,7 +77,7 @@ fn labels_and_probabilities_are_the_models() {
             assert_eq!(found["class"], expected.index);
             assert_eq!(
                 found["probability"].as_f64().unwrap() as f32,
-                expected.probability
+                expected.score.number()
             );
         }
         assert_eq!(verdict["label"], top[0]["label"]);

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
-use igpt_runtime::{Classification, ImageGptForImageClassification, Session};
+use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Backend, load_model, print_report};
 use crate::failure::{Blame as _, Failure};
@@ -19,6 +19,7 @@ use crate::source::{ModelSource, image_files, tokens_of};
 
 /// Say what is on pictures: the likeliest labels of each, with their probabilities.
 ///
+/// Of a multi-label model the probability of each label for itself, of a regression the values.
 /// Pictures are classified one by one, each by itself, and told at once. For a camera see `igpt-cam`, for
 /// pictures whose labels are known `igpt eval`.
 #[derive(Clone, Debug, clap::Args)]
@@ -59,8 +60,17 @@ pub struct Ranked {
     pub label: String,
     /// Its index.
     pub class: usize,
-    /// Its probability.
-    pub probability: f32,
+    /// What the model says of it: a `probability`, or of a regression a `value`.
+    #[serde(flatten, serialize_with = "by_name")]
+    pub score: Score,
+}
+
+fn by_name<S: Serializer>(score: &Score, to: S) -> Result<S::Ok, S::Error> {
+    let name = match score {
+        Score::Probability(_) => "probability",
+        Score::Value(_) => "value",
+    };
+    to.collect_map([(name, score.number())])
 }
 
 /// What the model says of a picture.
@@ -82,6 +92,8 @@ pub struct Verdict {
 pub struct Report {
     /// The model, as it was named.
     pub model: PathBuf,
+    /// What its scores are, by Hugging Face's name.
+    pub problem_type: &'static str,
     /// The instruction set that was used.
     pub isa: &'static str,
     /// Pictures classified.
@@ -147,6 +159,7 @@ pub fn classify(
     bar.finish_and_clear();
     Ok(Report {
         model: args.model.clone(),
+        problem_type: model.problem_type().name(),
         isa: model.isa().name(),
         images: verdicts.len(),
         skips: reader.end(verdicts.len())?,
@@ -183,7 +196,7 @@ fn ranked(classified: &Classification, top_k: usize) -> Vec<Ranked> {
     top.map(|found| Ranked {
         label: found.label,
         class: found.index,
-        probability: found.probability,
+        score: found.score,
     })
     .collect()
 }
@@ -191,7 +204,7 @@ fn ranked(classified: &Classification, top_k: usize) -> Vec<Ranked> {
 /// `photo.jpg: Ankle boot 99.6 %, Sneaker 0.3 %`
 fn line(verdict: &Verdict) -> String {
     let top = verdict.top.iter();
-    let classes = top.map(|found| format!("{} {:.1} %", found.label, 100.0 * found.probability));
+    let classes = top.map(|found| format!("{} {}", found.label, found.score));
     let file: &Path = &verdict.file;
     format!(
         "{}: {}",
