@@ -1,7 +1,7 @@
 //! NumPy's files: token ids are read from `.npy`, results are written to `.npz`.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -95,7 +95,7 @@ fn narrow<T: Copy + TryInto<u16> + std::fmt::Display>(ids: Vec<T>) -> anyhow::Re
 
 /// An `.npz` being written.
 pub struct NpzWriter {
-    zip: zip::ZipWriter<BufWriter<File>>,
+    zip: zip::ZipWriter<BufWriter<UntilItFails>>,
     staged: Staged,
 }
 
@@ -110,7 +110,7 @@ impl NpzWriter {
             .and_then(|staged| staged.file().try_clone().map(|file| (staged, file)))
             .with_context(|| path.display().to_string())?;
         Ok(Self {
-            zip: zip::ZipWriter::new(BufWriter::new(file)),
+            zip: zip::ZipWriter::new(BufWriter::new(UntilItFails { file, failed: None })),
             staged,
         })
     }
@@ -148,13 +148,46 @@ impl NpzWriter {
     /// # Errors
     /// It cannot be written.
     pub fn finish(self) -> anyhow::Result<()> {
-        self.zip
-            .finish()?
-            .into_inner()
-            .map_err(|error| anyhow!(error.into_error()))?
-            .sync_all()?;
+        let out = self.zip.finish()?.into_inner();
+        let out = out.map_err(|error| anyhow!(error.into_error()))?;
+        match out.failed {
+            Some(error) => return Err(error.into()),
+            None => out.file.sync_all()?,
+        }
         self.staged.finish()?;
         Ok(())
+    }
+}
+
+/// A file of which the first failure is kept for the end, and after which nothing more is written: a `ZipWriter`
+/// that is dropped before its end tries to finish, and prints that it cannot.
+struct UntilItFails {
+    file: File,
+    failed: Option<io::Error>,
+}
+
+impl Write for UntilItFails {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed.is_some() {
+            return Ok(bytes.len());
+        }
+        match self.file.write(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.failed = Some(error);
+                Ok(bytes.len())
+            }
+            other => other,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for UntilItFails {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 

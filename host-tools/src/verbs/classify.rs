@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
+use igpt_runtime::report::RunReport;
 use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
-use super::{Backend, load_model, print_report};
+use super::{Backend, describe_run, load_model, print_report};
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::ImageName;
 use crate::onnx::{ModelDtype, Task};
@@ -90,12 +91,11 @@ pub struct Verdict {
 /// What the model says of all of them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The model, as it was named.
-    pub model: PathBuf,
+    /// The model and how it ran.
+    #[serde(flatten)]
+    pub run: RunReport,
     /// What its scores are, by Hugging Face's name.
     pub problem_type: &'static str,
-    /// The instruction set that was used.
-    pub isa: &'static str,
     /// Pictures classified.
     pub images: usize,
     /// One for each.
@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         writeln!(out, "{}", line(verdict)).and_then(|()| out.flush())
     })?;
     if args.json {
-        return print_report(true, &report, |_| Ok(()));
+        return print_report("classify", true, &report, |_| Ok(()));
     }
     // Of one table or pipe the summary is no part.
     report.skips.print(&mut io::stderr()).or(Ok(()))
@@ -158,9 +158,8 @@ pub fn classify(
     }
     bar.finish_and_clear();
     Ok(Report {
-        model: args.model.clone(),
+        run: describe_run(model.model(), &args.model, source.path()),
         problem_type: model.problem_type().name(),
-        isa: model.isa().name(),
         images: verdicts.len(),
         skips: reader.end(verdicts.len())?,
         verdicts,

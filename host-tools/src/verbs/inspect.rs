@@ -133,7 +133,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &picture {
         late.note(swatch(&args.file, &report.palette).and_then(|grid| grid.save(path)));
     }
-    late.note(print_report("inspect", args.json, &report, |out| print(out, &report)));
+    late.note(print_report("inspect", args.json, &report, |out| {
+        print(out, &report)
+    }));
     late.end()
 }
 

@@ -166,7 +166,9 @@ pub struct Report {
 /// A model or data set that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let (report, mut late) = probe(args)?;
-    late.note(print_report("probe", args.json, &report, |out| print(out, &report)));
+    late.note(print_report("probe", args.json, &report, |out| {
+        print(out, &report)
+    }));
     late.end()
 }
 
