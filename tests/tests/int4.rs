@@ -164,6 +164,7 @@ fn inspect_counts_the_bits_of_a_weight_with_its_share_of_a_multiplier() {
         fs::write(&file, convert(checkpoint, ModelDtype::Int4).0).expect("a file");
         let report = inspect(&inspect::Args {
             file,
+            plots: None,
             png: None,
             json: false,
         });
