@@ -182,6 +182,11 @@ impl<S: Storage> BootGuard<S> {
         self.storage.store(&self.record.to_bytes())
     }
 
+    /// The last model that worked, if there was one.
+    pub fn last_good(&self) -> Option<ModelId> {
+        self.record.last_good.map(ModelId)
+    }
+
     /// The app ends in an orderly way: this start was no crash.
     ///
     /// # Errors

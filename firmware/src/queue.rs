@@ -153,6 +153,11 @@ impl<B, const N: usize> FrameQueue<B, N> {
         self.supply(buffer)
     }
 
+    /// Buffers that nobody holds and that hold no frame.
+    pub fn empty(&self) -> usize {
+        self.with(|state| state.empty.len())
+    }
+
     /// A consistent reading of the counters.
     pub fn counters(&self) -> QueueCounters {
         self.with(|state| QueueCounters {

@@ -1,56 +1,17 @@
 //! The program `igpt-cam` as a person runs it: the bundled model, exit codes, errors that name the
 //! culprit, the same bits from every kernel, signals.
 
+mod program;
+
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use program::{bundled, cam, refused, run, text};
 use serde_json::Value;
-
-/// The program in an empty directory, without anything from systemd.
-fn cam(dir: &Path) -> Command {
-    // At run time, not with env!: built for another architecture, Cargo 1.95 does not define it for the compiler.
-    let program = std::env::var_os("CARGO_BIN_EXE_igpt-cam").expect("run by cargo test");
-    let mut command = Command::new(program);
-    command
-        .current_dir(dir)
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("STATE_DIRECTORY");
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    cam(dir)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs, and expects this exit code and an error that names the culprit.
-fn refused(dir: &Path, arguments: &[&str], code: i32, culprit: &str) {
-    let output = run(dir, arguments);
-    let errors = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-    assert!(
-        errors.contains(culprit),
-        "{arguments:?}: {culprit:?} is not named in: {errors}"
-    );
-    assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
-}
-
-/// The model file that the program has inside it.
-fn bundled() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../models/fashion-mnist/igpt-fashion-mnist-int8.onnx")
-}
 
 /// The verdicts of a recording without what may differ between machines and file names.
 fn verdicts(recording: &Path) -> Vec<(String, Vec<String>, String)> {
@@ -113,7 +74,7 @@ fn a_recording_replayed_with_other_kernels_gives_the_same_bits() {
     let expected = verdicts(&dir.path().join("first"));
     assert_eq!(expected.len(), 4);
     let bundled = crc32fast::hash(&fs::read(bundled()).unwrap());
-    let named = format!("\"model_crc32\":\"{bundled:08x}\"");
+    let named = format!("\"crc32\":\"{bundled:08x}\"");
     let recorded = fs::read_to_string(dir.path().join("first/verdicts.jsonl")).unwrap();
     assert!(
         recorded.lines().all(|line| line.contains(&named)),
@@ -129,7 +90,7 @@ fn a_recording_replayed_with_other_kernels_gives_the_same_bits() {
 }
 
 #[test]
-fn json_lines_are_json_and_end_with_a_summary() {
+fn json_lines_are_json_from_start_to_end() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(
         dir.path(),
@@ -139,8 +100,17 @@ fn json_lines_are_json_and_end_with_a_summary() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
+    let (start, lines) = lines.split_first().unwrap();
     let (summary, verdicts) = lines.split_last().unwrap();
-    assert_eq!(summary["event"], "summary");
+    assert_eq!(start["event"], "start");
+    let bundled = crc32fast::hash(&fs::read(bundled()).unwrap());
+    assert_eq!(start["model"]["crc32"], format!("{bundled:08x}"));
+    assert_eq!(start["labels"].as_array().unwrap().len(), 10);
+    assert_eq!(summary["event"], "end");
+    assert_eq!(
+        (&summary["error"], &summary["exit_code"]),
+        (&Value::Null, &0.into())
+    );
     assert_eq!(summary["classified"].as_u64(), Some(verdicts.len() as u64));
     let queue = |name: &str| summary["queue"][name].as_u64().unwrap();
     assert_eq!(
@@ -165,6 +135,21 @@ fn wrong_command_lines_are_refused_by_name() {
     refused(dir.path(), &["--config", "none.toml"], 2, "none.toml");
     fs::write(dir.path().join("bad.toml"), "sauce = \"-\"").unwrap();
     refused(dir.path(), &["--config", "bad.toml"], 2, "sauce");
+    fs::write(dir.path().join("far.toml"), "# far\nthreshold = 1.5").unwrap();
+    let far = ["--config", "far.toml"];
+    refused(
+        dir.path(),
+        &far,
+        2,
+        "far.toml:2: threshold = 1.5: expected 0 to 1",
+    );
+    refused(
+        dir.path(),
+        &["--config", "far.toml", "--threshold", "2"],
+        2,
+        "--threshold 2",
+    );
+    refused(dir.path(), &["a.onnx", "--model", "b.onnx"], 2, "--model");
     // One of the two is never there.
     let foreign = if cfg!(target_arch = "x86_64") {
         "neon"
@@ -245,7 +230,7 @@ fn missing_and_damaged_models_are_named() {
 #[test]
 fn outputs_that_cannot_be_opened_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    refused(dir.path(), &["--sink", "/dev/fb987"], 5, "/dev/fb987");
+    refused(dir.path(), &["--sink", "/dev/fb987"], 3, "/dev/fb987");
     fs::write(dir.path().join("file"), "").unwrap();
     refused(
         dir.path(),

@@ -9,7 +9,6 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -19,7 +18,16 @@ use defmt::Encoder;
 const SEPARATOR: u8 = 0;
 
 static WRITER: Mutex<Option<Output>> = Mutex::new(None);
-static LOST: AtomicU64 = AtomicU64::new(0);
+static LOST: Mutex<Option<Lost>> = Mutex::new(None);
+
+/// Frames that the writer did not take.
+#[derive(Debug)]
+pub struct Lost {
+    /// How many.
+    pub frames: u64,
+    /// Why it did not take the first.
+    pub error: std::io::Error,
+}
 
 struct Output {
     writer: Box<dyn Write + Send>,
@@ -44,9 +52,14 @@ pub fn uninstall() {
     }
 }
 
-/// Frames that the writer did not take.
-pub fn lost() -> u64 {
-    LOST.load(Ordering::Relaxed)
+/// Frames that the writer did not take since the last call, if any.
+pub fn lost() -> Option<Lost> {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn count_lost(error: std::io::Error) {
+    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    lost.get_or_insert(Lost { frames: 0, error }).frames += 1;
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Option<Output>> {
@@ -125,8 +138,8 @@ fn send(frame: &[u8]) {
         .and_then(|()| output.writer.write_all(frame))
         .and_then(|()| output.writer.flush());
     output.broken = written.is_err();
-    if output.broken {
-        LOST.fetch_add(1, Ordering::Relaxed);
+    if let Err(error) = written {
+        count_lost(error);
     }
 }
 

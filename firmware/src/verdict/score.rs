@@ -17,6 +17,15 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    /// Hugging Face's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleLabel => "single_label_classification",
+            Self::MultiLabel => "multi_label_classification",
+            Self::Regression => "regression",
+        }
+    }
+
     /// A number of such a model as what it is.
     pub fn score(self, number: f32) -> Score {
         match self {

@@ -7,12 +7,12 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::bell::Shared;
+use super::bell::{BUFFERS, Shared};
 use crate::linux::source::{
     FrameBuffer, FrameSource, ReadOutcome, SkipCallback, Skipped, SourceError, SourceOptions,
 };
@@ -50,7 +50,12 @@ pub(super) struct Capture {
     pub(super) options: SourceOptions,
     /// Whether to drop frames while the model works; `None` does so for live sources.
     pub(super) drop: Option<bool>,
+    /// Whether something that would be passed over is an error instead.
+    pub(super) strict: bool,
 }
+
+/// Bytes of a picture beyond which only one is in memory at a time: 16 megapixels.
+pub(super) const LARGE: usize = 3 << 24;
 
 impl Capture {
     /// Starts a thread whose frames are numbered from `first_seq`.
@@ -64,7 +69,14 @@ impl Capture {
 
     fn run(mut self, first_seq: u64) {
         let (messages, shared) = (self.messages.clone(), Arc::clone(&self.shared));
+        let refused = Arc::new(Mutex::new(None));
+        let (strict, first) = (self.strict, Arc::clone(&refused));
         let on_skipped: SkipCallback = Arc::new(move |skipped: &Skipped| {
+            if strict {
+                let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert_with(|| skipped.clone());
+                return;
+            }
             // Once the other side is gone, nobody wants to know.
             let _ = messages.send(Message::Skipped(skipped.clone()));
             shared.news.ring();
@@ -72,7 +84,9 @@ impl Capture {
         self.options.on_skipped = Some(on_skipped);
         let mut held = None;
         // Unwind safe: the source ends with the attempt, and a half filled buffer counts as empty.
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(first_seq, &mut held)));
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            self.attempt(first_seq, &mut held, &refused)
+        }));
         if let Some(buffer) = held {
             // The buffer came from this queue, so there is room for it.
             let _ = self.shared.queue.give_back(buffer);
@@ -90,11 +104,27 @@ impl Capture {
 
     /// Opens and reads until the end. `None` when told to stop: whoever said so needs no answer.
     /// `held` is the buffer being filled, which outlives a panic.
-    fn attempt(&self, first_seq: u64, held: &mut Option<FrameBuffer>) -> Option<Message> {
+    /// `refused` is what `--strict` does not let pass.
+    fn attempt(
+        &self,
+        first_seq: u64,
+        held: &mut Option<FrameBuffer>,
+        refused: &Mutex<Option<Skipped>>,
+    ) -> Option<Message> {
+        let refused = || {
+            let skipped = refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            skipped.map(|Skipped { name, reason }| SourceError::Strict { name, reason })
+        };
         let mut source = match (self.opener)(&self.options) {
             Ok(source) => source,
-            Err(error) => return Some(Message::Failed(error)),
+            Err(error) => return Some(Message::Failed(refused().unwrap_or(error))),
         };
+        if let Some(error) = refused() {
+            return Some(Message::Failed(error));
+        }
         let live = source.is_live();
         self.tell(Message::Ready {
             description: source.describe(),
@@ -102,10 +132,17 @@ impl Capture {
         });
         let drop = self.drop.unwrap_or(live);
         let queue = &self.shared.queue;
+        // Until nobody holds a large picture any more, none is read. Of a live source the last one stays, for its
+        // screen.
+        let (mut large, all) = (false, if live { BUFFERS - 1 } else { BUFFERS });
         loop {
             let heard = self.shared.space.heard();
             if self.shared.stop_requested() {
                 return None;
+            }
+            if large && !drop && queue.empty() < all {
+                self.shared.space.wait(heard, Duration::from_secs(1));
+                continue;
             }
             let buffer = if drop {
                 queue.take_empty()
@@ -116,9 +153,14 @@ impl Capture {
                 self.shared.space.wait(heard, Duration::from_secs(1));
                 continue;
             };
-            match source.read(held.insert(buffer)) {
+            let read = source.read(held.insert(buffer));
+            if let Some(error) = refused() {
+                return Some(Message::Failed(error));
+            }
+            match read {
                 Ok(ReadOutcome::Frame) => {
                     if let Some(mut frame) = held.take() {
+                        large = frame.rgb.len() > LARGE;
                         frame.seq = frame.seq.saturating_add(first_seq);
                         // The buffer came from this queue, so there is room for it.
                         let _ = queue.publish(frame);

@@ -1,5 +1,7 @@
 //! The app's view of a model: a picture goes in, logits come out.
 
+use igpt_runtime::report::RunReport;
+
 use crate::linux::source::FrameBuffer;
 use crate::verdict::ProblemType;
 
@@ -29,6 +31,11 @@ pub trait Classify {
 
     /// CRC-32 of its file: what tells two models of one name apart.
     fn crc32(&self) -> u32;
+
+    /// What reports say of it and of how it runs.
+    fn run(&self) -> Option<&RunReport> {
+        None
+    }
 
     /// Classifies one frame.
     ///

@@ -1,5 +1,6 @@
 //! The main loop: hears the capture thread, follows the state machine, hands frames to the worker.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -7,11 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 
 use super::bell::Shared;
-use super::capture::{Capture, Message, Opener};
+use super::capture::{Capture, LARGE, Message, Opener};
 use super::exit::Failure;
 use super::guard::Guard;
+use super::lines;
 use super::log::{Event as LogEvent, Log};
 use super::report::Summary;
+use super::service;
 use super::settings::Settings;
 use super::systemd::Systemd;
 use super::worker::{Outcome, Worker};
@@ -36,6 +39,8 @@ pub(super) struct Engine {
     started: Instant,
     /// Whether frames are dropped while the model works.
     drop: bool,
+    /// Whether frames arrive by themselves.
+    live: bool,
     reopen_at: Option<Duration>,
     /// Not before this is the next frame classified.
     due: Duration,
@@ -66,6 +71,7 @@ impl Engine {
             spec: settings.source.clone(),
             options: settings.source_options.clone(),
             drop: settings.drop,
+            strict: settings.strict,
         };
         Self {
             shared,
@@ -80,6 +86,7 @@ impl Engine {
             outputs,
             started: Instant::now(),
             drop: false,
+            live: false,
             reopen_at: None,
             due: Duration::ZERO,
             next_seq: 0,
@@ -93,7 +100,8 @@ impl Engine {
     /// Runs to the end, prints the summary, and says whether all went well.
     ///
     /// # Errors
-    /// When the source never opened or is lost for good, or the model keeps failing.
+    /// When the source never opened or is lost for good, the model keeps failing, or an output did not take
+    /// everything.
     pub(super) fn run(mut self) -> Result<Summary, Failure> {
         let outcome = self.main_loop();
         // Whatever the reason, nobody is to fill another frame.
@@ -118,22 +126,30 @@ impl Engine {
         {
             self.log.write(&LogEvent::GuardFailed { error: &error });
         }
-        if cause != Cause::NeverOpened {
-            // A reader that is gone needs no summary.
-            let _ = self.worker.reporter.summary(&summary);
-        }
-        outcome?;
-        match (cause, self.source_error) {
+        let source = Path::new(&self.settings.source);
+        let mut failure = outcome.err().or_else(|| match (cause, self.source_error) {
             (Cause::NeverOpened | Cause::SourceLost, Some(error)) => {
-                Err(Failure::Source(error.into()))
+                Some(Failure::Source(service::explain(error.into(), source)))
             }
             (Cause::NeverOpened | Cause::SourceLost, None) => {
-                Err(Failure::Source(anyhow!("{}: lost", cause)))
+                Some(Failure::Source(anyhow!("{cause}: lost")))
             }
             _ if summary.counters.classified == 0 && summary.unclassified > 0 => {
-                Err(Failure::Runtime(anyhow!("the model failed on every frame")))
+                Some(Failure::Runtime(anyhow!("the model failed on every frame")))
             }
-            _ => Ok(summary),
+            (Cause::EndOfStream, _) if summary.counters.captured == 0 => Some(Failure::Source(
+                anyhow!("{}: ended without a frame", source.display()),
+            )),
+            _ => None,
+        });
+        failure = failure.or_else(|| lines::failure(&self.worker.lost()));
+        if cause != Cause::NeverOpened || self.settings.json {
+            // A reader that is gone needs no summary; any other error is among the losses now.
+            let _ = self.worker.reporter.end(&summary, failure.as_ref());
+        }
+        match failure.or_else(|| lines::failure(&self.worker.lost())) {
+            Some(failure) => Err(failure),
+            None => Ok(summary),
         }
     }
 
@@ -231,6 +247,7 @@ impl Engine {
             match message {
                 Message::Ready { description, live } => {
                     self.drop = self.settings.drop.unwrap_or(live);
+                    self.live = live;
                     self.worker.set_filter(self.settings.filter(live))?;
                     self.log.write(&LogEvent::SourceOpened {
                         description: &description,
@@ -239,6 +256,8 @@ impl Engine {
                     self.event(Event::SourceReady);
                 }
                 Message::Skipped(skipped) => {
+                    // If it cannot be written, that is counted and told at the end.
+                    let _ = self.worker.reporter.skipped(&skipped.name, &skipped.reason);
                     self.log.write(&LogEvent::Skipped {
                         name: &skipped.name,
                         reason: &skipped.reason,
@@ -304,7 +323,7 @@ impl Engine {
             Outcome::Unclassified => {}
             Outcome::Classified {
                 output_failures,
-                reader_gone,
+                in_vain,
             } => {
                 self.event(Event::Classified);
                 for _ in 0..output_failures {
@@ -319,7 +338,7 @@ impl Engine {
                     .settings
                     .frames
                     .is_some_and(|most| self.pipeline.counters().classified >= most);
-                if enough || reader_gone {
+                if enough || in_vain {
                     self.shared.request_stop();
                 }
             }
@@ -327,11 +346,20 @@ impl Engine {
         Ok(true)
     }
 
-    /// Keeps the frame for [`Worker::show_lost`], and frees the one kept before.
-    fn keep(&mut self, frame: FrameBuffer) {
-        if let Some(previous) = self.last.replace(frame) {
+    /// Keeps the frame of a live source for [`Worker::show_lost`], and frees the one kept before. A file is
+    /// not lost: its frame is free at once, and its memory too if that is much.
+    fn keep(&mut self, mut frame: FrameBuffer) {
+        let free = if self.live {
+            self.last.replace(frame)
+        } else {
+            if frame.rgb.capacity() > LARGE {
+                frame.rgb = Vec::new();
+            }
+            Some(frame)
+        };
+        if let Some(free) = free {
             // It came from this queue.
-            let _ = self.shared.queue.give_back(previous);
+            let _ = self.shared.queue.give_back(free);
             self.shared.space.ring();
         }
     }

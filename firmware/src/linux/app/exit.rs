@@ -8,16 +8,19 @@ pub enum Failure {
     /// The command line or the configuration asks for something that cannot be.
     #[error("{}", chain(.0))]
     Usage(anyhow::Error),
-    /// The source could not be opened, or was lost for good.
+    /// The source could not be opened, was lost for good, or is not what `--strict` demands.
     #[error("{}", chain(.0))]
     Source(anyhow::Error),
+    /// The screen is not there. It may come.
+    #[error("{}", chain(.0))]
+    Screen(anyhow::Error),
     /// The model is missing, damaged or unsuitable.
     #[error("{}", chain(.0))]
     Model(anyhow::Error),
-    /// A sink or the record could not be opened.
+    /// A sink, the record or the log could not be opened.
     #[error("{}", chain(.0))]
     Output(anyhow::Error),
-    /// Something failed while running.
+    /// Something failed while running: an output that did not take everything, for one.
     #[error("{}", chain(.0))]
     Runtime(anyhow::Error),
 }
@@ -25,12 +28,14 @@ pub enum Failure {
 /// The table in `--help`; kept beside the codes so that they cannot part.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
-  0  the stream ended, the frame limit was reached, or Ctrl-C or SIGTERM asked for the end
-  1  something failed while running
-  2  the command line or the configuration file is wrong
-  3  the source is missing, unreadable or lost for good
+  0  the stream ended, the frame limit was reached, the reader of the output went away, or Ctrl-C or
+     SIGTERM asked for the end
+  1  something failed while running: an output that did not take everything (a full disk), for one
+  2  the command line or the configuration file is wrong; an output that is an input
+  3  the source is missing, unreadable, without a usable picture or lost for good; the screen is not
+     there; with --strict, a picture that cannot be used
   4  the model is missing, damaged or does not suit this app
-  5  a sink or the record directory could not be opened";
+  5  a sink, the record directory or the log could not be opened";
 
 impl Failure {
     /// See [`EXIT_CODES`].
@@ -38,7 +43,7 @@ impl Failure {
         match self {
             Self::Runtime(_) => 1,
             Self::Usage(_) => 2,
-            Self::Source(_) => 3,
+            Self::Source(_) | Self::Screen(_) => 3,
             Self::Model(_) => 4,
             Self::Output(_) => 5,
         }

@@ -140,6 +140,19 @@ impl Guard {
         ))
     }
 
+    /// The copy to fall back to if the configured model cannot be loaded; none if it is the same, or damaged.
+    /// From then on the copy is what runs.
+    pub(super) fn fall_back(&mut self) -> Option<PathBuf> {
+        let (id, _) = self.running.as_ref()?;
+        let good = self.guard.last_good().filter(|good| good != id)?;
+        let copy = self.dir.join(LAST_GOOD);
+        if !checksum(&copy).is_ok_and(|found| found == good) {
+            return None;
+        }
+        self.running = None;
+        Some(copy)
+    }
+
     /// Called after each verdict: when the model has lasted, it becomes the one to fall back to.
     ///
     /// # Errors

@@ -6,9 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 
 use super::exit::Failure;
+use super::origin::Invalid;
 use crate::linux::defmt_log;
 use crate::verdict::Score;
 
@@ -27,13 +28,16 @@ pub(super) enum LogTarget {
 
 impl LogTarget {
     /// `text`, `defmt:FILE`, `defmt:-` or `none`.
-    pub(super) fn parse(spec: &str) -> anyhow::Result<Self> {
+    pub(super) fn parse(spec: &str) -> Result<Self, Invalid> {
         match (spec, spec.strip_prefix("defmt:")) {
             ("text", _) => Ok(Self::Text),
             ("none", _) => Ok(Self::None),
             (_, Some("-")) => Ok(Self::DefmtStdout),
             (_, Some(file)) if !file.is_empty() => Ok(Self::DefmtFile(file.into())),
-            _ => bail!("--log {spec:?}: expected text, defmt:FILE, defmt:- or none"),
+            _ => {
+                let expected = "text, defmt:FILE, defmt:- or none";
+                Err(Invalid::new("log", format!("{spec:?}"), expected))
+            }
         }
     }
 }
@@ -69,6 +73,12 @@ pub(super) enum Event<'a> {
         error: &'a dyn fmt::Display,
         count: u64,
     },
+    /// Standard output did not take a line, for the `count`th time.
+    LinesLost {
+        output: &'a str,
+        error: &'a str,
+        count: u64,
+    },
     /// The record did not take a frame, for the `count`th time.
     RecordFailed {
         error: &'a dyn fmt::Display,
@@ -91,8 +101,6 @@ pub(super) enum Event<'a> {
     Failed { failure: &'a Failure },
     /// The app made a mistake that it could pass over.
     Unexpected { error: &'a dyn fmt::Display },
-    /// A log that lost frames says so at the end.
-    LogLost { frames: u64 },
 }
 
 /// Writes events.
@@ -145,15 +153,23 @@ impl Log {
     }
 
     /// Ends the log.
-    pub(super) fn close(&self) {
-        let frames = defmt_log::lost();
+    ///
+    /// # Errors
+    /// When it did not take everything; a reader that went away wanted no more.
+    pub(super) fn close(&self) -> anyhow::Result<()> {
+        let lost = defmt_log::lost();
         defmt_log::uninstall();
-        if frames > 0 {
-            Self {
-                target: LogTarget::Text,
-                colour: self.colour,
-            }
-            .write(&Event::LogLost { frames });
+        let name = match &self.target {
+            LogTarget::DefmtFile(path) => format!("--log defmt:{}", path.display()),
+            _ => "--log defmt:-".to_owned(),
+        };
+        match lost {
+            Some(lost) if lost.error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow!(
+                "{name}: {} ({} entries lost)",
+                lost.error,
+                lost.frames
+            )),
+            _ => Ok(()),
         }
     }
 }
@@ -197,6 +213,13 @@ impl fmt::Display for Event<'_> {
             Self::SinkFailed { error, count } => {
                 write!(f, "{error} ({count} pictures not shown so far)")
             }
+            Self::LinesLost {
+                output,
+                error,
+                count,
+            } => {
+                write!(f, "{output}: {error} ({count} lines lost so far)")
+            }
             Self::RecordFailed { error, count } => {
                 write!(f, "record: {error} ({count} frames not kept so far)")
             }
@@ -212,7 +235,6 @@ impl fmt::Display for Event<'_> {
             }
             Self::Failed { failure } => write!(f, "{failure}"),
             Self::Unexpected { error } => write!(f, "please report this: {error}"),
-            Self::LogLost { frames } => write!(f, "the log could not take {frames} entries"),
         }
     }
 }
@@ -255,6 +277,18 @@ fn defmt_point(event: &Event<'_>) {
             defmt::warn!(
                 "{} ({=u64} pictures not shown so far)",
                 defmt::Display2Format(error),
+                count
+            );
+        }
+        Event::LinesLost {
+            output,
+            error,
+            count,
+        } => {
+            defmt::warn!(
+                "{=str}: {=str} ({=u64} lines lost so far)",
+                output,
+                error,
                 count
             );
         }
@@ -311,7 +345,6 @@ fn defmt_point(event: &Event<'_>) {
         Event::Unexpected { error } => {
             defmt::error!("please report this: {}", defmt::Display2Format(error));
         }
-        Event::LogLost { frames } => defmt::error!("{=u64} log entries lost", frames),
     }
 }
 

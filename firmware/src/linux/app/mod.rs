@@ -13,14 +13,18 @@ mod embedded;
 mod engine;
 mod exit;
 mod guard;
+mod lines;
 mod log;
 mod model;
 mod options;
+mod origin;
+mod outputs;
 mod ranked;
 mod record;
 mod render;
 mod report;
 mod sample;
+mod service;
 mod settings;
 mod signals;
 mod stats;
@@ -30,8 +34,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind::NotFound, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -48,13 +52,15 @@ pub use report::{Reporter, Summary};
 use engine::Engine;
 use guard::Guard;
 use log::{Event, Log, LogTarget};
+use origin::Origin;
 use record::Recorder;
 use render::Renderer;
 use sample::SampleSource;
 use settings::Settings;
 use worker::Worker;
 
-use crate::linux::{sink, source};
+use crate::linux::sink::{self, FrameSink, SinkError};
+use crate::linux::source;
 
 /// Reads the command line, runs the app, and says how it went. clap itself ends the process with
 /// code 2 for a wrong command line and 0 for `--help`.
@@ -62,34 +68,38 @@ pub fn main() -> ExitCode {
     let shared = Arc::new(Shared::new());
     match CommandLine::parse()
         .resolve()
-        .and_then(|options| start(options, &shared))
+        .and_then(|(options, origin)| start(options, &origin, &shared))
     {
         Ok(_) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("igpt-cam: {failure}");
+            // A standard error that is full or gone leaves nobody to tell, but the exit code.
+            let _ = writeln!(io::stderr(), "igpt-cam: {failure}");
             ExitCode::from(&failure)
         }
     }
 }
 
 /// Sets everything up in the order in which mistakes are cheapest, then runs to the end.
-fn start(options: Options, shared: &Arc<Shared>) -> Result<Summary, Failure> {
+fn start(options: Options, origin: &Origin, shared: &Arc<Shared>) -> Result<Summary, Failure> {
     // systemd may name several directories; ours is the first.
     let state_directory = std::env::var_os("STATE_DIRECTORY")
         .and_then(|dirs| std::env::split_paths(&dirs).next())
         .filter(|dir| !dir.as_os_str().is_empty());
-    let settings = Settings::new(options, state_directory).map_err(Failure::Usage)?;
+    let settings = Settings::new(options, state_directory)
+        .map_err(|invalid| Failure::Usage(origin.explain(invalid)))?;
+    outputs::check(&settings, origin.file()).map_err(Failure::Usage)?;
     let log = Arc::new(Log::open(settings.log.clone()).map_err(Failure::Output)?);
-    let outcome = start_logged(settings, shared, &log);
+    let outcome = start_logged(settings, origin, shared, &log);
     if let Err(failure) = &outcome {
         log.write(&Event::Failed { failure });
     }
-    log.close();
-    outcome
+    let closed = log.close().map_err(Failure::Runtime);
+    outcome.and_then(|summary| closed.map(|()| summary))
 }
 
 fn start_logged(
     settings: Settings,
+    origin: &Origin,
     shared: &Arc<Shared>,
     log: &Arc<Log>,
 ) -> Result<Summary, Failure> {
@@ -97,11 +107,25 @@ fn start_logged(
         .context("cannot install signal handlers")
         .map_err(Failure::Runtime)?;
     let reporter = reporter(&settings);
-    let (guard, model) = guard_model(&settings, log);
-    let classifier = model::load(model.as_deref(), &settings, log)?;
-    settings
-        .check_for(classifier.problem_type(), classifier.name())
-        .map_err(Failure::Usage)?;
+    let (mut guard, model) = guard_model(&settings, log);
+    let classifier = match model::load(model.as_deref(), &settings, log) {
+        // The same file fails in the same way at every start: no need to wait for three.
+        Err(Failure::Model(error)) => match guard.as_mut().and_then(Guard::fall_back) {
+            Some(copy) => {
+                log.write(&Event::FellBack {
+                    reason: &exit::chain(&error),
+                    instead: &copy.display().to_string(),
+                });
+                model::load(Some(&copy), &settings, log)?
+            }
+            None => return Err(Failure::Model(error)),
+        },
+        loaded => loaded?,
+    };
+    if let Err(invalid) = settings.check_for(classifier.problem_type(), classifier.name()) {
+        not_the_models_fault(guard.as_mut());
+        return Err(Failure::Usage(origin.explain(invalid)));
+    }
     let opener = opener(&settings.source);
     run(
         settings,
@@ -121,25 +145,27 @@ fn run(
     classifier: Box<dyn Classify>,
     opener: Opener,
     reporter: Reporter,
-    guard: Option<Guard>,
+    mut guard: Option<Guard>,
     log: Arc<Log>,
 ) -> Result<Summary, Failure> {
-    let mut sinks = Vec::new();
-    for spec in &settings.sinks {
-        sinks.push(sink::open(spec).map_err(|error| Failure::Output(error.into()))?);
+    let opened = open_outputs(&settings, &*classifier);
+    if opened.is_err() {
+        not_the_models_fault(guard.as_mut());
     }
+    let (sinks, recorder) = opened?;
     let outputs: Vec<String> = sinks.iter().map(|sink| sink.describe()).collect();
     for description in &outputs {
         log.write(&Event::SinkOpened { description });
     }
-    let recorder = settings
-        .record
-        .as_deref()
-        .map(|dir| Recorder::create(dir, &*classifier))
-        .transpose()
-        .map_err(Failure::Output)?;
     let renderer = Renderer::new(sinks, settings.canvas);
-    let worker = Worker::new(classifier, renderer, recorder, reporter, settings.top_k)?;
+    let mut worker = Worker::new(
+        classifier,
+        renderer,
+        recorder,
+        reporter,
+        (settings.top_k, settings.strict),
+    )?;
+    worker.start(&settings.source);
     Engine::new(
         settings,
         Arc::clone(shared),
@@ -150,6 +176,38 @@ fn run(
         outputs,
     )
     .run()
+}
+
+/// The run ends before it began, and the model is not to be blamed.
+fn not_the_models_fault(guard: Option<&mut Guard>) {
+    if let Some(guard) = guard {
+        // What cannot be written now will be reported at the next start.
+        let _ = guard.stopped(0);
+    }
+}
+
+/// The sinks, and the record if there is to be one.
+type Outputs = (Vec<Box<dyn FrameSink>>, Option<Recorder>);
+
+fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Outputs, Failure> {
+    let mut sinks = Vec::new();
+    for spec in &settings.sinks {
+        let opened = sink::open(spec).map_err(|error| {
+            let screen = spec.starts_with("/dev/");
+            match error {
+                SinkError::Open { ref source, .. } if screen && source.kind() == NotFound => {
+                    Failure::Screen(error.into())
+                }
+                error => Failure::Output(service::explain(error.into(), Path::new(spec))),
+            }
+        });
+        sinks.push(opened?);
+    }
+    let recorder = settings.record.as_deref().map(|dir| {
+        Recorder::create(dir, classifier)
+            .map_err(|error| Failure::Output(service::explain(error, dir)))
+    });
+    Ok((sinks, recorder.transpose()?))
 }
 
 /// Verdicts go to standard output unless the log does.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use igpt_runtime::report::RunReport;
 use igpt_runtime::{Error, ImageGptForImageClassification, Isa, LoadOptions, Session};
 
 use super::classify::{Classified, Classify};
@@ -11,6 +12,7 @@ use super::embedded::{MODEL, MODEL_NAME};
 use super::exit::Failure;
 use super::guard::checksum;
 use super::log::{Event, Log};
+use super::service;
 use super::settings::Settings;
 use crate::boot_guard::ModelId;
 use crate::linux::source::FrameBuffer;
@@ -20,6 +22,7 @@ use crate::verdict::ProblemType;
 struct Model {
     name: String,
     crc32: u32,
+    run: RunReport,
     model: ImageGptForImageClassification,
     session: Session,
 }
@@ -61,7 +64,10 @@ pub(super) fn load(
     };
     let model = model.map_err(|error| match error {
         Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--cpu")),
-        error => Failure::Model(error.into()),
+        error => Failure::Model(service::explain(
+            error.into(),
+            path.unwrap_or(Path::new("")),
+        )),
     })?;
     let crc32 = match path {
         Some(path) => checksum(path)
@@ -88,6 +94,7 @@ pub(super) fn load(
     Ok(Box::new(Model {
         name,
         crc32,
+        run: RunReport::new(model.model(), path, Some(crc32)),
         model,
         session,
     }))
@@ -113,6 +120,10 @@ impl Classify for Model {
 
     fn crc32(&self) -> u32 {
         self.crc32
+    }
+
+    fn run(&self) -> Option<&RunReport> {
+        Some(&self.run)
     }
 
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {

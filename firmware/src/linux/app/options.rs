@@ -1,13 +1,14 @@
 //! What can be asked for: one struct that is both the command line and the configuration file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
 use serde::Deserialize;
 
 use super::exit::{EXIT_CODES, Failure};
+use super::origin::{Invalid, Origin};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,8 @@ Examples:
   rpicam-vid -t 0 --codec mjpeg -o - | igpt-cam --source - --json
                                                   a Raspberry Pi camera, one JSON object a frame
   igpt-cam --source photos/ --record run1/        keep the frames and their exact logits,
-  igpt-cam --source run1/ --record run2/          so that another machine can prove it gets the same bits";
+  igpt-cam --source run1/ --record run2/          so that another machine can prove it gets the same bits:
+  igpt verify run1/ run2/                         (a command of the other program)";
 
 /// Classifies what a camera sees with ImageGPT, on this machine, offline.
 ///
@@ -31,6 +33,9 @@ pub struct CommandLine {
     /// (`top-k = 5`, `sink = ["/dev/fb0"]`); what is given on the command line wins.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+    /// The same as --model.
+    #[arg(value_name = "FILE.onnx", conflicts_with = "model")]
+    pub file: Option<PathBuf>,
     /// Everything else.
     #[command(flatten)]
     pub options: Options,
@@ -40,7 +45,7 @@ pub struct CommandLine {
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
-    /// Where frames come from: a directory of pictures, a picture, a Y4M or MJPEG file, - for
+    /// Where frames come from: a directory of pictures and of directories with pictures, a picture, a Y4M or MJPEG file, - for
     /// standard input, a camera such as /dev/video0, pattern[:WIDTHxHEIGHT], or sample. [default: sample]
     #[arg(long, value_name = "SPEC", help_heading = "Input")]
     pub source: Option<String>,
@@ -70,6 +75,15 @@ pub struct Options {
         help_heading = "Input"
     )]
     pub no_drop: Option<bool>,
+    /// A picture that cannot be read or classified ends the run with code 3, instead of being
+    /// skipped, counted and named.
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        help_heading = "Input"
+    )]
+    pub strict: Option<bool>,
     /// Attempts to reopen a camera that was lost, before giving up; 0 for no attempt. [default: 30]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub retries: Option<u32>,
@@ -78,15 +92,15 @@ pub struct Options {
     /// knows ten kinds of clothing on grey 28x28 product pictures.
     #[arg(long, value_name = "FILE.onnx", help_heading = "Model")]
     pub model: Option<PathBuf>,
-    /// Threads for the model. The result is the same for any number. [default: one for each core]
+    /// Threads for the model; 0 for one a core. The result is the same for any number. [default: 0]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub threads: Option<usize>,
     /// Use these kernels instead of the fastest the CPU has. The result is the same.
     #[arg(long, value_name = "PATH", help_heading = "Model",
           value_parser = ["scalar", "avx2", "avx512vnni", "neon", "dotprod", "i8mm"])]
     pub cpu: Option<String>,
-    /// Where to note starts and keep a copy of the last model that worked. After three crashes
-    /// within five minutes the app falls back to it. Default: what systemd's StateDirectory= gives.
+    /// Where to note starts and keep a copy of the last model that worked. The app falls back to it
+    /// from a model that cannot be loaded, and after three crashes within five minutes. Default: what systemd's StateDirectory= gives.
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub state_dir: Option<PathBuf>,
 
@@ -113,10 +127,11 @@ pub struct Options {
     #[arg(long, value_name = "WxH", help_heading = "Output")]
     pub canvas: Option<String>,
     /// Keep each classified frame as PNG, with verdicts.jsonl: the checksums of the model and of the
-    /// frame's tokens, and the exact bits of its logits. The directory is itself a source.
+    /// frame's tokens, and the exact bits of its logits. The directory is itself a source, and
+    /// `igpt verify` compares two of them.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub record: Option<PathBuf>,
-    /// One JSON object a line instead of text.
+    /// One JSON object a line instead of text, as docs/json.md describes them.
     #[arg(
         long,
         num_args = 0,
@@ -130,68 +145,76 @@ pub struct Options {
     pub log: Option<String>,
 }
 
+/// Fills what `$mine` leaves open from `$theirs`, and notes the keys that came from there.
+macro_rules! fill {
+    ($mine:ident, $theirs:ident, $keys:ident; $($field:ident),* $(,)?) => {
+        Self { $($field: match ($mine.$field, $theirs.$field) {
+            (None, Some(value)) => {
+                $keys.push(stringify!($field).replace('_', "-"));
+                Some(value)
+            }
+            (mine, _) => mine,
+        }),* }
+    };
+}
+
 impl Options {
-    /// `self`, and where it is silent, `other`.
-    fn or(self, other: Self) -> Self {
-        Self {
-            source: self.source.or(other.source),
-            size: self.size.or(other.size),
-            frames: self.frames.or(other.frames),
-            interval: self.interval.or(other.interval),
-            drop: self.drop.or(other.drop),
-            no_drop: self.no_drop.or(other.no_drop),
-            retries: self.retries.or(other.retries),
-            model: self.model.or(other.model),
-            threads: self.threads.or(other.threads),
-            cpu: self.cpu.or(other.cpu),
-            state_dir: self.state_dir.or(other.state_dir),
-            top_k: self.top_k.or(other.top_k),
-            threshold: self.threshold.or(other.threshold),
-            smooth: self.smooth.or(other.smooth),
-            hysteresis: self.hysteresis.or(other.hysteresis),
-            sink: self.sink.or(other.sink),
-            canvas: self.canvas.or(other.canvas),
-            record: self.record.or(other.record),
-            json: self.json.or(other.json),
-            log: self.log.or(other.log),
+    /// `self`, and where it is silent, `other`; and the keys that came from `other`.
+    fn or(self, mut other: Self) -> (Self, Vec<String>) {
+        // Two names of one thing.
+        if self.drop.is_some() || self.no_drop.is_some() {
+            (other.drop, other.no_drop) = (None, None);
         }
+        let mut keys = Vec::new();
+        let both = fill!(self, other, keys; source, size, frames, interval, drop, no_drop, strict,
+            retries, model, threads, cpu, state_dir, top_k, threshold, smooth, hysteresis, sink,
+            canvas, record, json, log);
+        (both, keys)
     }
 }
 
 impl CommandLine {
-    /// The options, completed from the configuration file.
+    /// The options, completed from the configuration file, and which came from there.
     ///
     /// # Errors
     /// When that file cannot be read or holds an unknown key or a wrong type.
-    pub fn resolve(self) -> Result<Options, Failure> {
-        match &self.config {
-            None => Ok(self.options),
-            Some(path) => Ok(self.options.or(from_file(path).map_err(Failure::Usage)?)),
+    pub fn resolve(self) -> Result<(Options, Origin), Failure> {
+        let mut options = self.options;
+        options.model = self.file.or(options.model);
+        match self.config {
+            None => Ok((options, Origin::default())),
+            Some(path) => from_file(path, options).map_err(Failure::Usage),
         }
     }
 }
 
-fn from_file(path: &Path) -> anyhow::Result<Options> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot read the configuration", path.display()))?;
-    let options: Options = toml::from_str(&text)
-        .with_context(|| format!("{}: not a valid configuration", path.display()))?;
-    Ok(options)
+fn from_file(path: PathBuf, options: Options) -> anyhow::Result<(Options, Origin)> {
+    let at = || path.display().to_string();
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: cannot read the configuration", at()))?;
+    let read: Options =
+        toml::from_str(&text).with_context(|| format!("{}: not a valid configuration", at()))?;
+    let (options, keys) = options.or(read);
+    Ok((options, Origin::new(path, &text, keys)))
 }
 
 /// `640x480` as a pair.
-pub(super) fn parse_size(option: &str, text: &str) -> anyhow::Result<(u32, u32)> {
+pub(super) fn parse_size(option: &'static str, text: &str) -> Result<(u32, u32), Invalid> {
     let parsed = text
         .split_once('x')
         .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     match parsed {
         Some((width @ 1..=8192, height @ 1..=8192)) => Ok((width, height)),
-        _ => bail!("--{option} {text:?}: expected WIDTHxHEIGHT, each 1 to 8192, such as 640x480"),
+        _ => Err(Invalid::new(
+            option,
+            format!("{text:?}"),
+            "WIDTHxHEIGHT, each 1 to 8192, such as 640x480",
+        )),
     }
 }
 
 /// `500ms`, `2s`, `1.5s`, `2m`; a bare number is seconds.
-pub(super) fn parse_time(option: &str, text: &str) -> anyhow::Result<Duration> {
+pub(super) fn parse_time(option: &'static str, text: &str) -> Result<Duration, Invalid> {
     let (number, unit) = if let Some(number) = text.strip_suffix("ms") {
         (number, 0.001)
     } else if let Some(number) = text.strip_suffix('s') {
@@ -207,14 +230,15 @@ pub(super) fn parse_time(option: &str, text: &str) -> anyhow::Result<Duration> {
         .ok()
         .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
         .filter(|time| *time <= Duration::from_secs(86_400))
-        .with_context(|| {
-            format!("--{option} {text:?}: expected a time up to a day, such as 500ms or 2s")
+        .ok_or_else(|| {
+            let expected = "a time up to a day, such as 500ms or 2s";
+            Invalid::new(option, format!("{text:?}"), expected)
         })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CommandLine, Options, parse_size, parse_time};
+    use super::{CommandLine, parse_size, parse_time};
     use clap::{CommandFactory, Parser};
     use std::time::Duration;
 
@@ -239,7 +263,7 @@ mod tests {
             "--top-k",
             "2",
         ];
-        let options = CommandLine::parse_from(line).resolve().unwrap();
+        let (options, _) = CommandLine::parse_from(line).resolve().unwrap();
         assert_eq!(options.top_k, Some(2));
         assert_eq!(options.source.as_deref(), Some("/dev/video3"));
         assert_eq!(options.sink, Some(vec!["none".to_owned()]));
@@ -258,7 +282,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let line = CommandLine {
                 config: Some(path),
-                options: Options::default(),
+                ..CommandLine::default()
             };
             let failure = line.resolve().expect_err(text);
             let message = failure.to_string();
@@ -270,7 +294,7 @@ mod tests {
         }
         let missing = CommandLine {
             config: Some(dir.path().join("none.toml")),
-            options: Options::default(),
+            ..CommandLine::default()
         };
         assert!(
             missing
@@ -279,6 +303,18 @@ mod tests {
                 .to_string()
                 .contains("none.toml")
         );
+    }
+
+    #[test]
+    fn of_two_names_of_one_thing_the_command_line_has_the_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cam.toml");
+        std::fs::write(&path, "no-drop = true\n").unwrap();
+        let path = path.to_str().unwrap();
+        let line = ["igpt-cam", "m.onnx", "--config", path, "--drop"];
+        let (options, _) = CommandLine::parse_from(line).resolve().unwrap();
+        assert_eq!((options.drop, options.no_drop), (Some(true), None));
+        assert_eq!(options.model.as_deref(), Some("m.onnx".as_ref()));
     }
 
     #[test]

@@ -3,14 +3,16 @@
 //!
 //! ```text
 //! DIR/frame-000000.png    the frame, lossless, before any scaling
-//! DIR/verdicts.jsonl      one object a line: seq, file, model, tokens_crc32, logits (f32 bits in hex), ...
+//! DIR/verdicts.jsonl      one object a line, as docs/json.md has it: seq, file, model, tokens_crc32, logits (bits) ...
 //! ```
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
+use igpt_runtime::report::{hex, rfc3339};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
@@ -22,16 +24,24 @@ use crate::verdict::Score;
 
 const VERDICTS: &str = "verdicts.jsonl";
 
-/// One line of `verdicts.jsonl`. Of the same frame and model file (its `model_crc32` says so), two
-/// machines may differ in `ms` and in what they call the files, and in nothing else.
+/// Which model a line is of.
+#[derive(Debug, Serialize)]
+struct Model {
+    name: String,
+    crc32: String,
+}
+
+/// One line of `verdicts.jsonl`. Of the same frame and model file (its CRC-32 says so), two machines may
+/// differ in times, in what they call the files and the model, and in a frame's place in its source
+/// (`igpt verify` leaves those aside), and in nothing else.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     seq: u64,
+    time: String,
     file: &'a str,
     source_seq: u64,
-    name: Option<&'a str>,
-    model: &'a str,
-    model_crc32: &'a str,
+    source_file: Option<&'a str>,
+    model: &'a Model,
     tokens_crc32: String,
     logits: Vec<String>,
     class: usize,
@@ -41,15 +51,14 @@ struct Line<'a> {
     /// A regression's.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f32>,
-    ms: f32,
+    seconds: f32,
 }
 
 /// A directory being recorded into.
 #[derive(Debug)]
 pub(super) struct Recorder {
     dir: PathBuf,
-    model: String,
-    model_crc32: String,
+    model: Model,
     verdicts: File,
     /// Length of `verdicts` up to its last whole line.
     length: u64,
@@ -79,13 +88,20 @@ impl Recorder {
             .with_context(|| format!("{}: cannot create", path.display()))?;
         Ok(Self {
             dir: dir.to_owned(),
-            model: model.name().to_owned(),
-            model_crc32: format!("{:08x}", model.crc32()),
+            model: Model {
+                name: model.name().to_owned(),
+                crc32: hex(model.crc32()),
+            },
             verdicts,
             length: 0,
             seq: 0,
             png: Vec::new(),
         })
+    }
+
+    /// Where it is.
+    pub(super) fn describe(&self) -> String {
+        self.dir.display().to_string()
     }
 
     /// Keeps one frame with its own verdict, before any smoothing.
@@ -117,7 +133,10 @@ impl Recorder {
             ExtendedColorType::Rgb8,
         )
         .with_context(|| format!("{}: cannot encode", path.display()))?;
-        if let Err(error) = fs::write(&path, &self.png) {
+        // Never over a file that is there: it may be somebody's picture.
+        let mut picture = File::create_new(&path)
+            .with_context(|| format!("{}: cannot create", path.display()))?;
+        if let Err(error) = picture.write_all(&self.png) {
             // If it is not even there, there is nothing to remove.
             let _ = fs::remove_file(&path);
             return Err(error).with_context(|| format!("{}: cannot write", path.display()));
@@ -128,12 +147,12 @@ impl Recorder {
         };
         let line = Line {
             seq,
+            time: rfc3339(SystemTime::now()),
             file: &file,
             source_seq: frame.seq,
-            name: frame.name.as_deref(),
+            source_file: frame.name.as_deref(),
             model: &self.model,
-            model_crc32: &self.model_crc32,
-            tokens_crc32: format!("{:08x}", classified.tokens_crc32),
+            tokens_crc32: hex(classified.tokens_crc32),
             logits: classified
                 .logits
                 .iter()
@@ -143,7 +162,7 @@ impl Recorder {
             label: &verdict.label,
             probability,
             value,
-            ms: milliseconds,
+            seconds: milliseconds / 1000.0,
         };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
@@ -220,7 +239,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["tokens_crc32"], "0000beef");
         assert_eq!(
-            (&lines[1]["model"], &lines[1]["model_crc32"]),
+            (&lines[1]["model"]["name"], &lines[1]["model"]["crc32"]),
             (&"fake".into(), &"0000fa4e".into())
         );
         assert_eq!(lines[0]["label"], "bag \"x\"\n");

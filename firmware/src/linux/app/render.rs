@@ -8,6 +8,7 @@ use embedded_graphics::geometry::{OriginDimensions, Size};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::primitives::Rectangle;
 
+use super::lines::Loss;
 use super::log::{Event, Log};
 use crate::linux::sink::FrameSink;
 use crate::linux::source::FrameBuffer;
@@ -86,6 +87,7 @@ impl DrawTarget for Canvas {
 struct Sink {
     sink: Box<dyn FrameSink>,
     failures: u64,
+    first_error: Option<String>,
 }
 
 /// Draws for every sink, and counts those that fail without letting them stop the app.
@@ -100,13 +102,34 @@ impl Renderer {
     pub(super) fn new(sinks: Vec<Box<dyn FrameSink>>, fixed: Option<(u32, u32)>) -> Self {
         let sinks = sinks
             .into_iter()
-            .map(|sink| Sink { sink, failures: 0 })
+            .map(|sink| Sink {
+                sink,
+                failures: 0,
+                first_error: None,
+            })
             .collect();
         Self {
             sinks,
             canvas: Canvas::default(),
             fixed,
         }
+    }
+
+    /// Whether nothing is drawn.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sinks.is_empty()
+    }
+
+    /// What each sink did not take.
+    pub(super) fn lost(&self) -> impl Iterator<Item = Loss> {
+        self.sinks.iter().filter_map(|sink| {
+            Some(Loss {
+                output: sink.sink.describe(),
+                what: "pictures",
+                count: sink.failures,
+                first: sink.first_error.clone()?,
+            })
+        })
     }
 
     /// Shows `frame` with `panel` everywhere. Returns how many sinks failed.
@@ -122,7 +145,12 @@ impl Renderer {
         let proposed = overlay::canvas_for(frame.width, frame.height);
         let mut drawn = None;
         let mut failed = 0;
-        for Sink { sink, failures } in &mut self.sinks {
+        for Sink {
+            sink,
+            failures,
+            first_error,
+        } in &mut self.sinks
+        {
             let size = self.fixed.or_else(|| sink.size()).unwrap_or(proposed);
             if drawn != Some(size) {
                 self.canvas.resize(size);
@@ -132,6 +160,7 @@ impl Renderer {
             if let Err(error) = sink.show(&self.canvas.rgb, size.0, size.1, label) {
                 failed += 1;
                 *failures += 1;
+                first_error.get_or_insert_with(|| error.to_string());
                 // A full disk fails on every frame: the log gets the 1st, 2nd, 4th, 8th ...
                 if failures.is_power_of_two() {
                     log.write(&Event::SinkFailed {

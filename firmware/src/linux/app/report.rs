@@ -3,11 +3,14 @@
 //! A label or a file's name is in JSON what it is; on a line for people what would break the line is escaped.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use igpt_runtime::one_line;
+use igpt_runtime::report::{RunReport, rfc3339};
 use serde_json::{Map, Value, json};
 
+use super::exit::Failure;
+use super::lines::{Lines, Loss};
 use super::ranked::Ranked;
 use super::stats::Stats;
 use crate::pipeline::{Cause, Counters};
@@ -51,15 +54,29 @@ pub struct Summary {
     pub(super) stats: Stats,
 }
 
+/// What a run is about to do, as the first line says it.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    /// What is run and how; `null` in tests.
+    pub(super) run: Option<&'a RunReport>,
+    pub(super) model: &'a str,
+    pub(super) labels: &'a [String],
+    pub(super) problem: ProblemType,
+    /// As it was asked for.
+    pub(super) source: &'a str,
+}
+
 /// Writes reports.
 pub struct Reporter {
     json: bool,
-    verdicts: Box<dyn Write + Send>,
-    summary: Box<dyn Write + Send>,
+    /// What elapsed times are counted from.
+    began: Instant,
+    verdicts: Lines,
+    summary: Lines,
 }
 
 impl Reporter {
-    /// Verdicts (and, as JSON, the summary) go to `verdicts`; the summary for people to `summary`.
+    /// Verdicts (and, as JSON, everything else) go to `verdicts`; the summary for people to `summary`.
     pub fn new(
         json: bool,
         verdicts: Box<dyn Write + Send>,
@@ -67,39 +84,110 @@ impl Reporter {
     ) -> Self {
         Self {
             json,
-            verdicts,
-            summary,
+            began: Instant::now(),
+            verdicts: Lines::new(verdicts),
+            summary: Lines::new(summary),
         }
+    }
+
+    /// Prints what is run (as JSON only: the log says it to people).
+    ///
+    /// # Errors
+    /// When nobody reads any more, or the disk is full.
+    pub(super) fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
+        self.event("start", || start_json(start))
+    }
+
+    /// Prints what was passed over (as JSON only).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn skipped(&mut self, file: &str, reason: &str) -> io::Result<()> {
+        self.event("skipped", || json!({ "file": file, "reason": reason }))
     }
 
     /// Prints one verdict.
     ///
     /// # Errors
-    /// When nobody reads any more, or the disk is full.
+    /// As [`start`](Self::start).
     pub(super) fn verdict(&mut self, report: &Report<'_>) -> io::Result<()> {
-        let line = if self.json {
-            verdict_json(report).to_string()
-        } else {
-            verdict_text(report)
-        };
-        // One call a line: a reader never meets half of one.
-        self.verdicts.write_all(format!("{line}\n").as_bytes())?;
-        self.verdicts.flush()
+        if self.json {
+            return self.event("verdict", || verdict_json(report));
+        }
+        self.verdicts.write(&verdict_text(report))
     }
 
-    /// Prints the summary.
+    /// Prints the summary, and if it is one, the failure that the run ends with.
     ///
     /// # Errors
-    /// As [`verdict`](Self::verdict).
-    pub(super) fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+    /// As [`start`](Self::start).
+    pub(super) fn end(&mut self, summary: &Summary, failure: Option<&Failure>) -> io::Result<()> {
         if self.json {
-            writeln!(self.verdicts, "{}", summary_json(summary))?;
-            self.verdicts.flush()
-        } else {
-            self.summary.write_all(summary_text(summary).as_bytes())?;
-            self.summary.flush()
+            return self.event("end", || end_json(summary, failure));
         }
+        self.summary.write(&summary_text(summary))
     }
+
+    /// How many lines an output did not take, and why it did not take the first of them.
+    pub(super) fn lost(&self) -> Option<Loss> {
+        let loss = |lines: &Lines| {
+            let first = lines.first_error.clone()?;
+            Some(Loss {
+                output: "standard output".to_owned(),
+                what: "lines",
+                count: lines.lost,
+                first,
+            })
+        };
+        loss(&self.verdicts).or_else(|| {
+            loss(&self.summary).map(|loss| Loss {
+                output: "standard error".to_owned(),
+                ..loss
+            })
+        })
+    }
+
+    /// One object on a line: which event, when, and what `fields` says.
+    fn event(&mut self, name: &str, fields: impl FnOnce() -> Value) -> io::Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        let mut object = serde_json::Map::new();
+        object.insert("event".to_owned(), name.into());
+        object.insert("time".to_owned(), rfc3339(SystemTime::now()).into());
+        object.insert(
+            "elapsed".to_owned(),
+            json!(self.began.elapsed().as_secs_f64()),
+        );
+        if let Value::Object(fields) = fields() {
+            object.extend(fields);
+        }
+        self.verdicts.write(&format!("{}\n", Value::Object(object)))
+    }
+}
+
+fn start_json(start: &Start<'_>) -> Value {
+    let Start {
+        run,
+        model,
+        labels,
+        problem,
+        source,
+    } = start;
+    let mut fields = json!({
+        "program": "igpt-cam",
+        "version": env!("CARGO_PKG_VERSION"),
+        "name": model,
+        "labels": labels,
+        "problem_type": problem.name(),
+        "source": source,
+    });
+    if let (Some(run), Some(fields)) = (run, fields.as_object_mut())
+        && let Ok(Value::Object(run)) = serde_json::to_value(run)
+    {
+        fields.extend(run);
+    }
+    fields
 }
 
 fn verdict_text(report: &Report<'_>) -> String {
@@ -124,6 +212,7 @@ fn verdict_text(report: &Report<'_>) -> String {
     if report.dropped > 0 {
         line.push_str(&format!("  {} dropped", report.dropped));
     }
+    line.push('\n');
     line
 }
 
@@ -136,10 +225,9 @@ fn verdict_json(report: &Report<'_>) -> Value {
     let mut object = report.verdict.json();
     let top: Vec<_> = report.top.iter().map(Ranked::json).collect();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-    put("event", json!("verdict"));
     put("seq", json!(report.seq));
-    put("name", json!(report.name));
-    put("ms", json!(report.milliseconds));
+    put("file", json!(report.name));
+    put("seconds", json!(seconds(report.milliseconds)));
     put("reused_tokens", json!(report.reused_tokens));
     put("dropped", json!(report.dropped));
     put("top", json!(top));
@@ -231,7 +319,7 @@ fn summary_text(summary: &Summary) -> String {
     text
 }
 
-fn summary_json(summary: &Summary) -> Value {
+fn end_json(summary: &Summary, failure: Option<&Failure>) -> Value {
     let Counters {
         captured,
         undecodable,
@@ -262,25 +350,31 @@ fn summary_json(summary: &Summary) -> Value {
         })
         .collect();
     let mut object = json!({
-        "event": "summary",
         "cause": summary.cause.to_string(),
-        "seconds": summary.elapsed.as_secs_f32(),
+        "seconds": seconds(summary.elapsed.as_secs_f32() * 1000.0),
         "captured": captured,
         "classified": classified,
         "unclassified": summary.unclassified,
-        "skipped": undecodable,
+        "skipped_images": undecodable,
         "lost_upstream": summary.lost_upstream,
         "output_failures": output_failures,
         "source_losses": source_losses,
         "source_recoveries": source_recoveries,
         "verdicts": verdicts,
-        "median_ms": summary.stats.percentile(0.5),
-        "p95_ms": summary.stats.percentile(0.95),
+        "median_seconds": summary.stats.percentile(0.5).map(seconds),
+        "p95_seconds": summary.stats.percentile(0.95).map(seconds),
         "queue": { "produced": produced, "consumed": consumed, "dropped": dropped, "queued": queued },
         "outputs": summary.outputs,
+        "error": failure.map(ToString::to_string),
+        "exit_code": failure.map_or(0, Failure::code),
     });
     if let (false, Some(object)) = (values.is_empty(), object.as_object_mut()) {
         object.insert("values".into(), Value::Object(values));
     }
     object
+}
+
+/// Milliseconds to the microsecond, in seconds.
+fn seconds(milliseconds: f32) -> f64 {
+    (f64::from(milliseconds) * 1e3).round() / 1e6
 }

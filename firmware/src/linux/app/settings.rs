@@ -4,10 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-
 use super::log::LogTarget;
 use super::options::{Options, parse_size, parse_time};
+use super::origin::Invalid;
 use crate::linux::source::SourceOptions;
 use crate::pipeline::RetryPolicy;
 use crate::verdict::{FilterSettings, ProblemType, VerdictFilter};
@@ -46,7 +45,21 @@ pub(super) struct Settings {
     pub(super) canvas: Option<(u32, u32)>,
     pub(super) record: Option<PathBuf>,
     pub(super) json: bool,
+    pub(super) strict: bool,
     pub(super) log: LogTarget,
+}
+
+/// Refuses a value that was given and is not as it must be.
+fn check<T: std::fmt::Debug>(
+    option: &'static str,
+    value: Option<T>,
+    fits: impl FnOnce(&T) -> bool,
+    expected: &str,
+) -> Result<(), Invalid> {
+    match value {
+        Some(value) if !fits(&value) => Err(Invalid::new(option, format!("{value:?}"), expected)),
+        _ => Ok(()),
+    }
 }
 
 impl Settings {
@@ -54,29 +67,54 @@ impl Settings {
     ///
     /// # Errors
     /// For a value out of its range, or two that contradict each other.
-    pub(super) fn new(options: Options, state_directory: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) fn new(options: Options, state_directory: Option<PathBuf>) -> Result<Self, Invalid> {
         let log = LogTarget::parse(options.log.as_deref().unwrap_or("text"))?;
         let mut source_options = SourceOptions::default();
         if let Some(text) = &options.size {
             source_options.size = parse_size("size", text)?;
         }
-        for (name, value) in [
-            ("frames", options.frames),
-            ("threads", options.threads.map(|n| n as u64)),
+        check("frames", options.frames, |n| *n > 0, "at least 1")?;
+        check("threads", options.threads, |n| *n <= 1024, "at most 1024")?;
+        check("top-k", options.top_k, |k| *k > 0, "at least 1")?;
+        let window = format!("1 to {MAX_WINDOW}");
+        check(
+            "smooth",
+            options.smooth,
+            |n| (1..=MAX_WINDOW).contains(n),
+            &window,
+        )?;
+        check(
+            "threshold",
+            options.threshold,
+            |p| (0.0..=1.0).contains(p),
+            "0 to 1",
+        )?;
+        check(
+            "hysteresis",
+            options.hysteresis,
+            |p| (0.0..=1.0).contains(p),
+            "0 to 1",
+        )?;
+        for (option, path) in [
+            ("model", &options.model),
+            ("record", &options.record),
+            ("state-dir", &options.state_dir),
         ] {
-            ensure!(value != Some(0), "--{name} 0: expected at least 1");
+            check(
+                option,
+                path.as_deref(),
+                |path| !path.as_os_str().is_empty(),
+                "a path",
+            )?;
         }
-        let threads = options.threads.unwrap_or(1);
-        ensure!(
-            threads <= 1024,
-            "--threads {threads}: expected at most 1024"
-        );
-        ensure!(options.top_k != Some(0), "--top-k 0: expected at least 1");
         let drop = match (
             options.drop.unwrap_or(false),
             options.no_drop.unwrap_or(false),
         ) {
-            (true, true) => anyhow::bail!("--drop and --no-drop contradict each other"),
+            (true, true) => {
+                let expected = "one of --drop and --no-drop";
+                return Err(Invalid::new("no-drop", true, expected));
+            }
             (true, false) => Some(true),
             (false, true) => Some(false),
             (false, false) => None,
@@ -97,7 +135,7 @@ impl Settings {
             ),
             ..RetryPolicy::default()
         };
-        let settings = Self {
+        Ok(Self {
             source: options.source.unwrap_or_else(|| SAMPLE.to_owned()),
             source_options,
             drop,
@@ -121,14 +159,9 @@ impl Settings {
                 .transpose()?,
             record: options.record,
             json: options.json.unwrap_or(false),
+            strict: options.strict.unwrap_or(false),
             log,
-        };
-        // Refuses a bad filter now and not at the first frame.
-        for live in [false, true] {
-            Filter::new(1, ProblemType::SingleLabel, settings.filter(live))
-                .context("--smooth, --threshold or --hysteresis")?;
-        }
-        Ok(settings)
+        })
     }
 
     /// How verdicts are smoothed: a camera's frames resemble each other, a directory's need not.
@@ -148,18 +181,13 @@ impl Settings {
     ///
     /// # Errors
     /// For a probability to a model that gives none.
-    pub(super) fn check_for(&self, problem: ProblemType, model: &str) -> anyhow::Result<()> {
-        let given = [
-            ("threshold", self.threshold.is_some()),
-            ("hysteresis", self.hysteresis.is_some()),
-        ];
-        for (name, given) in given {
-            ensure!(
-                problem != ProblemType::Regression || !given,
-                "--{name} is a probability, and model {model} a regression, which gives values: leave it out"
-            );
-        }
-        Ok(())
+    pub(super) fn check_for(&self, problem: ProblemType, model: &str) -> Result<(), Invalid> {
+        let none = format!(
+            "none: it is a probability, and model {model} a regression, which gives values"
+        );
+        let fits = |_: &f32| problem != ProblemType::Regression;
+        check("threshold", self.threshold, fits, &none)?;
+        check("hysteresis", self.hysteresis, fits, &none)
     }
 }
 
@@ -272,10 +300,17 @@ mod tests {
             ),
             (
                 Options {
-                    threads: Some(0),
+                    hysteresis: Some(f32::NAN),
                     ..Options::default()
                 },
-                "--threads",
+                "--hysteresis NaN",
+            ),
+            (
+                Options {
+                    model: Some("".into()),
+                    ..Options::default()
+                },
+                "--model",
             ),
             (
                 Options {
@@ -315,7 +350,7 @@ mod tests {
             ),
         ];
         for (options, culprit) in cases {
-            let message = format!("{:#}", Settings::new(options, None).expect_err(culprit));
+            let message = Settings::new(options, None).expect_err(culprit).to_string();
             assert!(message.contains(culprit), "{message}");
         }
     }

@@ -8,11 +8,12 @@ use igpt_runtime::one_line;
 
 use super::classify::Classify;
 use super::exit::{Failure, chain};
+use super::lines::Loss;
 use super::log::{Event, Log};
 use super::ranked::{NONE, Ranked, UNSURE, label, order, strongest, word};
 use super::record::Recorder;
 use super::render::Renderer;
-use super::report::{Report, Reporter};
+use super::report::{Report, Reporter, Start};
 use super::settings::Filter;
 use super::stats::Stats;
 use crate::linux::source::FrameBuffer;
@@ -29,8 +30,8 @@ pub(super) enum Outcome {
     Classified {
         /// Sinks and records that did not take it.
         output_failures: u64,
-        /// Nobody reads our output any more.
-        reader_gone: bool,
+        /// Nobody gets anything of it any more: the reader went away, or the only output is full.
+        in_vain: bool,
     },
     /// The model failed on it.
     Unclassified,
@@ -46,7 +47,9 @@ pub(super) struct Worker {
     pub(super) stats: Stats,
     pub(super) unclassified: u64,
     failures_in_a_row: u32,
-    record_failures: u64,
+    record_lost: Option<Loss>,
+    /// One frame that the model fails on is one too many.
+    strict: bool,
     filter: Box<Filter>,
     shown: Vec<Ranked>,
 }
@@ -59,7 +62,7 @@ impl Worker {
         renderer: Renderer,
         recorder: Option<Recorder>,
         reporter: Reporter,
-        top_k: usize,
+        (top_k, strict): (usize, bool),
     ) -> Result<Self, Failure> {
         let filter = new_filter(&*classifier, FilterSettings::default())?;
         Ok(Self {
@@ -71,10 +74,24 @@ impl Worker {
             stats: Stats::default(),
             unclassified: 0,
             failures_in_a_row: 0,
-            record_failures: 0,
+            record_lost: None,
+            strict,
             filter,
             shown: Vec::new(),
         })
+    }
+
+    /// Says what is run, before the first frame.
+    pub(super) fn start(&mut self, source: &str) {
+        let start = Start {
+            run: self.classifier.run(),
+            model: self.classifier.name(),
+            labels: self.classifier.labels(),
+            problem: self.classifier.problem_type(),
+            source,
+        };
+        // A line that cannot be written is counted and told at the end.
+        let _ = self.reporter.start(&start);
     }
 
     /// Starts smoothing afresh: another source, another scene.
@@ -138,10 +155,14 @@ impl Worker {
             reused_tokens: classified.reused_tokens,
             dropped: dropped.0,
         };
-        let (mut output_failures, mut reader_gone) = (0, false);
+        let (mut output_failures, mut in_vain) = (0, false);
         if let Err(error) = self.reporter.verdict(&report) {
-            reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
+            let reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
             output_failures += u64::from(!reader_gone);
+            in_vain = reader_gone || (self.renderer.is_empty() && self.recorder.is_none());
+            if !reader_gone {
+                self.tell_lost_lines(log);
+            }
         }
         let mood = if verdict.sure {
             Mood::Sure
@@ -172,11 +193,17 @@ impl Worker {
             };
             if let Err(error) = recorder.add(frame, &classified, &own, milliseconds) {
                 output_failures += 1;
-                self.record_failures += 1;
-                if self.record_failures.is_power_of_two() {
+                let loss = self.record_lost.get_or_insert_with(|| Loss {
+                    output: recorder.describe(),
+                    what: "frames",
+                    count: 0,
+                    first: chain(&error),
+                });
+                loss.count += 1;
+                if loss.count.is_power_of_two() {
                     log.write(&Event::RecordFailed {
                         error: &chain(&error),
-                        count: self.record_failures,
+                        count: loss.count,
                     });
                 }
             }
@@ -184,8 +211,34 @@ impl Worker {
         self.shown = top;
         Ok(Outcome::Classified {
             output_failures,
-            reader_gone,
+            in_vain,
         })
+    }
+
+    /// Everything that an output did not take.
+    pub(super) fn lost(&self) -> Vec<Loss> {
+        let record = self.record_lost.clone();
+        self.reporter
+            .lost()
+            .into_iter()
+            .chain(self.renderer.lost())
+            .chain(record)
+            .collect()
+    }
+
+    /// A full disk fails on every line: the log gets the 1st, 2nd, 4th, 8th ...
+    fn tell_lost_lines(&self, log: &Log) {
+        if let Some(loss) = self
+            .reporter
+            .lost()
+            .filter(|loss| loss.count.is_power_of_two())
+        {
+            log.write(&Event::LinesLost {
+                output: &loss.output,
+                error: &loss.first,
+                count: loss.count,
+            });
+        }
     }
 
     /// The classes to tell, largest score first: as many as were asked for, and of a multi-label model every
@@ -274,6 +327,11 @@ impl Worker {
         });
         self.unclassified += 1;
         self.failures_in_a_row += 1;
+        if self.strict {
+            return Err(Failure::Source(
+                error.context(format!("{name}: not classified (--strict)")),
+            ));
+        }
         if self.failures_in_a_row >= FAILURES_IN_A_ROW {
             return Err(Failure::Runtime(error.context(format!(
                 "{name}: {FAILURES_IN_A_ROW} frames in a row failed"

@@ -1,57 +1,59 @@
-//! The pictures of a directory in the natural order of their names, or one picture file.
+//! The pictures of a directory and of those in it, in the natural order of their names, or one picture file.
 //! A file that cannot be read or decoded is passed over and reported.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use igpt_runtime::image_files::ImageFiles;
 use igpt_runtime::image_io::{ImageIoError, decode_file};
-use igpt_runtime::image_names::{is_hidden, is_image, natural_order};
-use igpt_runtime::lfs;
-use image::ImageReader;
 
 use super::skip::Skips;
-use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
+use super::{FrameBuffer, FrameSource, ReadOutcome, Skipped, SourceError, SourceOptions};
 
-/// Frames from picture files.
+/// Frames from picture files, of any size that [`decode_file`] takes.
 #[derive(Debug)]
 pub struct DirectorySource {
     /// The directory, or the one file.
     root: PathBuf,
     files: std::vec::IntoIter<PathBuf>,
     count: usize,
-    max_pixels: u32,
+    /// Files in it that are no pictures by their names.
+    others: usize,
     skips: Skips,
     next: u64,
     opened: Instant,
 }
 
 impl DirectorySource {
-    /// Lists `path`. Hidden files, directories and files whose extension is not a picture's
+    /// Lists `path`, by the rule of [`ImageFiles`]. Hidden files and files whose extension is not a picture's
     /// are no part of the stream.
     ///
     /// # Errors
     /// [`SourceError::Open`] if the directory cannot be listed, [`SourceError::EmptyDirectory`]
-    /// if there is no picture in it.
+    /// if there is no picture in it or below.
     pub fn new(path: &Path, options: &SourceOptions) -> Result<Self, SourceError> {
-        let open = |source| SourceError::Open {
+        let found = ImageFiles::in_folder(path).map_err(|source| SourceError::Open {
             path: path.to_owned(),
             source,
-        };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(path).map_err(open)? {
-            let entry = entry.map_err(open)?.path();
-            if is_image(&entry) && !is_hidden(&entry) && !entry.is_dir() {
-                files.push(entry);
-            }
-        }
-        if files.is_empty() {
+        })?;
+        let others = found.others.len();
+        let mut passed_over = found.passed_over.into_iter().map(|passed| Skipped {
+            name: passed.path.display().to_string(),
+            reason: passed.reason,
+        });
+        if found.files.is_empty() {
             return Err(SourceError::EmptyDirectory {
                 path: path.to_owned(),
+                others,
+                passed_over: passed_over.next(),
             });
         }
-        files.sort_by(|a, b| natural_order(a, b));
-        Ok(Self::from_files(path, files, options))
+        let mut source = Self::from_files(path, found.files, options);
+        source.others = others;
+        for Skipped { name, reason } in passed_over {
+            source.skips.add(name, reason);
+        }
+        Ok(source)
     }
 
     /// A stream of one picture.
@@ -64,21 +66,31 @@ impl DirectorySource {
             root: root.to_owned(),
             count: files.len(),
             files: files.into_iter(),
-            max_pixels: options.max_pixels,
+            others: 0,
             skips: Skips::new(options),
             next: 0,
             opened: Instant::now(),
         }
     }
+
+    /// What a picture is called: its place in the directory.
+    fn name_of(&self, path: &Path) -> String {
+        let within = path.strip_prefix(&self.root).ok();
+        let within = within.filter(|within| !within.as_os_str().is_empty());
+        let name = within.unwrap_or_else(|| Path::new(path.file_name().unwrap_or_default()));
+        name.to_string_lossy().into_owned()
+    }
 }
 
 impl FrameSource for DirectorySource {
     fn read(&mut self, frame: &mut FrameBuffer) -> Result<ReadOutcome, SourceError> {
-        for path in self.files.by_ref() {
-            match load(&path, self.max_pixels, frame) {
+        while let Some(path) = self.files.next() {
+            // Not two pictures in memory where one will do.
+            frame.rgb = Vec::new();
+            match load(&path, frame) {
                 Ok(()) => {
                     frame.seq = self.next;
-                    frame.name = Some(name_of(&path));
+                    frame.name = Some(self.name_of(&path));
                     frame.captured = self.opened.elapsed();
                     frame.dropped_before = 0;
                     self.next += 1;
@@ -94,8 +106,13 @@ impl FrameSource for DirectorySource {
     }
 
     fn describe(&self) -> String {
-        let plural = if self.count == 1 { "" } else { "s" };
-        format!("{}: {} picture{plural}", self.root.display(), self.count)
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let (count, others) = (self.count, self.others);
+        let mut line = format!("{}: {count} picture{}", self.root.display(), plural(count));
+        if others > 0 {
+            line.push_str(&format!(", {others} other file{} left out", plural(others)));
+        }
+        line
     }
 
     fn is_live(&self) -> bool {
@@ -107,23 +124,9 @@ impl FrameSource for DirectorySource {
     }
 }
 
-/// Decodes one file as every image is decoded: by its content, upright.
-fn load(path: &Path, max_pixels: u32, frame: &mut FrameBuffer) -> Result<(), String> {
-    // The header first: nothing as large as it says may be allocated before its size is known.
-    let (width, height) = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|error| format!("cannot be read: {error}"))?
-        .into_dimensions()
-        .map_err(|error| match lfs::is_pointer_file(path) {
-            true => lfs::MESSAGE.to_owned(),
-            false => format!("is not a readable image: {error}"),
-        })?;
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > u64::from(max_pixels) {
-        return Err(format!(
-            "{width}x{height}; expected 1x1 up to {max_pixels} pixels"
-        ));
-    }
+/// Decodes one file as every image is decoded: by its content, upright, within the limits of
+/// [`igpt_runtime::image_io`].
+fn load(path: &Path, frame: &mut FrameBuffer) -> Result<(), String> {
     let picture = decode_file(path).map_err(|error| match error {
         // The report names the file already.
         ImageIoError::File { source, .. } => source.to_string(),
@@ -139,13 +142,6 @@ fn load(path: &Path, max_pixels: u32, frame: &mut FrameBuffer) -> Result<(), Str
     (frame.width, frame.height) = (width, height);
     frame.rgb = picture.into_rgb();
     Ok(())
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]

@@ -27,11 +27,18 @@ pub enum SourceError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A directory holds no picture.
-    #[error("{}: no picture in this directory (expected .png, .jpg, .bmp, .gif, .pnm, .tif or .webp files)", path.display())]
+    /// A directory holds no picture, however deep.
+    #[error(
+        "{}: no picture in this directory or below ({others} other files; expected .png, .jpg, .bmp, .gif, .pnm, .tif \
+         or .webp files{})", path.display(), last_of(passed_over)
+    )]
     EmptyDirectory {
         /// Which.
         path: PathBuf,
+        /// Files that are no pictures by their names.
+        others: usize,
+        /// Something that could not be looked at.
+        passed_over: Option<Skipped>,
     },
     /// Reading failed half way.
     #[error("{name}: read failed: {source}")]
@@ -87,6 +94,14 @@ pub enum SourceError {
         skipped: u64,
         /// The last of them.
         last: Option<Skipped>,
+    },
+    /// A picture that would be passed over, where none may be.
+    #[error("{name}: {reason} (--strict)")]
+    Strict {
+        /// The file, or the place in the stream.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// There is no such camera.
     #[error(

@@ -39,7 +39,7 @@ pub struct FrameBuffer {
     /// Position in the stream, from 0: the frames delivered before this one plus those the
     /// source reported lost.
     pub seq: u64,
-    /// The file's name, for directories and single pictures.
+    /// The file's place in the directory, or a single picture's name.
     pub name: Option<String>,
     /// When the frame was captured, counted from the moment the source opened.
     pub captured: Duration,
@@ -109,8 +109,9 @@ pub struct SourceOptions {
     /// The size to ask a camera for, and the size of a pattern that names none.
     /// A camera may choose another near it.
     pub size: (u32, u32),
-    /// The largest picture accepted, in pixels (width x height). It bounds memory: no source
-    /// holds more than a few bytes a pixel, whatever its input claims.
+    /// The largest frame of a stream or a camera, in pixels (width x height). It bounds memory: no
+    /// source holds more than a few bytes a pixel, whatever its input claims. Picture files have the
+    /// limits of [`igpt_runtime::image_io`], and the app holds one large one at a time.
     pub max_pixels: u32,
     /// How long a camera may deliver nothing before that is an error.
     pub timeout: Duration,

@@ -265,13 +265,8 @@ impl Rig {
             .as_deref()
             .map(|dir: &Path| Recorder::create(dir, &self.model).unwrap());
         let renderer = Renderer::new(self.sinks, None);
-        let worker = Worker::new(
-            Box::new(self.model),
-            renderer,
-            recorder,
-            reporter,
-            self.top_k,
-        )?;
+        let how = (self.top_k, settings.strict);
+        let worker = Worker::new(Box::new(self.model), renderer, recorder, reporter, how)?;
         let log = Arc::new(Log::open(LogTarget::None).unwrap());
         Engine::new(settings, self.shared, opener, worker, None, log, Vec::new()).run()
     }

@@ -1,6 +1,7 @@
 //! Directories: the order, what is passed over and what is refused.
 
 use super::*;
+use std::fs;
 use std::sync::{Arc, Mutex};
 
 fn save(path: &Path, width: u32, height: u32, colour: [u8; 3]) {
@@ -38,17 +39,26 @@ fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
     // A decoder that tolerates this would show half a picture.
     let jpeg = super::super::jpeg::tests::sample(20, 20, 3);
     fs::write(dir.path().join("frame3b.jpg"), &jpeg[..jpeg.len() - 40]).unwrap();
-    save(&dir.path().join("frame4.png"), 200, 200, [0; 3]);
+    // A header that claims 3.6 gigapixels.
+    let mut huge = whole.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    let crc = crc32fast::hash(&huge[12..29]).to_be_bytes();
+    huge[29..33].copy_from_slice(&crc);
+    fs::write(dir.path().join("frame4.png"), &huge).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join("frame5.png")).unwrap();
     // No part of the stream.
     fs::write(dir.path().join("labels.txt"), b"x").unwrap();
     fs::write(dir.path().join(".frame0.png"), b"x").unwrap();
+    // A directory, whatever it is called, and one that a link leads to.
     fs::create_dir(dir.path().join("frame0.png")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    save(&elsewhere.path().join("a.png"), 2, 2, [77, 0, 0]);
+    std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("frame12")).unwrap();
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("frame0.png/round")).unwrap();
 
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&reports);
     let options = SourceOptions {
-        max_pixels: 1000,
         on_skipped: Some(Arc::new(move |s| sink.lock().unwrap().push(s.clone()))),
         ..SourceOptions::default()
     };
@@ -64,7 +74,8 @@ fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
         [
             (0, Some("frame9.PNG"), 4, 5, 9),
             (1, Some("frame10.png"), 3, 2, 10),
-            (2, Some("frame11.jpg"), 3, 2, 10)
+            (2, Some("frame11.jpg"), 3, 2, 10),
+            (3, Some("frame12/a.png"), 2, 2, 77)
         ]
     );
     let reports = reports.lock().unwrap();
@@ -75,6 +86,7 @@ fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
     assert_eq!(
         names,
         [
+            "round",
             "frame1.png",
             "frame2.jpg",
             "frame3.png",
@@ -83,12 +95,14 @@ fn pictures_come_in_order_and_bad_files_are_named_and_passed_over() {
             "frame5.png"
         ]
     );
+    assert!(reports[0].reason.contains("link"), "{}", reports[0].reason);
     assert!(
-        reports[4].reason.contains("200x200"),
+        reports[5].reason.contains("size") || reports[5].reason.contains("60000"),
         "{}",
-        reports[4].reason
+        reports[5].reason
     );
-    assert_eq!(source.skipped(), 6);
+    assert_eq!(source.skipped(), 7);
+    assert!(source.describe().contains("1 other file left out"));
 }
 
 #[test]
@@ -98,7 +112,7 @@ fn nothing_to_show_is_an_error_that_names_the_directory() {
     fs::write(dir.path().join("labels.txt"), b"x").unwrap();
     let error = DirectorySource::new(dir.path(), &options).unwrap_err();
     assert!(
-        matches!(error, SourceError::EmptyDirectory { .. }),
+        matches!(error, SourceError::EmptyDirectory { others: 1, .. }),
         "{error}"
     );
     assert!(error.to_string().contains(dir.path().to_str().unwrap()));
