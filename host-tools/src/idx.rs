@@ -1,11 +1,16 @@
 //! IDX, the format of MNIST and its kin: unsigned bytes of up to three dimensions, plain or gzipped.
 
+mod names;
+
 use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use flate2::read::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use igpt_runtime::lfs;
+
+pub use names::{Parts, parts};
 
 /// More than any data set of this family holds (EMNIST's largest part is 550 MB).
 const LIMIT: u64 = 2 << 30;
@@ -24,36 +29,25 @@ pub struct LabelledImages {
 }
 
 impl LabelledImages {
-    /// Reads a test set: `path` is its images' file, or the folder that holds `t10k-images-idx3-ubyte`. The
-    /// labels' file lies beside it, with `labels-idx1` for `images-idx3` in its name. Either may end in
-    /// `.gz`.
+    /// Reads the set whose images are in the file at `path`. The labels' file lies beside it, with
+    /// `labels-idx1` for `images-idx3` in its name (or with dots, as `labels.idx1`). Either may be gzipped, and
+    /// may lie in a folder of its own name.
     ///
     /// # Errors
     /// A file that is missing or not IDX, or labels that are not as many as images.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let images = if path.is_dir() {
-            existing(path, "t10k-images-idx3-ubyte")?
-        } else {
-            path.to_owned()
-        };
-        let name = images.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name
-            .strip_suffix(".gz")
-            .unwrap_or(&name)
-            .replace("images-idx3", "labels-idx1");
-        if stem == name.strip_suffix(".gz").unwrap_or(&name) {
-            bail!(
-                "{}: expected `images-idx3` in the name, to find the labels by",
-                images.display()
-            );
-        }
-        let labels = existing(images.parent().unwrap_or(Path::new("")), &stem)?;
-        let (shape, pixels) = read_idx(&images)?;
+    pub fn read(images: &Path) -> anyhow::Result<Self> {
+        ensure!(
+            !lfs::is_pointer_file(images),
+            "{}: {}",
+            images.display(),
+            lfs::MESSAGE
+        );
+        let labels = names::labels_of(images)?;
+        let (shape, pixels) = read_idx(images)?;
         let [count, height, width] = *shape else {
             bail!(
-                "{}: {} dimensions, expected images of three",
-                images.display(),
-                shape.len()
+                "{}: values of shape {shape:?}, expected [images, rows, columns]",
+                images.display()
             );
         };
         ensure!(
@@ -61,7 +55,12 @@ impl LabelledImages {
             "{}: images of {width} x {height}",
             images.display()
         );
-        let (_, labels_read) = read_idx(&labels)?;
+        let (shape, labels_read) = read_idx(&labels)?;
+        ensure!(
+            shape.len() == 1,
+            "{}: values of shape {shape:?}, expected one label for each image",
+            labels.display()
+        );
         let found = labels_read.len();
         ensure!(
             found == count,
@@ -95,35 +94,30 @@ fn rgb8(grey: &[u8]) -> Vec<u8> {
     grey.iter().flat_map(|g| [*g; 3]).collect()
 }
 
-/// `folder/stem`, or gzipped.
-fn existing(folder: &Path, stem: &str) -> anyhow::Result<PathBuf> {
-    let candidates = [folder.join(stem), folder.join(format!("{stem}.gz"))];
-    let found = candidates.into_iter().find(|path| path.exists());
-    found.ok_or_else(|| {
-        anyhow!(
-            "{}: neither {stem} nor {stem}.gz is there",
-            folder.display()
-        )
-    })
-}
-
 /// Shape and bytes.
 fn read_idx(path: &Path) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     let at = || path.display().to_string();
-    let file = File::open(path).with_context(at)?;
-    let zipped = path.extension().is_some_and(|extension| extension == "gz");
-    let mut reader: Box<dyn Read> = if zipped {
-        Box::new(GzDecoder::new(file))
-    } else {
-        Box::new(file)
+    ensure!(!lfs::is_pointer_file(path), "{}: {}", at(), lfs::MESSAGE);
+    let mut file = BufReader::new(File::open(path).with_context(at)?);
+    // By content: unpacked files keep their `.gz` and packed ones lose it.
+    let zipped = file.fill_buf().with_context(at)?.starts_with(&[0x1f, 0x8b]);
+    let mut reader: Box<dyn Read> = match zipped {
+        true => Box::new(MultiGzDecoder::new(file)),
+        false => Box::new(file),
     };
     let mut magic = [0; 4];
     reader.read_exact(&mut magic).with_context(at)?;
-    let [0, 0, 8, dimensions @ 1..=3] = magic else {
-        bail!(
+    let dimensions = match magic {
+        [0, 0, 8, dimensions @ 1..=4] => dimensions,
+        [0, 0, kind @ 8..=0x0e, dimensions] => bail!(
+            "{}: IDX of {dimensions} dimensions of {}, expected up to 4 of unsigned bytes",
+            at(),
+            elements(kind)
+        ),
+        _ => bail!(
             "{}: begins with {magic:02x?}, expected IDX of unsigned bytes, 00 00 08 and 1 to 3",
-            path.display()
-        );
+            at()
+        ),
     };
     let mut shape = Vec::new();
     for _ in 0..dimensions {
@@ -151,6 +145,19 @@ fn read_idx(path: &Path) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     Ok((shape, bytes))
 }
 
+/// What an IDX file's values are, by the third byte.
+fn elements(kind: u8) -> &'static str {
+    match kind {
+        0x08 => "unsigned bytes",
+        0x09 => "signed bytes",
+        0x0b => "16-bit integers",
+        0x0c => "32-bit integers",
+        0x0d => "32-bit floats",
+        0x0e => "64-bit floats",
+        _ => "an unknown type",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -173,10 +180,65 @@ mod tests {
         folder
     }
 
+    fn read_test(folder: &Path) -> anyhow::Result<LabelledImages> {
+        LabelledImages::read(&folder.join("t10k-images-idx3-ubyte"))
+    }
+
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
+        use std::io::Write as _;
+
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_of_several_members_is_read_whole_whatever_its_name() {
+        let folder = folder();
+        let set = read_test(folder.path()).unwrap();
+        let path = folder.path().join("t10k-images-idx3-ubyte");
+        let whole = fs::read(&path).unwrap();
+        for cut in [0, 3, 17, whole.len()] {
+            let members = [gzipped(&whole[..cut]), gzipped(&whole[cut..])].concat();
+            fs::write(&path, members).unwrap();
+            assert_eq!(read_test(folder.path()).unwrap(), set, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused_by_its_shape_and_type() {
+        let folder = folder();
+        let path = folder.path().join("t10k-images-idx3-ubyte");
+        let sizes = |count: usize| [0, 0, 0, 1].repeat(count);
+        for (bytes, words) in [
+            (
+                [vec![0, 0, 8, 4], sizes(4), vec![9]].concat(),
+                "shape [1, 1, 1, 1], expected [images, rows",
+            ),
+            (
+                [vec![0, 0, 8, 2], sizes(2), vec![9]].concat(),
+                "shape [1, 1], expected [images, rows",
+            ),
+            (
+                [vec![0, 0, 0x0d, 3], sizes(3), vec![0; 4]].concat(),
+                "3 dimensions of 32-bit floats",
+            ),
+            (vec![0x89, b'P', b'N', b'G'], "expected IDX"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid".to_vec(),
+                "Git LFS pointer",
+            ),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let error = read_test(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
     #[test]
     fn images_and_labels_are_paired() {
         let folder = folder();
-        let set = LabelledImages::read(folder.path()).unwrap();
+        let set = read_test(folder.path()).unwrap();
         assert_eq!((set.width, set.height), (3, 1));
         let all: Vec<_> = set.iter().collect();
         assert_eq!(
@@ -185,10 +247,6 @@ mod tests {
                 (vec![1, 1, 1, 2, 2, 2, 3, 3, 3], 7),
                 (vec![4, 4, 4, 5, 5, 5, 6, 6, 6], 9)
             ]
-        );
-        assert_eq!(
-            LabelledImages::read(&folder.path().join("t10k-images-idx3-ubyte")).unwrap(),
-            set
         );
     }
 
@@ -199,17 +257,17 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
-            let error = LabelledImages::read(folder.path()).unwrap_err();
+            let error = read_test(folder.path()).unwrap_err();
             assert!(
                 format!("{error:#}").contains("t10k-images-idx3-ubyte"),
                 "{length}: {error:#}"
             );
         }
         fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
-        LabelledImages::read(folder.path()).unwrap_err();
+        read_test(folder.path()).unwrap_err();
         fs::write(&path, [&[0, 0, 8, 3], &[0xff; 12][..]].concat()).unwrap();
         assert!(
-            LabelledImages::read(folder.path())
+            read_test(folder.path())
                 .unwrap_err()
                 .to_string()
                 .contains("too large")
@@ -224,7 +282,7 @@ mod tests {
             [0, 0, 8, 1, 0, 0, 0, 1, 7],
         )
         .unwrap();
-        let error = LabelledImages::read(folder.path()).unwrap_err().to_string();
+        let error = read_test(folder.path()).unwrap_err().to_string();
         assert!(error.contains("1 labels, expected 2"), "{error}");
     }
 }

@@ -1,18 +1,22 @@
 //! Labelled images in the forms that data sets come in: a folder a class, IDX, or a CSV of files.
 
+mod folders;
+mod table;
+
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail, ensure};
-use igpt_runtime::image_names::{is_hidden, is_image};
+use anyhow::{Context, bail, ensure};
+use igpt_runtime::image_names::is_image;
 use igpt_runtime::{ImageGptImageProcessor, image_io};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use crate::idx::LabelledImages;
-use crate::source::image_files;
+use crate::idx::{self, LabelledImages};
+use crate::listing::{Listing, PassedOver};
 
 /// What an image is called: its file, or its place in an IDX file, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,14 +46,6 @@ pub enum Part {
     Test,
 }
 
-/// Where a folder may have its parts.
-const PARTS: [(Part, &str); 4] = [
-    (Part::Train, "train"),
-    (Part::Test, "test"),
-    (Part::Test, "val"),
-    (Part::Test, "validation"),
-];
-
 /// Images with the index of each one's class.
 #[derive(Clone, Debug)]
 pub struct LabelledSet {
@@ -58,6 +54,10 @@ pub struct LabelledSet {
     labels: Vec<usize>,
     /// The name of each class.
     pub classes: Vec<String>,
+    /// The folder or file of the split that was read, of a data set with splits.
+    pub split: Option<String>,
+    /// What lies among the images and is none.
+    pub passed_over: PassedOver,
 }
 
 #[derive(Clone, Debug)]
@@ -67,133 +67,94 @@ enum Images {
 }
 
 impl LabelledSet {
-    /// Reads the set at `path`: a CSV with the columns `file_name` and `label`; an IDX file of images, its
-    /// labels beside it; a folder with IDX's `train-` and `t10k-` files; a folder with a folder of images a
-    /// class, or with `train` and `test` (or
-    /// `val`) that hold those.
+    /// Reads the set at `path`: a table (CSV) of files and labels; an IDX file of images, its labels beside it;
+    /// a folder with IDX files of a training and a test set; a folder with a folder of images a class, or with
+    /// a folder for each split (by Hugging Face's names) that hold those.
     ///
     /// Returns it and whether the other part is there as well.
     ///
     /// # Errors
-    /// A set that is none of those, is empty, or cannot be read.
+    /// A set that is none of those, is empty, has not that part, or cannot be read.
     pub fn read(path: &Path, part: Part) -> anyhow::Result<(Self, bool)> {
         let at = || path.display().to_string();
-        if path.extension().is_some_and(|extension| extension == "csv") {
-            return Ok((Self::from_csv(path)?, false));
-        }
-        if !path.is_dir() {
-            // What is not there is told before what it should have been called.
-            fs::metadata(path).with_context(at)?;
-            return Ok((Self::from_idx(path)?, false));
-        }
-        if let Some(found) = idx_part(path, part) {
-            let other = if part == Part::Train {
-                Part::Test
-            } else {
-                Part::Train
+        // What is not there is told before what it should have been called.
+        let found = fs::metadata(path).with_context(at)?;
+        if !found.is_dir() {
+            let set = match table::is_table(path) {
+                true => Self::from_table(path, true)?,
+                false => Self::from_idx(path)?,
             };
-            return Ok((Self::from_idx(&found)?, idx_part(path, other).is_some()));
+            return Ok((set, false));
         }
-        let parts = || PARTS.iter().filter(|(_, name)| path.join(name).is_dir());
-        let both = parts().any(|(part, _)| *part == Part::Train)
-            && parts().any(|(part, _)| *part == Part::Test);
-        match parts().find(|(this, _)| both && *this == part) {
-            Some((_, name)) => Ok((Self::from_folders(&path.join(name))?, true)),
-            None => Ok((Self::from_folders(path)?, false)),
+        let parts = idx::parts(path)?;
+        let (this, other) = match part {
+            Part::Train => (parts.train, parts.test),
+            Part::Test => (parts.test, parts.train),
+        };
+        match (this, other) {
+            (None, None) => {}
+            (Some(this), other) => {
+                let mut set = Self::from_idx(&this)?;
+                set.split = this
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned());
+                return Ok((set, other.is_some()));
+            }
+            (None, Some(other)) => bail!(
+                "{}: holds {}, but no {} images: to take those nevertheless name the file itself",
+                at(),
+                other.display(),
+                match part {
+                    Part::Train => "training",
+                    Part::Test => "test",
+                }
+            ),
         }
+        let chosen = folders::choose(path, part)?;
+        let classes = folders::classes(&chosen)?;
+        let set = Self {
+            images: Images::Files(classes.files),
+            labels: classes.labels,
+            classes: classes.names,
+            split: chosen.split,
+            passed_over: classes.passed_over,
+        };
+        Ok((set, chosen.other))
     }
 
     fn from_idx(path: &Path) -> anyhow::Result<Self> {
         let images = LabelledImages::read(path)?;
-        let labels: Vec<usize> = images
-            .labels
-            .iter()
-            .map(|label| usize::from(*label))
-            .collect();
-        let classes = labels.iter().max().map_or(0, |largest| largest + 1);
+        // Labels that no image has are no classes: EMNIST's letters count from 1.
+        let mut numbers = images.labels.clone();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let class = |label: &u8| numbers.binary_search(label).ok();
         Self {
+            labels: images.labels.iter().filter_map(class).collect(),
             images: Images::Idx(images),
-            labels,
-            classes: (0..classes).map(|class| class.to_string()).collect(),
+            classes: numbers.iter().map(u8::to_string).collect(),
+            split: None,
+            passed_over: PassedOver::default(),
         }
         .checked(path)
     }
 
-    fn from_folders(path: &Path) -> anyhow::Result<Self> {
-        let at = || path.display().to_string();
-        let mut folders = Vec::new();
-        for entry in fs::read_dir(path).with_context(at)? {
-            let folder = entry.with_context(at)?.path();
-            if folder.is_dir() && !is_hidden(&folder) {
-                folders.push(folder);
-            }
-        }
-        folders.sort();
-        ensure!(
-            !folders.is_empty(),
-            "{}: no folders in it, expected one of images for each class, or IDX files",
-            at()
-        );
-        let (mut files, mut labels, mut classes) = (Vec::new(), Vec::new(), Vec::new());
-        for folder in folders {
-            files.extend(image_files(std::slice::from_ref(&folder))?);
-            labels.resize(files.len(), classes.len());
-            classes.push(
-                folder
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
-            );
-        }
-        Self {
-            images: Images::Files(files),
-            labels,
-            classes,
-        }
-        .checked(path)
-    }
-
-    fn from_csv(path: &Path) -> anyhow::Result<Self> {
-        let at = || path.display().to_string();
-        let mut reader = csv::Reader::from_path(path).with_context(at)?;
-        let headers = reader.headers().with_context(at)?.clone();
-        let column = |name: &str| {
-            let found = headers.iter().position(|header| header.trim() == name);
-            let columns: Vec<&str> = headers.iter().collect();
-            found.ok_or_else(|| {
-                anyhow!(
-                    "{}: columns {columns:?}, expected file_name and label",
-                    at()
-                )
-            })
-        };
-        let (file, label) = (column("file_name")?, column("label")?);
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let (mut files, mut names) = (Vec::new(), Vec::new());
-        for record in reader.records() {
-            let record = record.with_context(at)?;
-            let field = |index: usize| record.get(index).unwrap_or_default().trim();
-            ensure!(
-                !field(file).is_empty() && !field(label).is_empty(),
-                "{}: record {} has no file_name or no label",
-                at(),
-                files.len() + 1
-            );
-            files.push(folder.join(field(file)));
-            names.push(field(label).to_owned());
-        }
-        let mut classes = names.clone();
-        classes.sort();
+    fn from_table(path: &Path, labelled: bool) -> anyhow::Result<Self> {
+        let table = table::read(path, labelled)?;
+        let mut classes = table.labels.clone();
+        classes.sort_by(|a, b| class_order(a, b));
         classes.dedup();
-        let labels = names
-            .iter()
-            .filter_map(|name| classes.binary_search(name).ok())
-            .collect();
+        let class = |name: &String| {
+            classes
+                .binary_search_by(|class| class_order(class, name))
+                .ok()
+        };
         Self {
-            images: Images::Files(files),
-            labels,
+            labels: table.labels.iter().filter_map(class).collect(),
+            images: Images::Files(table.files),
             classes,
+            split: None,
+            passed_over: PassedOver::default(),
         }
         .checked(path)
     }
@@ -228,20 +189,42 @@ impl LabelledSet {
     }
 
     /// As [`LabelledSet::read`], for whoever asks for no classes: a picture, or a folder whose images lie in
-    /// it as they like, are all of one class without a name.
+    /// it as they like, are all of one class without a name. Training images that a set has not are its others.
     ///
     /// # Errors
     /// As [`LabelledSet::read`].
     pub fn read_unlabelled(path: &Path, part: Part) -> anyhow::Result<Self> {
-        let loose = path.is_dir() && idx_part(path, part).is_none();
-        if !loose && !is_image(path) {
-            return Ok(Self::read(path, part)?.0);
+        let found = fs::metadata(path).with_context(|| path.display().to_string())?;
+        if found.is_dir() {
+            let parts = idx::parts(path)?;
+            let one_part = parts.train.is_some() != parts.test.is_some();
+            if part == Part::Train && one_part {
+                return Ok(Self::read(path, Part::Test)
+                    .or_else(|_| Self::read(path, part))?
+                    .0);
+            }
+            if parts.train.is_some() || parts.test.is_some() {
+                return Ok(Self::read(path, part)?.0);
+            }
+        } else if table::is_table(path) {
+            return Self::from_table(path, false);
+        } else if !is_image(path) {
+            return Self::from_idx(path);
         }
-        let files = image_files(&[path.to_owned()])?;
+        let (path, split) = match (found.is_dir(), part) {
+            (false, _) => (path.to_owned(), None),
+            (true, Part::Test) => folders::choose_unlabelled(path, part)?,
+            (true, Part::Train) => {
+                folders::choose_unlabelled(path, part).unwrap_or_else(|_| (path.to_owned(), None))
+            }
+        };
+        let listing = Listing::of_paths(&[path])?;
         Ok(Self {
-            labels: vec![0; files.len()],
-            images: Images::Files(files),
+            labels: vec![0; listing.files.len()],
+            images: Images::Files(listing.files),
             classes: vec![String::new()],
+            split,
+            passed_over: listing.passed_over,
         })
     }
 
@@ -335,14 +318,15 @@ impl LabelledSet {
     }
 }
 
-/// The IDX file of images of a part in `folder`.
-fn idx_part(folder: &Path, part: Part) -> Option<PathBuf> {
-    let stem = match part {
-        Part::Train => "train-images-idx3-ubyte",
-        Part::Test => "t10k-images-idx3-ubyte",
+/// The order of classes: numbers by their value and before names, names by their bytes.
+fn class_order(a: &str, b: &str) -> Ordering {
+    let key = |name: &str| {
+        (
+            name.parse::<u64>().is_err(),
+            name.parse::<u64>().unwrap_or_default(),
+        )
     };
-    let files = [folder.join(stem), folder.join(format!("{stem}.gz"))];
-    files.into_iter().find(|file| file.exists())
+    key(a).cmp(&key(b)).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]
@@ -391,8 +375,8 @@ mod tests {
     }
 
     #[test]
-    fn a_csv_names_files_beside_it() {
-        let folder = folder(&[]);
+    fn a_table_names_files_beside_it() {
+        let folder = folder(&["x.png", "y.png", "z.png"]);
         let path = folder.path().join("labels.csv");
         fs::write(
             &path,
@@ -404,16 +388,53 @@ mod tests {
             (set.classes.join(";"), &set.labels),
             ("a, b;dog".into(), &vec![1, 0, 1])
         );
-        for (text, words) in [
-            ("a,b\n1,2\n", "expected file_name and label"),
-            ("file_name,label\n", "no images"),
-            ("file_name,label\nx.png,\n", "record 1"),
-            ("file_name,label\nx.png\n", "labels.csv"),
-        ] {
-            fs::write(&path, text).unwrap();
-            let error = format!("{:#}", LabelledSet::read(&path, Part::Train).unwrap_err());
-            assert!(error.contains(words), "{error}");
-        }
+        fs::write(&path, "label,file_name\n10,x.png\n9,y.png\n10,z.png\n").unwrap();
+        let (set, _) = LabelledSet::read(&path, Part::Train).unwrap();
+        assert_eq!(
+            (set.classes.join(";"), &set.labels),
+            ("9;10".into(), &vec![1, 0, 1])
+        );
+        fs::write(&path, "file_name,label\n").unwrap();
+        let error = LabelledSet::read(&path, Part::Train)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("no images"), "{error}");
+        fs::write(&path, "file_name\nx.png\n").unwrap();
+        assert_eq!(
+            LabelledSet::read_unlabelled(&path, Part::Test)
+                .unwrap()
+                .len(),
+            1
+        );
+        assert!(LabelledSet::read(&path, Part::Test).is_err());
+    }
+
+    #[test]
+    fn without_classes_splits_still_count() {
+        let folder = folder(&[
+            "train/1.png",
+            "train/x/2.png",
+            "test/3.png",
+            "test/notes.txt",
+        ]);
+        let names = |part| {
+            let set = LabelledSet::read_unlabelled(folder.path(), part).unwrap();
+            (set.len(), set.split.unwrap(), set.passed_over.len())
+        };
+        assert_eq!(names(Part::Train), (2, "train".into(), 0));
+        assert_eq!(names(Part::Test), (1, "test".into(), 1));
+        fs::write(folder.path().join("loose.png"), "").unwrap();
+        let set = LabelledSet::read_unlabelled(folder.path(), Part::Test).unwrap();
+        assert_eq!((set.len(), set.split), (4, None), "a folder as any other");
+        let one = self::folder(&["test/3.png"]);
+        assert_eq!(
+            LabelledSet::read_unlabelled(one.path(), Part::Train)
+                .unwrap()
+                .len(),
+            1
+        );
+        let one = self::folder(&["train/3.png"]);
+        assert!(LabelledSet::read_unlabelled(one.path(), Part::Test).is_err());
     }
 
     #[test]
@@ -422,6 +443,8 @@ mod tests {
             images: Images::Files(Vec::new()),
             labels: (0..100).map(|i| usize::from(i >= 95)).collect(),
             classes: vec!["many".into(), "few".into()],
+            split: None,
+            passed_over: PassedOver::default(),
         };
         let all = set.sample(None, 0);
         let (train, test) = set.split(&all, 0.2, 3);

@@ -1,15 +1,14 @@
 //! A model for a verb, from a model file or straight from a checkpoint's folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use igpt_runtime::image_names::{EXTENSIONS, is_hidden, is_image, natural_order};
 use igpt_runtime::{ImageGptImageProcessor, image_io};
 use tempfile::TempDir;
 
 use crate::failure::{Blame, Failure};
 use crate::hub;
+use crate::listing::Listing;
 use crate::onnx::{ModelDtype, Task};
 use crate::verbs::quantize;
 
@@ -66,71 +65,10 @@ pub fn tokens_of(processor: &ImageGptImageProcessor, path: &Path) -> anyhow::Res
 }
 
 /// Image files: each path as it is, or of a folder every file in it that looks like an image, in the order a
-/// person counts their names; hidden ones are left out.
+/// person counts their names.
 ///
 /// # Errors
 /// A path that is not there, a folder that cannot be read or holds no image, however deep.
 pub fn image_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        let found = fs::metadata(path).with_context(|| path.display().to_string())?;
-        if !found.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let before = files.len();
-        walk(path, &mut files)?;
-        anyhow::ensure!(
-            files.len() > before,
-            "{}: no image in it (looked for {})",
-            path.display(),
-            EXTENSIONS.join(", ")
-        );
-    }
-    Ok(files)
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let at = || folder.display().to_string();
-    let mut entries = fs::read_dir(folder)
-        .with_context(at)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(at)?;
-    entries.sort_by(|a, b| natural_order(a, b));
-    for path in entries {
-        if is_hidden(&path) {
-            continue;
-        }
-        // A link to a folder could lead in circles.
-        if path.is_dir() && !path.is_symlink() {
-            walk(&path, files)?;
-        } else if is_image(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_are_searched_and_files_taken_as_they_are() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::create_dir(at("b")).unwrap();
-        for name in ["b/10.PNG", "b/9.tif", "a.webp", "notes.txt", ".c.png"] {
-            fs::write(at(name), "").unwrap();
-        }
-        let found = image_files(&[at("notes.txt"), folder.path().to_owned()]).unwrap();
-        assert_eq!(
-            found,
-            ["notes.txt", "a.webp", "b/9.tif", "b/10.PNG"].map(at)
-        );
-        let empty = tempfile::tempdir().unwrap();
-        let error = image_files(&[empty.path().to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("no image"), "{error}");
-    }
+    Ok(Listing::of_paths(paths)?.files)
 }
