@@ -1,13 +1,12 @@
-//! The image files of a folder, however deep, and what was passed over on the way and why.
+//! The image files of a folder, and a count of what was passed over on the way and why.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use igpt_runtime::image_names::{EXTENSIONS, is_hidden, is_image, natural_order};
+use igpt_runtime::image_files::ImageFiles;
+use igpt_runtime::image_names::EXTENSIONS;
 use serde::{Serialize, Serializer};
 
 /// Most that a report names of what was passed over.
@@ -26,16 +25,8 @@ pub enum Reason {
     NoClass,
     /// A folder without a picture.
     NoImage,
-    /// A link to what is not there.
-    BrokenLink,
-    /// A link to a folder that it lies in.
-    Loop,
-    /// A link to a folder that was read under another name.
-    ReadAlready,
-    /// A pipe, a socket or a device.
-    NoFile,
-    /// A folder that the system does not let us read.
-    Unreadable(String),
+    /// A folder or file that cannot be taken: unreadable, a link in a circle, a pipe.
+    Other(String),
 }
 
 impl Reason {
@@ -46,11 +37,7 @@ impl Reason {
             Self::Extension => "no pictures by their names",
             Self::NoClass => "in no class's folder",
             Self::NoImage => "folders without a picture",
-            Self::BrokenLink => "broken links",
-            Self::Loop => "links in a circle",
-            Self::ReadAlready => "links to folders already read",
-            Self::NoFile => "pipes or devices",
-            Self::Unreadable(_) => "unreadable folders",
+            Self::Other(_) => "that cannot be taken",
         }
     }
 }
@@ -62,11 +49,7 @@ impl fmt::Display for Reason {
             Self::Extension => "is no picture by its name",
             Self::NoClass => "is in no class's folder",
             Self::NoImage => "is a folder without a picture",
-            Self::BrokenLink => "is a broken link",
-            Self::Loop => "is a link to a folder that it lies in",
-            Self::ReadAlready => "is a link to a folder already read",
-            Self::NoFile => "is a pipe or a device",
-            Self::Unreadable(error) => return write!(f, "cannot be read: {error}"),
+            Self::Other(reason) => reason,
         })
     }
 }
@@ -97,22 +80,26 @@ pub struct PassedOver {
     named: Vec<Passed>,
     /// How many for each reason, in the order they were met, with the first of them.
     #[serde(skip)]
-    kinds: Vec<(&'static str, usize, Vec<PathBuf>)>,
+    kinds: Vec<(&'static str, usize, Vec<String>)>,
 }
 
 impl PassedOver {
     /// Adds one.
     pub fn add(&mut self, file: PathBuf, reason: Reason) {
         let words = reason.words();
+        let shown_as = match &reason {
+            Reason::Other(reason) => format!("{}: {reason}", file.display()),
+            _ => file.display().to_string(),
+        };
         self.count += 1;
         match self.kinds.iter_mut().find(|(kind, ..)| *kind == words) {
             Some((_, count, shown)) => {
                 *count += 1;
                 if shown.len() < SHOWN {
-                    shown.push(file.clone());
+                    shown.push(shown_as);
                 }
             }
-            None => self.kinds.push((words, 1, vec![file.clone()])),
+            None => self.kinds.push((words, 1, vec![shown_as])),
         }
         if self.named.len() < NAMED {
             self.named.push(Passed { file, reason });
@@ -153,11 +140,8 @@ impl PassedOver {
 
     /// A line for people, if anything was.
     pub fn summary(&self) -> Option<String> {
-        let kind = |(words, count, shown): &(&'static str, usize, Vec<PathBuf>)| {
-            let mut names: Vec<String> = shown
-                .iter()
-                .map(|file| file.display().to_string())
-                .collect();
+        let kind = |(words, count, shown): &(&'static str, usize, Vec<String>)| {
+            let mut names = shown.clone();
             if *count > names.len() {
                 names.push("...".to_owned());
             }
@@ -178,16 +162,28 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Every file in `folder`, however deep, that looks like an image. Linked folders are followed, each
-    /// folder is read once.
+    /// Every file in `folder`, however deep, that looks like an image, by the rule of [`ImageFiles`].
     ///
     /// # Errors
     /// The folder cannot be read; one in it that cannot is passed over.
     pub fn of_folder(folder: &Path) -> anyhow::Result<Self> {
-        let mut walk = Walk::default();
-        let read = walk.enter(folder).and_then(|_| walk.read(folder));
-        read.with_context(|| folder.display().to_string())?;
-        Ok(walk.listing)
+        let found = ImageFiles::in_folder(folder).with_context(|| folder.display().to_string())?;
+        let mut passed_over = PassedOver::default();
+        found
+            .hidden
+            .into_iter()
+            .for_each(|file| passed_over.add(file, Reason::Hidden));
+        found
+            .others
+            .into_iter()
+            .for_each(|file| passed_over.add(file, Reason::Extension));
+        for passed in found.passed_over {
+            passed_over.add(passed.path, Reason::Other(passed.reason));
+        }
+        Ok(Self {
+            files: found.files,
+            passed_over,
+        })
     }
 
     /// Each path as it is, or of a folder every image file in it.
@@ -225,76 +221,6 @@ impl Listing {
             folder.display(),
             EXTENSIONS.join(", ")
         );
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Walk {
-    listing: Listing,
-    /// The folders that are being read, outermost first, by their real paths.
-    within: Vec<PathBuf>,
-    seen: HashSet<PathBuf>,
-}
-
-impl Walk {
-    /// Notes that `folder` is going to be read, or says why not.
-    fn enter(&mut self, folder: &Path) -> io::Result<Option<Reason>> {
-        let real = fs::canonicalize(folder)?;
-        if self.within.contains(&real) {
-            return Ok(Some(Reason::Loop));
-        }
-        if !self.seen.insert(real.clone()) {
-            return Ok(Some(Reason::ReadAlready));
-        }
-        self.within.push(real);
-        Ok(None)
-    }
-
-    /// Reads a folder that was entered, and leaves it.
-    fn read(&mut self, folder: &Path) -> io::Result<()> {
-        let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
-        let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
-        entries.sort_by(|a, b| natural_order(a, b));
-        for path in entries {
-            if let Err(reason) = self.take(&path) {
-                self.listing.passed_over.add(path, reason);
-            }
-        }
-        self.within.pop();
-        Ok(())
-    }
-
-    fn take(&mut self, path: &Path) -> Result<(), Reason> {
-        if is_hidden(path) {
-            return Err(Reason::Hidden);
-        }
-        let unreadable = |error: io::Error| Reason::Unreadable(error.to_string());
-        let found = match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Reason::BrokenLink);
-            }
-            // A link to itself, say.
-            Err(_) if path.is_symlink() => return Err(Reason::BrokenLink),
-            found => found.map_err(unreadable)?,
-        };
-        if found.is_dir() {
-            if let Some(reason) = self.enter(path).map_err(unreadable)? {
-                return Err(reason);
-            }
-            let depth = self.within.len();
-            return self.read(path).map_err(|error| {
-                self.within.truncate(depth.saturating_sub(1));
-                unreadable(error)
-            });
-        }
-        if !is_image(path) {
-            return Err(Reason::Extension);
-        }
-        if !found.is_file() {
-            return Err(Reason::NoFile);
-        }
-        self.listing.files.push(path.to_owned());
         Ok(())
     }
 }
@@ -380,40 +306,6 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("nowhere")
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn linked_folders_are_followed_once_and_never_in_circles() {
-        use std::os::unix::fs::symlink;
-
-        let (folder, far) = (folder(&["a/1.png"]), folder(&["2.png", "deep/3.png"]));
-        let at = |name: &str| folder.path().join(name);
-        symlink(far.path(), at("a/more")).unwrap();
-        symlink(far.path(), at("again")).unwrap();
-        symlink(folder.path(), at("a/up")).unwrap();
-        symlink(at("nowhere"), at("gone.png")).unwrap();
-        symlink(at("self"), at("self")).unwrap();
-        let found = Listing::of_folder(folder.path()).unwrap();
-        assert_eq!(
-            found.files,
-            ["a/1.png", "a/more/2.png", "a/more/deep/3.png"].map(at)
-        );
-        let reasons: Vec<_> = found
-            .passed_over
-            .named()
-            .iter()
-            .map(|p| p.reason.clone())
-            .collect();
-        assert_eq!(
-            reasons,
-            [
-                Reason::Loop,
-                Reason::ReadAlready,
-                Reason::BrokenLink,
-                Reason::BrokenLink
-            ]
         );
     }
 }

@@ -1,8 +1,10 @@
 //! The image files of a folder, however deep: one rule for every program and verb.
 //!
 //! Names that begin with a dot are left out. Links are followed, to files and to folders; a folder inside
-//! itself, which a link can make, is passed over. What is passed over and could have been meant is named.
+//! itself, which a link can make, is passed over, and so is one that was read under another name. What is
+//! passed over and could have been meant is named.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,10 @@ pub struct ImageFiles {
     pub passed_over: Vec<PassedOver>,
     /// Files whose names are not images'.
     pub others: Vec<PathBuf>,
+    /// Files and folders whose names begin with a dot.
+    pub hidden: Vec<PathBuf>,
+    /// [`ImageFiles::folders`], to look in.
+    seen: HashSet<PathBuf>,
 }
 
 /// Something in a folder that was passed over.
@@ -51,6 +57,9 @@ impl ImageFiles {
         if above.contains(&itself) {
             return Err(io::Error::other("a link to a folder that it lies in"));
         }
+        if !self.seen.insert(itself.clone()) {
+            return Err(io::Error::other("a link to a folder that is read already"));
+        }
         if self.folders.len() >= MAX_FOLDERS {
             return Err(io::Error::other(format!(
                 "more than {MAX_FOLDERS} folders, do links lead in circles?"
@@ -63,7 +72,11 @@ impl ImageFiles {
         entries.sort_by(|a, b| natural_order(a, b));
         self.folders.push(itself.clone());
         above.push(itself);
-        for path in entries.into_iter().filter(|path| !is_hidden(path)) {
+        for path in entries {
+            if is_hidden(&path) {
+                self.hidden.push(path);
+                continue;
+            }
             // A link to nothing is kept if its name is an image's: whoever reads it says what is wrong.
             let kind = fs::metadata(&path).map(|found| found.file_type());
             match kind {
@@ -124,6 +137,7 @@ mod tests {
         ];
         assert_eq!(names(folder.path(), &found.files), expected);
         assert_eq!(names(folder.path(), &found.others), ["z.txt"]);
+        assert_eq!(names(folder.path(), &found.hidden), [".git", "dog/.x.png"]);
         assert_eq!((found.folders.len(), found.passed_over.len()), (4, 0));
         assert!(ImageFiles::in_folder(&at("missing")).is_err());
         assert!(ImageFiles::in_folder(&at("a.gif")).is_err(), "no folder");
@@ -144,6 +158,7 @@ mod tests {
         symlink(at("elsewhere/2.png"), at("data/cat/two.png")).unwrap();
         symlink("nowhere", at("data/cat/broken.png")).unwrap();
         symlink(at("data"), at("elsewhere/round")).unwrap();
+        symlink(at("elsewhere"), at("data/twice")).unwrap();
         let found = ImageFiles::in_folder(&at("data")).unwrap();
         let expected = [
             "cat/1.png",
@@ -159,9 +174,10 @@ mod tests {
                 .folders
                 .contains(&fs::canonicalize(at("elsewhere")).unwrap())
         );
-        let [circle] = found.passed_over.as_slice() else {
+        let [circle, twice] = found.passed_over.as_slice() else {
             panic!("{:?}", found.passed_over);
         };
+        assert!(twice.path.ends_with("data/twice") && twice.reason.contains("already"));
         assert!(circle.path.ends_with("cat/more/round") && circle.reason.contains("link"));
     }
 

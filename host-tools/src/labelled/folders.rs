@@ -87,8 +87,6 @@ impl Survey {
                     Ok(()) => continue,
                     Err(reason) => reason,
                 }
-            } else if !path.exists() {
-                Reason::BrokenLink
             } else if is_image(&path) {
                 survey.loose += 1;
                 Reason::NoClass
@@ -104,7 +102,7 @@ impl Survey {
     }
 
     fn enter(&mut self, path: PathBuf) -> Result<(), Reason> {
-        let unreadable = |error: anyhow::Error| Reason::Unreadable(error.root_cause().to_string());
+        let unreadable = |error: anyhow::Error| Reason::Other(error.root_cause().to_string());
         let listing = Listing::of_folder(&path).map_err(unreadable)?;
         if listing.files.is_empty() {
             return Err(Reason::NoImage);

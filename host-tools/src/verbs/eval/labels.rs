@@ -28,8 +28,10 @@ pub(super) fn of_classes(
             return Ok(named);
         }
     }
-    let numbers: Result<Vec<usize>, _> = set.classes.iter().map(|c| c.parse()).collect();
-    let Ok(numbers) = numbers else {
+    // pandas writes whole numbers as 3.0 where one is missing.
+    let number = |class: &String| class.strip_suffix(".0").unwrap_or(class).parse().ok();
+    let numbers: Option<Vec<usize>> = set.classes.iter().map(number).collect();
+    let Some(numbers) = numbers else {
         let unknown = set.classes.iter().find(|c| find(c, labels).is_none());
         return Err(EvalError::UnknownClass {
             data: data.to_owned(),
@@ -109,6 +111,7 @@ mod tests {
             [1, 0]
         );
         assert_eq!(map(&["0", "2"], &labels).unwrap(), [0, 2]);
+        assert_eq!(map(&["00001", "2.0"], &labels).unwrap(), [1, 2]);
         // Names go before numbers: these labels are numbers in another order.
         assert_eq!(map(&["0", "1"], &["1", "0"]).unwrap(), [1, 0]);
         assert_eq!(map(&["C++"], &["C", "C++"]).unwrap(), [1]);
