@@ -1,36 +1,52 @@
 //! Image files to RGB8, the way Pillow and Hugging Face's `convert_to_rgb` read them.
 //!
 //! PNG, JPEG, BMP, GIF (its first frame), PNM, TIFF and WebP, by content, whatever the name says.
-//! The EXIF orientation is applied, then:
+//! The orientation in EXIF is applied, or in XMP where EXIF names none; then:
 //!
 //! | the file holds | becomes |
 //! |---|---|
 //! | grey, 1 to 8 bits | R = G = B |
 //! | transparency in any form | composited over white, with Pillow's rounding |
-//! | 16 bits a channel | the high byte, as Pillow does for colour |
-//! | 16-bit grey | the high byte; Pillow instead clips at 255, which whitens nearly everything |
+//! | 16 bits a channel | the high byte, as Pillow does for colour; PNM is rounded |
 //! | a palette | its colours |
-//! | CMYK JPEG | RGB, by the decoder's formula |
-//! | 32-bit float | refused: nothing says which value is white |
+//! | CMYK | RGB, by Pillow's formula |
+//! | 32-bit integers and floats | refused: nothing says which value is white |
 //!
-//! Lossless files give Pillow's pixels exactly. JPEG does not fix a decoder's arithmetic: ours may
-//! differ from libjpeg-turbo's by a few levels, most where it smooths halved chroma.
+//! The pixels are Pillow's exactly, JPEG's too ([`crate::jpeg`]), but for what `docs/images.md` lists:
+//! 16-bit grey, which Pillow clips so that nearly all of it is white, and some kinds that Pillow
+//! misreads or refuses.
+
+mod bmp;
+mod colour;
+mod error;
+mod gif;
+mod jpeg;
+mod orientation;
+mod png;
+mod pnm;
+mod tiff;
 
 use std::fs::File;
 use std::io::{Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+pub(crate) use colour::rgb_of_cmyk;
+pub use error::ImageIoError;
+
 use crate::processor::{MAX_SIDE, ProcessorError};
 
-/// Largest width or height of an image file, in pixels.
-const MAX_FILE_SIDE: u32 = 16_384;
-/// Most memory a decoder may take, in bytes: 89 megapixels of RGB8.
+/// Most memory a decoder may take for pixels, in bytes.
 const MAX_DECODED: u64 = 256 << 20;
+/// Most pixels of an image file, width times height: 89 million, 256 MiB of RGB8.
+pub const MAX_PIXELS: u32 = (MAX_DECODED / 3) as u32;
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
+
+/// Width, height and RGB8 pixels.
+type Pixels = (u32, u32, Vec<u8>);
 
 /// An RGB8 image: rows from the top, pixels from the left, three bytes each, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,43 +101,6 @@ impl DecodedImage {
     }
 }
 
-/// Why an image could not be decoded.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageIoError {
-    /// Something is wrong with the file at this path.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Box<ImageIoError>,
-    },
-    /// The file could not be read.
-    #[error("cannot be read: {0}")]
-    Io(#[from] std::io::Error),
-    /// The file is longer than an image has any business to be.
-    #[error("is longer than {MAX_FILE} bytes, the most that is read as an image")]
-    TooLong,
-    /// The bytes are no image we know, or a damaged one.
-    #[error("is not a readable image: {0}")]
-    Decode(#[from] image::ImageError),
-    /// What a clone without Git LFS has in an image's place.
-    #[error("{}", crate::lfs::MESSAGE)]
-    LfsPointer,
-    /// A JPEG that stops before its end marker.
-    #[error("is a truncated JPEG: it has no end-of-image marker")]
-    TruncatedJpeg,
-    /// An image whose pixels have no defined RGB8 value.
-    #[error("holds {found} pixels, expected 8 or 16 bits a channel")]
-    PixelType {
-        /// The pixel type.
-        found: String,
-    },
-    /// An image without pixels.
-    #[error(transparent)]
-    Empty(#[from] ProcessorError),
-}
-
 /// Decodes the image file at `path`.
 ///
 /// # Errors
@@ -147,96 +126,70 @@ pub fn decode_file(path: impl AsRef<Path>) -> Result<DecodedImage, ImageIoError>
 /// Decodes an image file held in memory.
 ///
 /// # Errors
-/// An unknown or damaged format, or an image beyond the limits of this module: 16,384 pixels a
-/// side and 256 MiB while decoding.
+/// An unknown or damaged format, or an image beyond [`MAX_PIXELS`].
 pub fn decode_bytes(bytes: &[u8]) -> Result<DecodedImage, ImageIoError> {
+    decode_bytes_within(bytes, MAX_PIXELS)
+}
+
+/// Decodes an image file held in memory if it has at most `max_pixels` pixels, and never more than [`MAX_PIXELS`].
+///
+/// # Errors
+/// As [`decode_bytes`]. A larger image is refused by its headers, before room for its pixels is taken.
+pub fn decode_bytes_within(bytes: &[u8], max_pixels: u32) -> Result<DecodedImage, ImageIoError> {
     if crate::lfs::is_pointer(bytes) {
         return Err(ImageIoError::LfsPointer);
     }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_FILE_SIDE);
-    limits.max_image_height = Some(MAX_FILE_SIDE);
-    limits.max_alloc = Some(MAX_DECODED);
+    let max = max_pixels.min(MAX_PIXELS);
+    let (pixels, orientation) = match bytes {
+        [0xff, 0xd8, ..] => jpeg::decode(bytes, max)?,
+        [b'G', b'I', b'F', b'8', ..] => (gif::decode(bytes, max)?, Orientation::NoTransforms),
+        _ if pnm::is_pnm(bytes) => (pnm::decode(bytes, max)?, Orientation::NoTransforms),
+        _ if tiff::is_tiff(bytes) => tiff::decode(bytes, max)?,
+        _ => others(bytes, max)?,
+    };
+    let (width, height, rgb) = orientation::apply(pixels, orientation);
+    Ok(DecodedImage::new(width as usize, height as usize, rgb)?)
+}
 
+/// PNG, BMP, WebP and PAM, which the `image` crate reads as Pillow does.
+fn others(bytes: &[u8], max: u32) -> Result<(Pixels, Orientation), ImageIoError> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let format = reader.format();
-    if format == Some(ImageFormat::Jpeg) && !has_end_marker(bytes) {
-        return Err(ImageIoError::TruncatedJpeg);
-    }
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
-    let orientation = if format == Some(ImageFormat::Tiff) {
-        // A TIFF file is laid out as an EXIF chunk is; the decoder does not look the tag up.
-        Orientation::from_exif_chunk(bytes).unwrap_or(Orientation::NoTransforms)
-    } else {
-        decoder.orientation()?
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into(), max)?;
+    let orientation = match format {
+        Some(ImageFormat::Png) => png::orientation(bytes),
+        Some(ImageFormat::WebP) => {
+            let (exif, xmp) = (decoder.exif_metadata()?, decoder.xmp_metadata()?);
+            orientation::of(exif.as_deref(), xmp.as_deref())
+        }
+        _ => Orientation::NoTransforms,
     };
     // The decoders bound what they allocate themselves; the output is ours to bound.
     limits.reserve(decoder.total_bytes())?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    Ok(DecodedImage::new(width, height, to_rgb8(image)?)?)
+    let mut rgb = colour::to_rgb8(DynamicImage::from_decoder(decoder)?)?;
+    if format == Some(ImageFormat::Bmp) {
+        bmp::correct(bytes, &mut rgb);
+    }
+    Ok(((width, height, rgb), orientation))
 }
 
-/// Whether a JPEG has the marker FF D9 somewhere in its second half.
-///
-/// The decoder fills what is missing of a truncated file with grey and says nothing; Pillow
-/// refuses it. Bytes may follow the marker (cameras append previews), so it need not be last.
-fn has_end_marker(bytes: &[u8]) -> bool {
-    let (_, tail) = bytes.split_at(bytes.len() / 2);
-    tail.windows(2).rev().any(|pair| pair == [0xff, 0xd9])
-}
-
-fn to_rgb8(image: DynamicImage) -> Result<Vec<u8>, ImageIoError> {
-    Ok(match image {
-        DynamicImage::ImageRgb8(i) => i.into_raw(),
-        DynamicImage::ImageLuma8(i) => grey(i.into_raw().into_iter()),
-        DynamicImage::ImageLuma16(i) => grey(i.into_raw().into_iter().map(high_byte)),
-        DynamicImage::ImageRgb16(i) => i.into_raw().into_iter().map(high_byte).collect(),
-        DynamicImage::ImageLumaA8(i) => over_white(i.pixels().map(|p| ([p.0[0]; 3], p.0[1]))),
-        DynamicImage::ImageLumaA16(i) => over_white(
-            i.pixels()
-                .map(|p| ([high_byte(p.0[0]); 3], high_byte(p.0[1]))),
-        ),
-        DynamicImage::ImageRgba8(i) => over_white(i.pixels().map(|p| split_alpha(p.0))),
-        DynamicImage::ImageRgba16(i) => {
-            over_white(i.pixels().map(|p| split_alpha(p.0.map(high_byte))))
-        }
-        other => {
-            return Err(ImageIoError::PixelType {
-                found: format!("{:?}", other.color()),
-            });
-        }
-    })
-}
-
-fn grey(levels: impl Iterator<Item = u8>) -> Vec<u8> {
-    levels.flat_map(|level| [level; 3]).collect()
-}
-
-fn high_byte(level: u16) -> u8 {
-    (level >> 8) as u8
-}
-
-fn split_alpha([r, g, b, a]: [u8; 4]) -> ([u8; 3], u8) {
-    ([r, g, b], a)
-}
-
-/// Pillow's `alpha_composite` on an opaque white background.
-fn over_white(pixels: impl Iterator<Item = ([u8; 3], u8)>) -> Vec<u8> {
-    pixels
-        .flat_map(|(rgb, alpha)| rgb.map(|level| blend_over_white(level, alpha)))
-        .collect()
-}
-
-fn blend_over_white(level: u8, alpha: u8) -> u8 {
-    // Pillow keeps seven fraction bits and divides by 255 with shifts; both show in the result.
-    const FRACTION: u32 = 7;
-    let alpha = u32::from(alpha);
-    let sum = (u32::from(level) * alpha + 255 * (255 - alpha)) << FRACTION;
-    let rounded = sum + (0x80 << FRACTION);
-    ((((rounded >> 8) + rounded) >> 8) >> FRACTION) as u8
+/// The bytes of RGB8 that a picture takes, if it may be that large.
+fn check_size(width: u64, height: u64, max_pixels: u32) -> Result<usize, ImageIoError> {
+    let side = 1..=MAX_SIDE as u64;
+    let pixels = width.saturating_mul(height);
+    if !side.contains(&width) || !side.contains(&height) || pixels > max_pixels.into() {
+        return Err(ImageIoError::Size {
+            width,
+            height,
+            max_pixels,
+        });
+    }
+    Ok(pixels as usize * 3)
 }
 
 #[cfg(test)]

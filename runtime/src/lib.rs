@@ -11,6 +11,7 @@ mod huge_pages;
 pub mod image_files;
 pub mod image_io;
 pub mod image_names;
+pub mod jpeg;
 pub mod lfs;
 mod lockstep;
 mod model;
