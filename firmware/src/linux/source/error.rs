@@ -56,6 +56,16 @@ pub enum SourceError {
         /// What was found and what was expected.
         reason: String,
     },
+    /// Video that other programs fetch or decode.
+    #[error("{name}: {what}; {advice}")]
+    Foreign {
+        /// The file, stream or address.
+        name: String,
+        /// What it is, and what this app does not do with it.
+        what: String,
+        /// The command that does, or what else to do.
+        advice: String,
+    },
     /// The input ended inside a frame.
     #[error("{name}: frame {frame} ends after {found} of {expected} bytes")]
     Truncated {

@@ -1,10 +1,11 @@
 //! Motion JPEG from a file or a pipe: pictures cut off the stream and decoded one by one. A broken one
-//! is passed over and reported; the stream goes on.
+//! is passed over and reported; the stream goes on. One that only lacks its end marker is decoded.
 
 use std::io::BufRead;
 use std::time::Instant;
 
 use super::jpeg::Decoder;
+use super::jpeg_range;
 use super::jpeg_split::{JpegSplitter, MAX_FRAME_BYTES, Piece};
 use super::skip::Skips;
 use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
@@ -39,6 +40,40 @@ impl<R: BufRead + Send> MjpegSource<R> {
         let place = format!("{}, {bytes} bytes from offset {start}", self.name);
         self.skips.add(place, reason.to_owned());
     }
+
+    /// The error for a stream without one frame that can be used.
+    fn no_frames(&self) -> SourceError {
+        if self.skips.count() > 0 {
+            return self.skips.no_frames(&self.name);
+        }
+        SourceError::Format {
+            name: self.name.clone(),
+            reason: format!(
+                "expected Y4M or Motion JPEG, but no picture (FF D8 FF) begins in its {} bytes{}",
+                self.splitter.offset(),
+                match self.splitter.head() {
+                    [] => String::new(),
+                    head => format!("; it begins with \"{}\"", head.escape_ascii()),
+                }
+            ),
+        }
+    }
+}
+
+/// Removes the headers of the next part of a multipart body from the end of a JPEG without an end marker:
+/// a line end, two dashes and a boundary, then text alone.
+fn trim_part_headers(jpeg: &mut Vec<u8>) {
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');
+    let data = jpeg.iter().rposition(|byte| !is_text(byte)).unwrap_or(0);
+    let text = jpeg.get(data..).unwrap_or_default();
+    let Some(dashes) = text.windows(3).position(|three| three == b"\n--") else {
+        return;
+    };
+    let line_end = match text.get(..dashes) {
+        Some([.., b'\r']) => dashes - 1,
+        _ => dashes,
+    };
+    jpeg.truncate(data + line_end);
 }
 
 impl<R: BufRead + Send> FrameSource for MjpegSource<R> {
@@ -53,17 +88,25 @@ impl<R: BufRead + Send> FrameSource for MjpegSource<R> {
                     Ok(()) => break,
                     Err(reason) => self.skip(self.jpeg.len() as u64, &reason),
                 },
-                Piece::Garbage { bytes, reason } => {
-                    self.skip(bytes, reason);
-                    // Nothing like a picture for so long: this is no Motion JPEG.
-                    if self.next == 0 && self.splitter.offset() >= MAX_FRAME_BYTES as u64 {
-                        return Err(self.skips.no_frames(&self.name));
+                Piece::Unended { reason } => {
+                    let bytes = self.jpeg.len() as u64;
+                    trim_part_headers(&mut self.jpeg);
+                    match self.decoder.decode(&self.jpeg, frame) {
+                        Ok(()) => break,
+                        Err(error) => self.skip(bytes, &format!("{reason}: {error}")),
                     }
                 }
-                Piece::End if self.next == 0 => return Err(self.skips.no_frames(&self.name)),
+                Piece::Broken { bytes, reason } => self.skip(bytes, reason),
+                Piece::Between { .. } => {}
+                Piece::End if self.next == 0 => return Err(self.no_frames()),
                 Piece::End => return Ok(ReadOutcome::End),
             }
+            // Nothing like a picture for so long: this is no Motion JPEG.
+            if self.next == 0 && self.splitter.offset() >= MAX_FRAME_BYTES as u64 {
+                return Err(self.no_frames());
+            }
         }
+        jpeg_range::apply(&self.jpeg, &mut frame.rgb);
         frame.seq = self.next;
         frame.name = None;
         frame.captured = self.opened.elapsed();
@@ -137,33 +180,114 @@ mod tests {
         assert_eq!(frame.seq, 0);
         assert_eq!(source.read(&mut frame).unwrap(), ReadOutcome::End);
         let reports = reports.lock().unwrap();
-        assert_eq!((reports.len(), source.skipped()), (3, 3), "{reports:?}");
+        assert_eq!((reports.len(), source.skipped()), (2, 2), "{reports:?}");
         assert!(
-            reports[0].starts_with("test.mjpeg, 5 bytes from offset 0: "),
+            reports[0].contains("bytes from offset 5: broken JPEG"),
             "{}",
             reports[0]
         );
         assert!(
-            reports[1].contains("from offset 5: broken JPEG"),
+            reports[1].contains("300 bytes") && reports[1].contains("ends inside"),
             "{}",
             reports[1]
-        );
-        assert!(
-            reports[2].contains("300 bytes") && reports[2].contains("ends inside"),
-            "{}",
-            reports[2]
         );
     }
 
     #[test]
     fn a_stream_without_a_picture_is_an_error() {
         let zeros = vec![0u8; MAX_FRAME_BYTES + 5];
-        for (stream, skipped) in [(b"".as_slice(), 0), (b"hello", 1), (&zeros, 1)] {
+        for (stream, words) in [
+            (b"".as_slice(), "in its 0 bytes"),
+            (b"hello", "begins with \"hello\""),
+            (&zeros, "no JPEG within 16 MiB"),
+            (b"\xff\xd8\xff\xd9", "1 skipped"),
+        ] {
             let (mut source, _) = open(stream);
             let error = source.read(&mut FrameBuffer::default()).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    /// Reads to the end: the frames' pixels, and the reports.
+    fn drain(stream: &[u8]) -> (Vec<Vec<u8>>, Vec<String>) {
+        let (mut source, reports) = open(stream);
+        let (mut frames, mut frame) = (Vec::new(), FrameBuffer::default());
+        while let Ok(ReadOutcome::Frame) = source.read(&mut frame) {
+            frames.push(frame.rgb.clone());
+        }
+        let reports = reports.lock().unwrap().clone();
+        assert_eq!(source.skipped(), reports.len() as u64);
+        (frames, reports)
+    }
+
+    #[test]
+    fn what_lies_between_pictures_is_no_loss() {
+        let pictures = [sample(32, 24, 1), sample(48, 16, 2), sample(32, 24, 3)];
+        let plain = drain(&pictures.concat()).0;
+        assert_eq!(plain.len(), 3);
+        let noise: Vec<u8> = (0..5000u32).map(|i| ((i * i) >> 3) as u8 & 0x7f).collect();
+        for between in [
+            b"\r\n".as_slice(),
+            b"\r\n--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n",
+            b"--frame\nContent-type: image/jpeg\n\n",
+            &[0; 4096],
+            &[0xff; 77],
+            &[0xff, 0xd9, 0xff, 0xd9],
+            &[0xff, 0xd8, 0x00],
+            &noise,
+        ] {
+            for ends in [0, 2] {
+                // With `ends` at 2 the pictures lack their end markers, which text or zeros do not hide.
+                if ends == 2
+                    && (between.starts_with(b"--") || between == noise || between.contains(&0xd8))
+                {
+                    continue;
+                }
+                let stream: Vec<u8> = pictures
+                    .iter()
+                    .flat_map(|jpeg| [between, &jpeg[..jpeg.len() - ends]].concat())
+                    .chain(between.iter().copied())
+                    .collect();
+                let (frames, reports) = drain(&stream);
+                assert!(frames == plain, "{} frames, {reports:?}", frames.len());
+                // A stream that begins with an end marker was joined in a picture's last byte.
+                let joined = usize::from(between.contains(&0xd9));
+                assert_eq!(reports.len(), joined, "{reports:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_may_be_joined_anywhere() {
+        let pictures = [sample(32, 24, 1), sample(48, 16, 2)];
+        let stream = pictures.concat();
+        let plain = drain(&stream).0;
+        for from in 1..pictures[0].len() {
+            let (frames, reports) = drain(&stream[from..]);
+            assert!(frames == plain[1..], "from {from}: {} frames", frames.len());
+            assert!(reports.len() <= 1, "{reports:?}");
+        }
+    }
+
+    #[test]
+    fn pictures_without_end_markers_are_decoded_if_complete_and_refused_if_cut() {
+        let pictures = [sample(64, 48, 1), sample(64, 48, 2), sample(64, 48, 3)];
+        let plain = drain(&pictures.concat()).0;
+        let bare = pictures.each_ref().map(|jpeg| &jpeg[..jpeg.len() - 2]);
+        let (frames, reports) = drain(&bare.concat());
+        assert!(frames == plain && reports.is_empty(), "{reports:?}");
+        // One byte, and then more, of the picture's data is missing.
+        for cut in [400, 500] {
+            let middle = &bare[1][..bare[1].len() - cut];
+            let (frames, reports) = drain(&[bare[0], middle, bare[2]].concat());
             assert!(
-                matches!(error, SourceError::NoFrames { skipped: s, .. } if s == skipped),
-                "{error}"
+                frames == [plain[0].clone(), plain[2].clone()],
+                "cut by {cut}: {} frames",
+                frames.len()
+            );
+            assert!(
+                reports.len() == 1 && reports[0].contains("a JPEG without an end: "),
+                "{reports:?}"
             );
         }
     }

@@ -2,7 +2,9 @@
 
 mod directory;
 mod error;
+mod foreign;
 mod jpeg;
+mod jpeg_range;
 mod jpeg_split;
 mod mjpeg;
 mod open;

@@ -1,7 +1,7 @@
-//! From a spec on the command line to a source.
+//! From a spec on the command line to a source, or to the command that makes one of it.
 
 use std::fs::{self, File, FileType};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::path::Path;
 use igpt_runtime::image_names::is_image;
 use igpt_runtime::lfs;
 
+use super::foreign::{self, Kind};
 use super::{
     DirectorySource, FrameBuffer, FrameSource, MjpegSource, PatternSource, ReadOutcome,
     SourceError, SourceOptions, Y4mSource,
@@ -17,13 +18,16 @@ use super::{
 /// Bytes read at once from files and pipes.
 const BUFFER: usize = 1 << 16;
 
+const JPEG_START: &[u8] = b"\xff\xd8\xff";
+const Y4M_START: &[u8] = b"YUV4MPEG2";
+
 /// Opens the source that `spec` names:
 ///
 /// | spec | source |
 /// |---|---|
 /// | a directory | its pictures, in the natural order of their names |
 /// | a `.png`, `.jpg` or other picture file | that picture |
-/// | another file, or a named pipe | Y4M or Motion JPEG, told apart by the first byte |
+/// | another file, or a named pipe | Y4M or Motion JPEG, told apart by the content |
 /// | `-` | the same from standard input |
 /// | a character device, such as `/dev/video0` | a V4L2 camera |
 /// | `pattern`, `pattern:WIDTHxHEIGHT` | a synthetic moving picture |
@@ -31,7 +35,8 @@ const BUFFER: usize = 1 << 16;
 /// A pipe is live (see [`FrameSource::is_live`]); standard input that is a file is not.
 ///
 /// # Errors
-/// [`SourceError::UnknownSpec`] for a spec that is none of these, and whatever opening finds.
+/// [`SourceError::UnknownSpec`] for a spec that is none of these, [`SourceError::Foreign`] for an address
+/// or a film, and whatever opening finds.
 pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceError> {
     if spec == "pattern" || spec.starts_with("pattern:") {
         return Ok(Box::new(PatternSource::from_spec(spec, options)?));
@@ -40,9 +45,16 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>,
         return open_stdin(options);
     }
     let path = Path::new(spec);
-    let kind = match fs::metadata(path) {
+    let path_kind = match fs::metadata(path) {
         Ok(metadata) => metadata.file_type(),
-        Err(_) if spec.is_empty() => {
+        Err(_) if foreign::is_address(spec) => {
+            return Err(SourceError::Foreign {
+                name: spec.to_owned(),
+                what: "igpt-cam fetches nothing itself".to_owned(),
+                advice: foreign::fetching(spec),
+            });
+        }
+        Err(_) if spec.is_empty() || spec.contains("://") => {
             return Err(SourceError::UnknownSpec {
                 spec: spec.to_owned(),
             });
@@ -59,10 +71,10 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>,
             });
         }
     };
-    if kind.is_char_device() {
+    if path_kind.is_char_device() {
         return open_camera(path, options);
     }
-    if kind.is_dir() {
+    if path_kind.is_dir() {
         return Ok(Box::new(DirectorySource::new(path, options)?));
     }
     let file = File::open(path).map_err(|source| SourceError::Open {
@@ -72,12 +84,20 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>,
     if is_image(path) {
         return Ok(Box::new(DirectorySource::single(path, options)));
     }
-    sniff(
-        BufReader::with_capacity(BUFFER, file),
-        spec,
-        is_live(kind),
-        options,
-    )
+    let (head, file) = peek(file, spec)?;
+    if path_kind.is_file() && picture(&head).is_some() {
+        return Ok(Box::new(DirectorySource::single(path, options)));
+    }
+    if let Some(kind) = foreign::by_content(&head) {
+        return Err(film(spec, kind, foreign::decoding_file(spec)));
+    }
+    match foreign::by_name(path) {
+        // Its content is not known, and a film's cover picture would be found in it.
+        Some(kind) if path_kind.is_file() && is_in_doubt(&head) => {
+            Err(film(spec, kind, foreign::decoding_file(spec)))
+        }
+        _ => stream(head, file, spec, is_live(path_kind), options),
+    }
 }
 
 fn open_stdin(options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceError> {
@@ -89,12 +109,32 @@ fn open_stdin(options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceErr
         path: NAME.into(),
         source,
     })?;
-    sniff(
-        BufReader::with_capacity(BUFFER, file),
-        NAME,
-        is_live(kind),
-        options,
-    )
+    let (head, file) = peek(file, NAME)?;
+    if let Some(name) = picture(&head) {
+        return Err(SourceError::Foreign {
+            name: NAME.to_owned(),
+            what: format!("{name}, where a stream was expected"),
+            advice:
+                "give the file's name instead of -; a program that writes many should write Y4M or \
+                     Motion JPEG (ffmpeg: -f yuv4mpegpipe or -f mjpeg)"
+                    .to_owned(),
+        });
+    }
+    if let Some(kind) = foreign::by_content(&head) {
+        let command = match kind.streams {
+            true => foreign::decoding_stdin(),
+            false => foreign::decoding_file("FILE"),
+        };
+        let mut error = film(NAME, kind, command);
+        if let (SourceError::Foreign { advice, .. }, true) = (&mut error, foreign::is_h264(kind)) {
+            // What rpicam-vid writes if it is not told otherwise.
+            advice.push_str(
+                "; a Pi's camera spares you that: `rpicam-vid --codec mjpeg -t 0 -o - | igpt-cam --source -`",
+            );
+        }
+        return Err(error);
+    }
+    stream(head, file, NAME, is_live(kind), options)
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -115,43 +155,95 @@ fn is_live(kind: FileType) -> bool {
     kind.is_fifo() || kind.is_socket() || kind.is_char_device()
 }
 
-/// Chooses the format by the first byte: nothing else starts like either.
-fn sniff<R: Read + Send + 'static>(
-    mut reader: BufReader<R>,
+/// Reads as much as tells what the content is, and gives it back with the rest.
+fn peek(mut file: File, name: &str) -> Result<(Vec<u8>, File), SourceError> {
+    let mut head = Vec::new();
+    while head.len() < foreign::HEAD_BYTES && !is_stream(&head) {
+        let mut bytes = [0; foreign::HEAD_BYTES];
+        let room = bytes.get_mut(head.len()..).unwrap_or_default();
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(count) => head.extend(room.iter().take(count)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => {
+                return Err(SourceError::Read {
+                    name: name.to_owned(),
+                    source,
+                });
+            }
+        }
+    }
+    Ok((head, file))
+}
+
+/// A picture's format, where it is not JPEG: a file of those is a stream of one.
+fn picture(head: &[u8]) -> Option<&'static str> {
+    Some(match *head {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', ..] => "a PNG picture",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF picture",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "a WebP picture",
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => "a TIFF picture",
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "a BMP picture",
+        [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n', ..] => "a PNM picture",
+        _ => return None,
+    })
+}
+
+/// Whether `head` begins a stream that this app reads, beyond doubt.
+fn is_stream(head: &[u8]) -> bool {
+    head.starts_with(JPEG_START) || head.starts_with(Y4M_START)
+}
+
+/// Whether `head` could be the beginning of a damaged film.
+fn is_in_doubt(head: &[u8]) -> bool {
+    !head.is_empty() && !is_stream(head) && !lfs::is_pointer(head)
+}
+
+fn film(name: &str, kind: Kind, command: String) -> SourceError {
+    SourceError::Foreign {
+        name: name.to_owned(),
+        what: format!("{}, which igpt-cam does not decode", kind.name),
+        advice: format!("this does: `{command}`"),
+    }
+}
+
+/// A Y4M stream, by its first word, or Motion JPEG, which may begin with anything.
+fn stream(
+    head: Vec<u8>,
+    file: File,
     name: &str,
     live: bool,
     options: &SourceOptions,
 ) -> Result<Box<dyn FrameSource>, SourceError> {
-    while let Err(source) = reader.fill_buf() {
-        if source.kind() != io::ErrorKind::Interrupted {
-            return Err(SourceError::Read {
-                name: name.to_owned(),
-                source,
-            });
-        }
+    let nothing = match head.is_empty() {
+        true => Some("is empty"),
+        false => lfs::is_pointer(&head).then_some(lfs::MESSAGE),
+    };
+    if let Some(found) = nothing {
+        return Err(SourceError::Format {
+            name: name.to_owned(),
+            reason: format!("expected Y4M or Motion JPEG, but it {found}"),
+        });
     }
-    // Filled now, or at its end.
-    let head = reader.buffer();
-    let source: Box<dyn FrameSource> = match *head {
-        [b'Y', ..] => Box::new(Y4mSource::new(reader, name, options)?),
-        [0xff, ..] => Box::new(MjpegSource::new(reader, name, options)),
-        _ => {
-            let found = match *head {
-                [] => "it is empty".to_owned(),
-                _ if lfs::is_pointer(head) => format!("it {}", lfs::MESSAGE),
-                [0, 0, 0, 1, ..] | [0, 0, 1, ..] => {
-                    "it looks like H.264 (`rpicam-vid --codec mjpeg` writes Motion JPEG)".to_owned()
-                }
-                _ => format!(
-                    "it begins with \"{}\"",
-                    head.get(..16).unwrap_or(head).escape_ascii()
-                ),
-            };
-            return Err(SourceError::Format {
-                name: name.to_owned(),
-                reason: format!("expected Y4M or Motion JPEG, but {found}"),
-            });
-        }
+    let is_y4m = head.starts_with(Y4M_START);
+    let reader = BufReader::with_capacity(BUFFER, Cursor::new(head).chain(file));
+    let source: Box<dyn FrameSource> = match is_y4m {
+        true => Box::new(Y4mSource::new(reader, name, options)?),
+        false => Box::new(MjpegSource::new(reader, name, options)),
     };
     Ok(if live { Box::new(Live(source)) } else { source })
 }
@@ -249,8 +341,9 @@ mod tests {
         assert!(camera.to_string().contains("/dev/video987"));
         for (content, hint) in [
             (b"".as_slice(), "empty"),
-            (b"\0\0\0\x01\x67", "--codec mjpeg"),
-            (b"RIFF\0\0", "RIFF\\x00"),
+            (b"\0\0\0\x01\x67\x64\0\x28", "an H.264 stream"),
+            (b"\0\0\0\x20ftypisom\0\0", "an MP4"),
+            (b"RIFF\0\0\0\0AVI LIST", "-i "),
         ] {
             fs::write(at("x.mjpeg"), content).unwrap();
             let message = refused(&at("x.mjpeg")).to_string();

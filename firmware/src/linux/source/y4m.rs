@@ -2,176 +2,29 @@
 //! stream, then for each frame a line and its planes. Eight bits a sample; interlaced frames are
 //! taken as they are stored.
 
+mod header;
+mod packing;
+
 use std::io::{BufRead, Read};
 use std::time::Instant;
 
-use super::yuv::{Matrix, grey_row};
 use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
+use header::{Header, quote};
+use packing::Packing;
 
 /// The longest header line accepted. ffmpeg's own reader allows 96 bytes.
 const MAX_LINE: usize = 1024;
 
-const STREAM_MAGIC: &[u8] = b"YUV4MPEG2";
 const FRAME_MAGIC: &[u8] = b"FRAME";
-
-/// How the planes share chroma.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    Mono,
-    /// Cb and Cr planes, subsampled by these factors across and down.
-    Planar {
-        across: usize,
-        down: usize,
-    },
-}
-
-impl Layout {
-    /// Reads the value of the C parameter. The 4:2:0 variants differ in where chroma is sited,
-    /// which repeating it does not see.
-    fn from_tag(tag: &[u8]) -> Option<Self> {
-        Some(match tag {
-            b"420jpeg" | b"420mpeg2" | b"420paldv" | b"420" => Self::Planar { across: 2, down: 2 },
-            b"422" => Self::Planar { across: 2, down: 1 },
-            b"444" => Self::Planar { across: 1, down: 1 },
-            b"mono" => Self::Mono,
-            _ => return None,
-        })
-    }
-}
-
-/// What the stream header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Header {
-    width: u32,
-    height: u32,
-    layout: Layout,
-    matrix: Matrix,
-}
-
-impl Header {
-    fn parse(line: &[u8], name: &str, max_pixels: u32) -> Result<Self, SourceError> {
-        let wrong = |reason: String| SourceError::Format {
-            name: name.to_owned(),
-            reason: format!("Y4M header: {reason}"),
-        };
-        let mut words = line.split(|&b| b == b' ');
-        if words.next() != Some(STREAM_MAGIC) {
-            return Err(wrong(format!(
-                "starts with {}, expected YUV4MPEG2",
-                quote(line)
-            )));
-        }
-        let (mut width, mut height) = (None, None);
-        let mut layout = Layout::Planar { across: 2, down: 2 };
-        let mut matrix = Matrix::BT601_LIMITED;
-        for word in words {
-            let Some((tag, value)) = word.split_first() else {
-                continue; // two spaces in a row
-            };
-            match tag {
-                b'W' => width = Some(side(value).ok_or_else(|| wrong(bad_side("width", word)))?),
-                b'H' => height = Some(side(value).ok_or_else(|| wrong(bad_side("height", word)))?),
-                b'C' => {
-                    layout = Layout::from_tag(value).ok_or_else(|| {
-                        wrong(format!(
-                            "colour space {} is not supported, expected C420jpeg, C420mpeg2, \
-                             C420paldv, C420, C422, C444 or Cmono (8 bits)",
-                            quote(word)
-                        ))
-                    })?;
-                }
-                b'X' if value == b"COLORRANGE=FULL" => matrix = Matrix::BT601_FULL,
-                // Frame rate, aspect, interlacing and private parameters change no pixel.
-                _ => {}
-            }
-        }
-        let (Some(width), Some(height)) = (width, height) else {
-            let what = if width.is_none() {
-                "width (W)"
-            } else {
-                "height (H)"
-            };
-            return Err(wrong(format!("no {what} in {}", quote(line))));
-        };
-        let too_big = || SourceError::Size {
-            name: name.to_owned(),
-            width,
-            height,
-            max_pixels,
-        };
-        let pixels = width.checked_mul(height).ok_or_else(too_big)?;
-        if pixels == 0 || pixels > u64::from(max_pixels) {
-            return Err(too_big());
-        }
-        Ok(Self {
-            // Neither side exceeds max_pixels, a u32, as neither is zero.
-            width: u32::try_from(width).map_err(|_| too_big())?,
-            height: u32::try_from(height).map_err(|_| too_big())?,
-            layout,
-            matrix,
-        })
-    }
-
-    /// Bytes of luma, and of each chroma plane.
-    fn plane_bytes(&self) -> (usize, usize) {
-        let (width, height) = (self.width as usize, self.height as usize);
-        let chroma = match self.layout {
-            Layout::Mono => 0,
-            Layout::Planar { across, down } => width.div_ceil(across) * height.div_ceil(down),
-        };
-        (width * height, chroma)
-    }
-
-    /// Converts the planes, `plane_bytes` long, into `rgb`, `width * height * 3` long.
-    fn convert(&self, planes: &[u8], rgb: &mut [u8]) {
-        let width = self.width as usize;
-        let (luma_bytes, chroma_bytes) = self.plane_bytes();
-        let (luma, chroma) = planes.split_at_checked(luma_bytes).unwrap_or_default();
-        let rows = rgb
-            .chunks_exact_mut(3 * width)
-            .zip(luma.chunks_exact(width));
-        match self.layout {
-            Layout::Mono => rows.for_each(|(out, luma)| grey_row(self.matrix, out, luma)),
-            Layout::Planar { across, down } => {
-                let (cb, cr) = chroma.split_at_checked(chroma_bytes).unwrap_or_default();
-                let chroma_width = width.div_ceil(across);
-                let chroma_rows = cb
-                    .chunks_exact(chroma_width)
-                    .zip(cr.chunks_exact(chroma_width));
-                let repeated = chroma_rows.flat_map(|row| std::iter::repeat_n(row, down));
-                for ((out, luma), (cb, cr)) in rows.zip(repeated) {
-                    let pairs = cb.iter().copied().zip(cr.iter().copied());
-                    self.matrix.row(out, luma, pairs, across);
-                }
-            }
-        }
-    }
-}
-
-/// Digits only: no sign, no blanks, and small enough for a `u64`.
-fn side(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn bad_side(what: &str, word: &[u8]) -> String {
-    format!("{what} {}: expected a number of pixels", quote(word))
-}
-
-/// Input bytes for a message: escaped, and not too many.
-fn quote(bytes: &[u8]) -> String {
-    let head = bytes.get(..40).unwrap_or(bytes);
-    let dots = if head.len() < bytes.len() { "..." } else { "" };
-    format!("\"{}{dots}\"", head.escape_ascii())
-}
 
 /// Frames from a Y4M stream.
 pub struct Y4mSource<R> {
     reader: R,
     name: String,
     header: Header,
+    /// How the frames are laid out, once the first was read.
+    packing: Option<Packing>,
+    /// The line being read; between frames, what was read of the next one's already.
     line: Vec<u8>,
     planes: Vec<u8>,
     next: u64,
@@ -203,7 +56,8 @@ impl<R: BufRead + Send> Y4mSource<R> {
             reader,
             name: name.to_owned(),
             header,
-            line,
+            packing: None,
+            line: Vec::new(),
             planes: Vec::new(),
             next: 0,
             over: false,
@@ -213,7 +67,6 @@ impl<R: BufRead + Send> Y4mSource<R> {
 
     /// Reads one frame's planes. False at the stream's regular end.
     fn read_planes(&mut self) -> Result<bool, SourceError> {
-        self.line.clear();
         match read_line(&mut self.reader, &mut self.line, &self.name)? {
             Line::End => return Ok(false),
             // Parameters may follow the word; none of them changes a pixel.
@@ -226,33 +79,97 @@ impl<R: BufRead + Send> Y4mSource<R> {
                 return Err(SourceError::Format {
                     name: self.name.clone(),
                     reason: format!(
-                        "frame {} starts with {}, expected a line FRAME",
+                        "frame {} starts with {}, expected a line FRAME{}",
                         self.next,
-                        quote(&self.line)
+                        quote(&self.line),
+                        self.sizes()
                     ),
                 });
             }
         }
-        let (luma, chroma) = self.header.plane_bytes();
-        let expected = luma + 2 * chroma;
-        // Grows as bytes arrive, so that a header alone claims no memory.
+        self.line.clear();
         self.planes.clear();
-        let found = (&mut self.reader)
-            .take(expected as u64)
+        match self.packing {
+            Some(packing) => self.read_bytes(packing.bytes)?,
+            None => self.packing = Some(self.read_first()?),
+        }
+        Ok(true)
+    }
+
+    /// Reads the first frame and finds out how it is laid out, where that is in doubt: by where the next
+    /// frame's line is.
+    fn read_first(&mut self) -> Result<Packing, SourceError> {
+        let tight = Packing::tight(&self.header);
+        self.read_bytes(tight.bytes)?;
+        let padded = match Packing::gstreamer(&self.header) {
+            Some(padded) if padded != tight => padded,
+            _ => return Ok(tight),
+        };
+        if self.next_frame_follows()? {
+            return Ok(tight);
+        }
+        // No line there: what was read is the frame's, or what fits into it.
+        let begins = quote(&self.line);
+        let left = padded.bytes.saturating_sub(tight.bytes);
+        let left = left.min(self.line.len());
+        self.planes.extend(self.line.drain(..left));
+        let complete = self.read_bytes(padded.bytes);
+        if complete.is_ok() && self.next_frame_follows()? {
+            return Ok(padded);
+        }
+        Err(SourceError::Format {
+            name: self.name.clone(),
+            reason: format!(
+                "frame 0: {begins} after the {} bytes that its header asks for, and no line FRAME after \
+                 the {} of GStreamer's padded rows either",
+                tight.bytes, padded.bytes
+            ),
+        })
+    }
+
+    /// Whether the stream ends here, or the next frame's line begins: its first word is read into `line`.
+    fn next_frame_follows(&mut self) -> Result<bool, SourceError> {
+        let missing = FRAME_MAGIC.len().saturating_sub(self.line.len());
+        (&mut self.reader)
+            .take(missing as u64)
+            .read_to_end(&mut self.line)
+            .map_err(|source| self.failed(source))?;
+        // A stream may also be cut inside that word.
+        Ok(FRAME_MAGIC.starts_with(&self.line))
+    }
+
+    /// Reads until the frame's planes are `expected` bytes.
+    fn read_bytes(&mut self, expected: usize) -> Result<(), SourceError> {
+        let left = expected.saturating_sub(self.planes.len());
+        // Grows as bytes arrive, so that a header alone claims no memory.
+        (&mut self.reader)
+            .take(left as u64)
             .read_to_end(&mut self.planes)
-            .map_err(|source| SourceError::Read {
-                name: self.name.clone(),
-                source,
-            })?;
-        if found < expected {
+            .map_err(|source| self.failed(source))?;
+        if self.planes.len() < expected {
             return Err(SourceError::Truncated {
                 name: self.name.clone(),
                 frame: self.next,
                 expected: expected as u64,
-                found: found as u64,
+                found: self.planes.len() as u64,
             });
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// For a message: what the frame before must have been like.
+    fn sizes(&self) -> String {
+        match self.packing {
+            None => String::new(),
+            Some(packing) => format!(" after the {} bytes of the one before", packing.bytes),
+        }
+    }
+
+    fn failed(&self, source: std::io::Error) -> SourceError {
+        SourceError::Read {
+            name: self.name.clone(),
+            source,
+        }
     }
 }
 
@@ -276,7 +193,9 @@ impl<R: BufRead + Send> FrameSource for Y4mSource<R> {
         }
         self.over = false;
         frame.resize(self.header.width, self.header.height);
-        self.header.convert(&self.planes, &mut frame.rgb);
+        if let Some(packing) = self.packing {
+            packing.convert(&self.header, &self.planes, &mut frame.rgb);
+        }
         frame.seq = self.next;
         frame.name = None;
         frame.captured = self.opened.elapsed();
@@ -317,7 +236,8 @@ fn read_line(
             source,
         })?;
     Ok(match (read, line.pop_if(|last| *last == b'\n')) {
-        (0, _) => Line::End,
+        // `line` may have held its beginning already.
+        (0, _) if line.is_empty() => Line::End,
         (_, Some(_)) => Line::Whole,
         (_, None) => Line::Cut,
     })

@@ -15,18 +15,42 @@ pub(super) struct Matrix {
     cb_to_b: i32,
 }
 
+/// The luma weights of red and blue that Y'CbCr was made with. Primaries and transfer curves are another
+/// matter: they say how bright a number is, not how to get red, green and blue out of Y'CbCr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// ITU-R BT.601: JPEG, standard definition, and whatever does not say.
+    Bt601,
+    /// ITU-R BT.709: high definition.
+    Bt709,
+    /// ITU-R BT.2020 with non-constant luminance: ultra-high definition.
+    Bt2020,
+    /// SMPTE 240M: high definition before 1998.
+    Smpte240m,
+}
+
 impl Matrix {
     /// ITU-R BT.601, luma 16..=235 and chroma 16..=240: what cameras and video files hold
     /// unless they say otherwise.
-    pub(super) const BT601_LIMITED: Self = Self::new(0.299, 0.114, true);
+    pub(super) const BT601_LIMITED: Self = Self::of(Encoding::Bt601, false);
     /// BT.601 over the whole byte, as in JPEG.
-    pub(super) const BT601_FULL: Self = Self::new(0.299, 0.114, false);
-    /// ITU-R BT.709, limited range: high definition.
-    pub(super) const BT709_LIMITED: Self = Self::new(0.2126, 0.0722, true);
-    /// BT.709 over the whole byte.
-    pub(super) const BT709_FULL: Self = Self::new(0.2126, 0.0722, false);
+    pub(super) const BT601_FULL: Self = Self::of(Encoding::Bt601, true);
 
-    /// The matrix for luma weights `kr` and `kb` (of red and blue). Evaluated by the compiler.
+    /// The matrix of `encoding`; `full` where samples fill the whole byte. Evaluated by the compiler.
+    pub(super) const fn of(encoding: Encoding, full: bool) -> Self {
+        match (encoding, full) {
+            (Encoding::Bt601, true) => const { Self::new(0.299, 0.114, false) },
+            (Encoding::Bt601, false) => const { Self::new(0.299, 0.114, true) },
+            (Encoding::Bt709, true) => const { Self::new(0.2126, 0.0722, false) },
+            (Encoding::Bt709, false) => const { Self::new(0.2126, 0.0722, true) },
+            (Encoding::Bt2020, true) => const { Self::new(0.2627, 0.0593, false) },
+            (Encoding::Bt2020, false) => const { Self::new(0.2627, 0.0593, true) },
+            (Encoding::Smpte240m, true) => const { Self::new(0.212, 0.087, false) },
+            (Encoding::Smpte240m, false) => const { Self::new(0.212, 0.087, true) },
+        }
+    }
+
+    /// The matrix for luma weights `kr` and `kb` (of red and blue).
     const fn new(kr: f64, kb: f64, limited: bool) -> Self {
         const ONE: f64 = (1u32 << FRACTION) as f64;
         let kg = 1.0 - kr - kb;
@@ -87,6 +111,13 @@ impl Matrix {
         ]
     }
 
+    /// One sample without colour, a grey or one of red, green and blue, on the scale 0..=255.
+    #[inline]
+    pub(super) fn level(&self, sample: u8) -> u8 {
+        let [level, ..] = self.pixel(sample, self.tint(128, 128));
+        level
+    }
+
     #[inline]
     fn pixel(&self, y: u8, tint: [i32; 3]) -> [u8; 3] {
         let luma = (i32::from(y) - self.black) * self.luma;
@@ -124,25 +155,28 @@ mod tests {
 
     #[test]
     fn every_colour_is_within_one_level_of_the_formula() {
-        for (matrix, kr, kb, limited) in [
-            (Matrix::BT601_LIMITED, 0.299, 0.114, true),
-            (Matrix::BT601_FULL, 0.299, 0.114, false),
-            (Matrix::BT709_LIMITED, 0.2126, 0.0722, true),
-            (Matrix::BT709_FULL, 0.2126, 0.0722, false),
+        for (encoding, kr, kb) in [
+            (Encoding::Bt601, 0.299, 0.114),
+            (Encoding::Bt709, 0.2126, 0.0722),
+            (Encoding::Bt2020, 0.2627, 0.0593),
+            (Encoding::Smpte240m, 0.212, 0.087),
         ] {
-            let mut worst = 0f64;
-            for y in 0..=255u8 {
-                for cb in (0..=255u8).step_by(5) {
-                    for cr in (0..=255u8).step_by(3) {
-                        let got = matrix.pixel(y, matrix.tint(cb, cr));
-                        let want = reference(y, cb, cr, kr, kb, limited);
-                        for (got, want) in got.iter().zip(want) {
-                            worst = worst.max((f64::from(*got) - want).abs());
+            for limited in [true, false] {
+                let matrix = Matrix::of(encoding, !limited);
+                let mut worst = 0f64;
+                for y in 0..=255u8 {
+                    for cb in (0..=255u8).step_by(5) {
+                        for cr in (0..=255u8).step_by(3) {
+                            let got = matrix.pixel(y, matrix.tint(cb, cr));
+                            let want = reference(y, cb, cr, kr, kb, limited);
+                            for (got, want) in got.iter().zip(want) {
+                                worst = worst.max((f64::from(*got) - want).abs());
+                            }
                         }
                     }
                 }
+                assert!(worst < 0.51, "{encoding:?}, limited {limited}: {worst}");
             }
-            assert!(worst < 0.51, "{matrix:?}: {worst}");
         }
     }
 

@@ -15,34 +15,62 @@ impl Read for Dribble<'_> {
     }
 }
 
-fn split_by(bytes: &[u8], step: usize) -> (Vec<Vec<u8>>, Vec<(u64, &'static str)>) {
+/// What a stream came apart into.
+#[derive(Debug, Default, PartialEq)]
+struct Split {
+    jpegs: Vec<Vec<u8>>,
+    unended: Vec<Vec<u8>>,
+    broken: Vec<(u64, &'static str)>,
+    between: u64,
+}
+
+fn split_by(bytes: &[u8], step: usize) -> Split {
     let mut splitter = JpegSplitter::new(BufReader::with_capacity(step, Dribble(bytes, step)));
-    let (mut jpegs, mut garbage, mut frame) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut split, mut frame) = (Split::default(), Vec::new());
+    let mut total = 0;
     loop {
-        match splitter.next(&mut frame).unwrap() {
-            Piece::Jpeg => jpegs.push(frame.clone()),
-            Piece::Garbage { bytes, reason } => garbage.push((bytes, reason)),
+        total += match splitter.next(&mut frame).unwrap() {
+            Piece::Jpeg => {
+                split.jpegs.push(frame.clone());
+                frame.len() as u64
+            }
+            Piece::Unended { .. } => {
+                split.unended.push(frame.clone());
+                frame.len() as u64
+            }
+            Piece::Broken { bytes, reason } => {
+                split.broken.push((bytes, reason));
+                bytes
+            }
+            Piece::Between { bytes } => {
+                split.between += bytes;
+                bytes
+            }
             Piece::End => break,
-        }
+        };
+        assert_eq!(splitter.offset(), total);
     }
-    let total: u64 = jpegs.iter().map(|j| j.len() as u64).sum::<u64>()
-        + garbage.iter().map(|g| g.0).sum::<u64>();
-    assert_eq!(
-        total,
-        bytes.len() as u64,
-        "every byte is a picture's or counted as garbage"
-    );
-    assert_eq!(splitter.offset(), total);
-    (jpegs, garbage)
+    assert_eq!(total, bytes.len() as u64, "every byte is in one piece");
+    split
 }
 
 /// Splits with several buffer sizes, which must not matter.
-fn split(bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<(u64, &'static str)>) {
+fn split(bytes: &[u8]) -> Split {
     let whole = split_by(bytes, 1 << 16);
     for step in [1, 2, 3, 7] {
         assert_eq!(split_by(bytes, step), whole, "step {step}");
     }
     whole
+}
+
+/// Splits a stream of whole pictures.
+fn pictures_of(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let split = split(bytes);
+    assert!(
+        split.unended.is_empty() && split.broken.is_empty(),
+        "{split:?}"
+    );
+    split.jpegs
 }
 
 fn segment(code: u8, content: &[u8]) -> Vec<u8> {
@@ -58,7 +86,7 @@ fn picture(id: u8) -> Vec<u8> {
     [
         &[0xff, SOI],
         segment(0xdb, &[id; 65]).as_slice(),
-        &segment(SOS, &[3, 1, 0]),
+        &segment(SOS, &[1, 1, 0, 0, 63, 0]),
         scan,
         &[0xff, EOI],
     ]
@@ -68,8 +96,8 @@ fn picture(id: u8) -> Vec<u8> {
 #[test]
 fn pictures_in_a_row_come_apart() {
     let pictures: Vec<_> = (0..5).map(picture).collect();
-    assert_eq!(split(&pictures.concat()), (pictures, vec![]));
-    assert_eq!(split(&[]), (vec![], vec![]));
+    assert_eq!(pictures_of(&pictures.concat()), pictures);
+    assert_eq!(split(&[]), Split::default());
 }
 
 #[test]
@@ -91,58 +119,113 @@ fn thumbnails_comments_and_progressive_scans_do_not_cut() {
     .concat();
     let stream = [progressive.clone(), picture(1), progressive.clone()].concat();
     assert_eq!(
-        split(&stream),
-        (vec![progressive.clone(), picture(1), progressive], vec![])
+        pictures_of(&stream),
+        [progressive.clone(), picture(1), progressive]
     );
 }
 
 #[test]
-fn garbage_is_counted_and_the_next_picture_found() {
-    let noise: &[u8] = b"HTTP/1.1 200 OK\r\n\xff\xd9\xff\xff\x00";
+fn what_lies_between_pictures_is_neither_lost_nor_broken() {
+    let noise: &[u8] = b"HTTP/1.1 200 OK\r\n\xff\xff\x00\xff\xd8\x00\xff\xd8";
     let stream = [
         noise,
         &picture(1),
-        b"\xff",
+        b"\xff\xd9\xff",
         &picture(2),
         b"\r\n--frame\r\n\xff",
     ]
     .concat();
-    let (jpegs, garbage) = split(&stream);
-    assert_eq!(jpegs, [picture(1), picture(2)]);
-    let counts: Vec<_> = garbage.iter().map(|g| g.0).collect();
-    assert_eq!(counts, [noise.len() as u64, 1, 12]);
+    let split = split(&stream);
+    assert_eq!(split.jpegs, [picture(1), picture(2)]);
+    assert!(split.broken.is_empty(), "{split:?}");
+    assert_eq!(split.between, noise.len() as u64 + 3 + 12);
+}
+
+#[test]
+fn a_picture_without_its_beginning_is_counted_once() {
+    let headless = &picture(7)[5..];
+    let split = split(
+        &[
+            headless,
+            &picture(1),
+            headless,
+            &picture(2),
+            &[0; 40],
+            headless,
+        ]
+        .concat(),
+    );
+    assert_eq!(split.jpegs, [picture(1), picture(2)]);
+    let reasons: Vec<_> = split.broken.iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
+    assert!(reasons[0].contains("joined") && reasons[1].contains("without its beginning"));
+}
+
+#[test]
+fn a_picture_that_is_given_up_is_counted_once() {
+    let mut damaged = picture(3);
+    // The length of its first segment: of more tables than there can be.
+    damaged[4] = 0x7f;
+    let split = split(&[&picture(0), damaged.as_slice(), &picture(1)].concat());
+    assert_eq!(split.jpegs, [picture(0), picture(1)]);
+    assert_eq!(split.broken, [(6, "a segment of an impossible length")]);
+    assert_eq!(split.between, damaged.len() as u64 - 6);
 }
 
 #[test]
 fn a_picture_cut_short_by_the_next_one_costs_only_itself() {
     let whole = picture(1);
     let scan = whole.len() - 14;
-    // More than the longest segment, which is what a cut inside a segment can swallow.
-    let rest: Vec<_> = (0..800u16).map(|n| picture((n % 200) as u8)).collect();
-    for cut in 2..whole.len() {
-        let stream = [&picture(0), &whole[..cut], &rest.concat()].concat();
-        let (jpegs, garbage) = split_by(&stream, 1 << 16);
-        assert_eq!(jpegs.first(), Some(&picture(0)));
-        assert_eq!(jpegs.last(), rest.last(), "cut at {cut}");
+    let rest: Vec<_> = (0..40).map(picture).collect();
+    for cut in 3..whole.len() {
+        let split = split(&[&picture(0), &whole[..cut], &rest.concat()].concat());
+        assert_eq!(split.jpegs.first(), Some(&picture(0)));
+        assert_eq!(split.jpegs.last(), rest.last(), "cut at {cut}");
         if cut >= scan {
-            assert!(jpegs[1..] == rest, "cut at {cut}: {} pictures", jpegs.len());
-            assert_eq!(garbage.len(), 1);
-            assert_eq!(garbage[0].0, cut as u64);
+            assert!(split.jpegs[1..] == rest, "cut at {cut}: {split:?}");
+            assert_eq!(split.unended, [whole[..cut].to_vec()]);
+        } else {
+            // A cut inside a segment swallows what its length may come to: for tables, 518 bytes.
+            let lost = 1 + rest.len() - split.jpegs.len();
+            assert!(lost <= 518 / whole.len() + 1, "cut at {cut}: {lost} lost");
+            assert!(split.unended.is_empty());
         }
+    }
+}
+
+#[test]
+fn stray_bytes_and_false_markers_in_a_scan_end_no_picture() {
+    let (start, end) = (&picture(1)[..85], &picture(1)[85..]);
+    for stray in [
+        b"\x01\x02\x03\xff\xd4".as_slice(),
+        b"\xff\xc0\xff\xfe",
+        b"\xff\xe5\xff\xff",
+        b"\xff\x02\xff\xd8\x07",
+        b"\xff\xff\xff\x00",
+    ] {
+        let stream = [start, stray, end, &picture(2)].concat();
+        let jpegs = pictures_of(&stream);
+        assert_eq!(jpegs[0].len(), picture(1).len() + stray.len(), "{stray:x?}");
+        assert_eq!(jpegs[1], picture(2));
     }
 }
 
 #[test]
 fn a_stream_cut_anywhere_keeps_its_whole_pictures() {
     let stream = [picture(0), picture(1)].concat();
+    let scan = picture(0).len() - 14;
     for cut in 0..=stream.len() {
-        let (jpegs, garbage) = split(&stream[..cut]);
-        assert_eq!(jpegs.len(), cut / picture(0).len());
+        let split = split(&stream[..cut]);
+        assert_eq!(split.jpegs.len(), cut / picture(0).len());
+        let into = cut % picture(0).len();
+        // So little could be anything.
+        assert_eq!(split.between > 0, matches!(into, 1 | 2), "cut at {cut}");
         assert_eq!(
-            garbage.is_empty(),
-            cut % picture(0).len() == 0,
+            !split.broken.is_empty(),
+            (3..scan).contains(&into),
             "cut at {cut}"
         );
+        assert_eq!(!split.unended.is_empty(), into >= scan, "cut at {cut}");
     }
 }
 
@@ -175,7 +258,7 @@ fn endless_pictures_and_endless_garbage_are_bounded() {
         let mut frame = Vec::new();
         let piece = splitter.next(&mut frame).unwrap();
         assert!(
-            matches!(piece, Piece::Garbage { bytes, .. } if bytes <= MAX_FRAME_BYTES as u64 + 2),
+            matches!(piece, Piece::Broken { bytes, .. } if bytes <= MAX_FRAME_BYTES as u64 + (1 << 16)),
             "{piece:?}"
         );
         assert!(frame.capacity() <= 2 * MAX_FRAME_BYTES);

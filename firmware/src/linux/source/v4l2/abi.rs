@@ -22,8 +22,30 @@ pub(super) const FIELD_SEQ_TB: u32 = 5;
 pub(super) const FIELD_SEQ_BT: u32 = 6;
 pub(super) const FIELD_ALTERNATE: u32 = 7;
 
+/// In `PixFormat::private`: the fields behind it are filled in.
+pub(super) const PIX_FMT_PRIV_MAGIC: u32 = 0xfeed_cafe;
+
+pub(super) const COLORSPACE_DEFAULT: u32 = 0;
+pub(super) const COLORSPACE_SMPTE240M: u32 = 2;
+pub(super) const COLORSPACE_REC709: u32 = 3;
+pub(super) const COLORSPACE_JPEG: u32 = 7;
+pub(super) const COLORSPACE_SRGB: u32 = 8;
+pub(super) const COLORSPACE_BT2020: u32 = 10;
+pub(super) const COLORSPACE_DCI_P3: u32 = 12;
+
+pub(super) const YCBCR_ENC_DEFAULT: u32 = 0;
+pub(super) const YCBCR_ENC_601: u32 = 1;
 pub(super) const YCBCR_ENC_709: u32 = 2;
+pub(super) const YCBCR_ENC_XV601: u32 = 3;
+pub(super) const YCBCR_ENC_XV709: u32 = 4;
+pub(super) const YCBCR_ENC_SYCC: u32 = 5;
+pub(super) const YCBCR_ENC_BT2020: u32 = 6;
+pub(super) const YCBCR_ENC_BT2020_CONST_LUM: u32 = 7;
+pub(super) const YCBCR_ENC_SMPTE240M: u32 = 8;
+
+pub(super) const QUANTIZATION_DEFAULT: u32 = 0;
 pub(super) const QUANTIZATION_FULL_RANGE: u32 = 1;
+pub(super) const QUANTIZATION_LIM_RANGE: u32 = 2;
 
 /// struct v4l2_capability
 #[repr(C)]

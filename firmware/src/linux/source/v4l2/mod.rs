@@ -4,6 +4,7 @@
 //! as dropped, so that a reader that was held up never looks at the past.
 
 mod abi;
+mod colour;
 mod pixels;
 mod stream;
 
@@ -17,7 +18,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::jpeg::Decoder;
+use super::jpeg_range;
 use super::skip::Skips;
+use super::yuv::Matrix;
 use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
 use abi::PixFormat;
 use pixels::{PixelFormat, fourcc_name};
@@ -35,6 +38,7 @@ pub struct V4l2Source {
     card: String,
     format: PixelFormat,
     pix: PixFormat,
+    matrix: Matrix,
     stream: Stream,
     decoder: Decoder,
     timeout: Duration,
@@ -54,12 +58,13 @@ impl V4l2Source {
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self, SourceError> {
         let device = open_device(path)?;
         let card = check_capabilities(&device, path)?;
-        let (format, pix) = negotiate(&device, path, options)?;
+        let (format, pix, matrix) = negotiate(&device, path, options)?;
         Ok(Self {
             path: path.to_owned(),
             card,
             format,
             pix,
+            matrix,
             stream: Stream::start(device, path)?,
             decoder: Decoder::new(options.max_pixels),
             timeout: options.timeout,
@@ -90,10 +95,12 @@ impl V4l2Source {
             return Err("the driver marks it as damaged".to_owned());
         }
         if self.format == PixelFormat::Mjpg {
-            return self.decoder.decode(data, frame);
+            self.decoder.decode(data, frame)?;
+            jpeg_range::apply(data, &mut frame.rgb);
+            return Ok(());
         }
         frame.resize(self.pix.width, self.pix.height);
-        pixels::convert(self.format, &self.pix, data, &mut frame.rgb)
+        pixels::convert(self.format, &self.pix, self.matrix, data, &mut frame.rgb)
     }
 }
 
@@ -215,7 +222,7 @@ fn negotiate(
     device: &File,
     path: &Path,
     options: &SourceOptions,
-) -> Result<(PixelFormat, PixFormat), SourceError> {
+) -> Result<(PixelFormat, PixFormat, Matrix), SourceError> {
     let not = |reason: String| SourceError::NotACamera {
         path: path.to_owned(),
         reason,
@@ -271,7 +278,13 @@ fn negotiate(
         });
     }
     pixels::layout(format, &pix).map_err(not)?;
-    Ok((format, pix))
+    // A JPEG's colours are JFIF's, whatever the driver fills in: uvcvideo says sRGB and no range for
+    // JPEG and YUYV alike.
+    let matrix = match format {
+        PixelFormat::Mjpg => Matrix::BT601_FULL,
+        _ => colour::matrix(format.samples(), &pix).map_err(not)?,
+    };
+    Ok((format, pix, matrix))
 }
 
 /// The format of ours that comes first in the order of preference.

@@ -1,7 +1,8 @@
 //! The pixel formats this app takes from a camera, and how their bytes become RGB8.
 
 use super::super::yuv::{Matrix, grey_row};
-use super::abi::{PixFormat, QUANTIZATION_FULL_RANGE, YCBCR_ENC_709};
+use super::abi::PixFormat;
+use super::colour::Samples;
 
 /// A format's code: four letters, the first in the low byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,15 @@ impl PixelFormat {
         })
     }
 
+    /// What its samples are; a JPEG's are those of JFIF.
+    pub(super) fn samples(self) -> Samples {
+        match self {
+            Self::Rgb3 | Self::Bgr3 => Samples::Rgb,
+            Self::Grey => Samples::Grey,
+            Self::Yuyv | Self::Mjpg | Self::Nv12 | Self::Yu12 | Self::Uyvy => Samples::YCbCr,
+        }
+    }
+
     /// Bytes of a row of `width` pixels, of luma where the format is planar. 0 for JPEG.
     fn row_bytes(self, width: usize) -> usize {
         match self {
@@ -64,17 +74,6 @@ impl PixelFormat {
 /// A code as a person reads it.
 pub(super) fn fourcc_name(fourcc: u32) -> String {
     fourcc.to_le_bytes().escape_ascii().to_string()
-}
-
-/// Which matrix the camera says its colours were made with.
-fn matrix(pix: &PixFormat) -> Matrix {
-    let full = pix.quantization == QUANTIZATION_FULL_RANGE;
-    match (pix.ycbcr_enc == YCBCR_ENC_709, full) {
-        (false, false) => Matrix::BT601_LIMITED,
-        (false, true) => Matrix::BT601_FULL,
-        (true, false) => Matrix::BT709_LIMITED,
-        (true, true) => Matrix::BT709_FULL,
-    }
 }
 
 /// The bytes one frame of `pix` must have, and the stride of its rows.
@@ -104,13 +103,14 @@ pub(super) fn layout(format: PixelFormat, pix: &PixFormat) -> Result<(usize, usi
     Ok((bytes, stride))
 }
 
-/// Converts one frame, which is not a JPEG, into `rgb` (`width * height * 3` bytes).
+/// Converts one frame, which is not a JPEG, into `rgb` (`width * height * 3` bytes) by `matrix`.
 ///
 /// # Errors
 /// Fewer bytes than the format demands.
 pub(super) fn convert(
     format: PixelFormat,
     pix: &PixFormat,
+    matrix: Matrix,
     bytes: &[u8],
     rgb: &mut [u8],
 ) -> Result<(), String> {
@@ -122,7 +122,6 @@ pub(super) fn convert(
         ));
     }
     let (width, height) = (pix.width as usize, pix.height as usize);
-    let matrix = matrix(pix);
     let out = rgb.chunks_exact_mut(3 * width);
     let (first, second) = bytes
         .split_at_checked(stride * height)
@@ -133,13 +132,15 @@ pub(super) fn convert(
         PixelFormat::Uyvy => rows.for_each(|(out, row)| matrix.packed_row(out, row, [1, 3, 0, 2])),
         PixelFormat::Grey => rows.for_each(|(out, row)| grey_row(matrix, out, row)),
         PixelFormat::Rgb3 => rows.for_each(|(out, row)| {
-            out.iter_mut().zip(row).for_each(|(out, byte)| *out = *byte);
+            out.iter_mut()
+                .zip(row)
+                .for_each(|(out, byte)| *out = matrix.level(*byte));
         }),
         PixelFormat::Bgr3 => rows.for_each(|(out, row)| {
             for (out, bgr) in out.chunks_exact_mut(3).zip(row.chunks_exact(3)) {
                 out.iter_mut()
                     .zip(bgr.iter().rev())
-                    .for_each(|(out, byte)| *out = *byte);
+                    .for_each(|(out, byte)| *out = matrix.level(*byte));
             }
         }),
         PixelFormat::Nv12 => {
@@ -172,6 +173,9 @@ pub(super) fn convert(
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::yuv::Encoding;
+    use super::super::abi;
+    use super::super::colour::matrix;
     use super::*;
 
     const WIDTH: usize = 6;
@@ -182,6 +186,7 @@ mod tests {
             width: WIDTH as u32,
             height: HEIGHT as u32,
             bytesperline: bytesperline as u32,
+            private: abi::PIX_FMT_PRIV_MAGIC,
             ..PixFormat::default()
         }
     }
@@ -193,6 +198,15 @@ mod tests {
             (60 + 50 * (x / 2)) as u8,
             (220 - 70 * (y / 2)) as u8,
         )
+    }
+
+    fn convert_by_fields(
+        format: PixelFormat,
+        pix: &PixFormat,
+        bytes: &[u8],
+        rgb: &mut [u8],
+    ) -> Result<(), String> {
+        convert(format, pix, matrix(format.samples(), pix)?, bytes, rgb)
     }
 
     fn want(matrix: Matrix) -> Vec<u8> {
@@ -272,14 +286,11 @@ mod tests {
             for pad in [0, 2, 10] {
                 let (pix, bytes) = encode(format, pad);
                 let mut rgb = vec![0; WIDTH * HEIGHT * 3];
-                convert(format, &pix, &bytes, &mut rgb).unwrap();
+                convert_by_fields(format, &pix, &bytes, &mut rgb).unwrap();
                 if format == PixelFormat::Grey {
                     let grey = |i: usize| scene(i % WIDTH, i / WIDTH).0;
                     assert!(rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]));
-                    assert_eq!(
-                        rgb[0],
-                        ((f64::from(grey(0)) - 16.0) * 255.0 / 219.0).round() as u8
-                    );
+                    assert_eq!(rgb[0], grey(0));
                 } else {
                     assert_eq!(
                         rgb,
@@ -294,17 +305,34 @@ mod tests {
     #[test]
     fn the_cameras_word_on_its_colours_is_heeded() {
         let (mut pix, bytes) = encode(PixelFormat::Yuyv, 0);
-        for (ycbcr_enc, quantization, matrix) in [
-            (0, 0, Matrix::BT601_LIMITED),
-            (1, 2, Matrix::BT601_LIMITED),
-            (0, 1, Matrix::BT601_FULL),
-            (2, 0, Matrix::BT709_LIMITED),
-            (2, 1, Matrix::BT709_FULL),
+        for (colorspace, ycbcr_enc, quantization, encoding, full) in [
+            (0, 0, 0, Encoding::Bt601, false),
+            (0, 1, 2, Encoding::Bt601, false),
+            (8, 0, 1, Encoding::Bt601, true),
+            (8, 2, 0, Encoding::Bt709, false),
+            (8, 2, 1, Encoding::Bt709, true),
+            (3, 0, 0, Encoding::Bt709, false),
+            (7, 0, 0, Encoding::Bt601, true),
+            (10, 0, 0, Encoding::Bt2020, false),
         ] {
+            pix.colorspace = colorspace;
             (pix.ycbcr_enc, pix.quantization) = (ycbcr_enc, quantization);
             let mut rgb = vec![0; WIDTH * HEIGHT * 3];
-            convert(PixelFormat::Yuyv, &pix, &bytes, &mut rgb).unwrap();
-            assert_eq!(rgb, want(matrix));
+            convert_by_fields(PixelFormat::Yuyv, &pix, &bytes, &mut rgb).unwrap();
+            assert_eq!(rgb, want(Matrix::of(encoding, full)));
+        }
+        // RGB of limited range, as an HDMI grabber may deliver it, is stretched.
+        for format in [PixelFormat::Rgb3, PixelFormat::Bgr3] {
+            let (mut pix, _) = encode(format, 0);
+            let bytes: Vec<u8> = [16, 125, 235].repeat(WIDTH * HEIGHT);
+            pix.quantization = abi::QUANTIZATION_LIM_RANGE;
+            let mut rgb = vec![0; WIDTH * HEIGHT * 3];
+            convert_by_fields(format, &pix, &bytes, &mut rgb).unwrap();
+            let mut want = [0, 127, 255];
+            if format == PixelFormat::Bgr3 {
+                want.reverse();
+            }
+            assert_eq!(rgb[..3], want, "{format:?}");
         }
     }
 
@@ -319,7 +347,7 @@ mod tests {
             let mut rgb = vec![0; WIDTH * HEIGHT * 3];
             assert!(expected <= bytes.len());
             for length in 0..bytes.len() {
-                let result = convert(format, &pix, &bytes[..length], &mut rgb);
+                let result = convert_by_fields(format, &pix, &bytes[..length], &mut rgb);
                 assert_eq!(result.is_ok(), length >= expected, "{format:?} {length}");
             }
             let narrow = PixFormat {
@@ -327,7 +355,7 @@ mod tests {
                 ..pix
             };
             assert!(
-                convert(format, &narrow, &bytes, &mut rgb)
+                convert_by_fields(format, &narrow, &bytes, &mut rgb)
                     .unwrap_err()
                     .contains("rows")
             );

@@ -1,0 +1,85 @@
+//! What lies between two pictures of a stream: padding, line ends, the headers of a multipart body. Of no
+//! account, unless a picture that lost its beginning is among it.
+
+use super::marker::{EOI, SOI, SOS};
+use super::{MAX_FRAME_BYTES, Piece};
+
+/// What is kept of a stream's beginning, for the message that it is none.
+const HEAD_BYTES: usize = 32;
+
+/// The bytes seen so far.
+pub(super) struct Gap {
+    /// How many, without the start of the picture that ends it.
+    pub(super) bytes: u64,
+    /// A picture's start was seen.
+    pub(super) found: bool,
+    /// The stream begins with it.
+    at_start: bool,
+    /// Then, its first bytes.
+    pub(super) head: Vec<u8>,
+    /// The last four of them.
+    tail: u32,
+    /// Among them was the header of a scan, or the end of one whose beginning nobody saw.
+    headless: bool,
+}
+
+impl Gap {
+    pub(super) fn new(at_start: bool) -> Self {
+        Self {
+            bytes: 0,
+            found: false,
+            at_start,
+            head: Vec::new(),
+            tail: 0,
+            headless: false,
+        }
+    }
+
+    /// Looks at `bytes` up to the start of a picture; how many that are, the start included.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
+        if self.at_start {
+            let room = HEAD_BYTES.saturating_sub(self.head.len());
+            self.head.extend(bytes.iter().take(room));
+        }
+        for (at, &byte) in bytes.iter().enumerate() {
+            self.tail = self.tail << 8 | u32::from(byte);
+            match self.tail.to_be_bytes() {
+                [_, 0xff, SOI, 0xff] => {
+                    // Its own three bytes are seen and not counted.
+                    self.bytes = (self.bytes + at as u64 + 1).saturating_sub(3);
+                    self.found = true;
+                    return at + 1;
+                }
+                // A scan header of one to four components: by chance once in a gigabyte.
+                [0xff, SOS, 0, 8 | 10 | 12 | 14] => self.headless = true,
+                // Padding may hold such bytes (a camera's buffer with the last picture's end in it), but
+                // nothing precedes a stream that was joined in its middle.
+                [_, _, 0xff, EOI] if self.at_start => self.headless = true,
+                _ => {}
+            }
+        }
+        self.bytes += bytes.len() as u64;
+        bytes.len()
+    }
+
+    /// What it is, if it is anything. `rest`: a picture before it was given up and reported.
+    pub(super) fn piece(&self, rest: bool) -> Option<Piece> {
+        let bytes = self.bytes;
+        Some(match (self.headless && !rest, self.at_start) {
+            _ if bytes == 0 => return None,
+            (true, true) => Piece::Broken {
+                bytes,
+                reason: "the rest of a picture that began before the stream was joined",
+            },
+            (true, false) => Piece::Broken {
+                bytes,
+                reason: "a JPEG without its beginning",
+            },
+            _ if bytes >= MAX_FRAME_BYTES as u64 => Piece::Broken {
+                bytes,
+                reason: "no JPEG within 16 MiB",
+            },
+            _ => Piece::Between { bytes },
+        })
+    }
+}
