@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use igpt_runtime::image_names::is_image;
-use igpt_runtime::{ImageGptImageProcessor, image_io};
+use igpt_runtime::{ImageGptImageProcessor, image_io, one_line};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ pub enum ImageName {
 impl std::fmt::Display for ImageName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) => f.write_str(&one_line(&path.display().to_string())),
             Self::Index(index) => write!(f, "{index}"),
         }
     }

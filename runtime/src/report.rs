@@ -25,6 +25,10 @@ pub struct ModelReport {
     pub crc32: Option<String>,
     /// `classify`, `causal` or `features`.
     pub task: &'static str,
+    /// Of a classifier what its logits mean: `single_label_classification`, `multi_label_classification` or
+    /// `regression`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem_type: Option<&'static str>,
     /// `int8`, `int4` or `f32`.
     pub dtype: &'static str,
     /// Blocks.
@@ -52,6 +56,7 @@ impl ModelReport {
             file: file.map(Path::to_owned),
             crc32: crc32.map(hex),
             task: task.name(),
+            problem_type: (task == Task::Classify).then(|| config.resolved_problem_type().name()),
             dtype: dtype.name(),
             n_layer: config.n_layer,
             n_embd: config.n_embd,

@@ -1,13 +1,13 @@
 //! `igpt classify`: what a classifier says of pictures.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
 use igpt_runtime::report::RunReport;
-use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session};
+use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session, one_line};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
@@ -203,11 +203,10 @@ fn ranked(classified: &Classification, top_k: usize) -> Vec<Ranked> {
 /// `photo.jpg: Ankle boot 99.6 %, Sneaker 0.3 %`
 fn line(verdict: &Verdict) -> String {
     let top = verdict.top.iter();
-    let classes = top.map(|found| format!("{} {}", found.label, found.score));
-    let file: &Path = &verdict.file;
+    let classes = top.map(|found| format!("{} {}", one_line(&found.label), found.score));
     format!(
         "{}: {}",
-        file.display(),
+        ImageName::File(verdict.file.clone()),
         classes.collect::<Vec<_>>().join(", ")
     )
 }

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
 use igpt_runtime::onnx::{Description, describe};
 use igpt_runtime::report::ModelReport;
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, Panels};
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, Panels, ProblemType, one_line};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -282,7 +282,11 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         )?;
     }
     if let (Some(labels), "classify") = (config.get("id2label"), report.model.task) {
-        writeln!(out, "labels: {labels}")?;
+        writeln!(out, "labels: {}", one_line(&labels.to_string()))?;
+    }
+    if let Some(problem) = report.model.problem_type {
+        let meaning = ProblemType::from_name(problem).map_or("", ProblemType::describe);
+        writeln!(out, "problem type: {problem}: {meaning}")?;
     }
     match report.palette.len() {
         0 => writeln!(out, "palette: none, it takes tokens and no images")?,

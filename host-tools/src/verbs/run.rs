@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use igpt_runtime::onnx::Task;
 use igpt_runtime::report::RunReport;
-use igpt_runtime::{ImageGptModel, ModelOutput, image_io};
+use igpt_runtime::{ImageGptModel, ModelOutput, ProblemType, image_io};
 use serde::Serialize;
 
 use super::{Backend, describe_run, load_model, print_report};
@@ -18,7 +18,8 @@ use crate::output::Outputs;
 /// Run a model file and write tokens, every hidden state and the logits.
 ///
 /// The .npz holds `tokens` int64 [batch, tokens], `hidden_states` f32 [layers + 1, batch, tokens, width] as
-/// Hugging Face numbers them (the last after ln_f), and `logits` f32 if the file has a head. Tokens are taken
+/// Hugging Face numbers them (the last after ln_f), and `logits` f32 if the file has a head; of a classifier that gives
+/// probabilities, these too: `probabilities` f32. Tokens are taken
 /// as they are: for a causal model nothing is put before or shifted.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -103,9 +104,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         } = &report;
         writeln!(
             out,
-            "{}: {}, {batch} x {tokens} tokens in {seconds:.4} s on {}",
+            "{}: {}{}, {batch} x {tokens} tokens in {seconds:.4} s on {}",
             file.display(),
             run.model.task,
+            run.model
+                .problem_type
+                .map_or_else(String::new, |problem| format!(" ({problem})")),
             run.isa
         )
     }));
@@ -167,11 +171,17 @@ fn save(
     )?;
     match model.task() {
         Task::Features => {}
-        Task::Classify => npz.add(
-            "logits",
-            &[rows, config.num_labels()],
-            [output.logits.as_slice()],
-        )?,
+        Task::Classify => {
+            let shape = [rows, config.num_labels()];
+            npz.add("logits", &shape, [output.logits.as_slice()])?;
+            // A regression's logits are its values.
+            let problem = config.resolved_problem_type();
+            if problem != ProblemType::Regression {
+                let of = output.logits.chunks_exact(config.num_labels().max(1));
+                let probabilities: Vec<f32> = of.flat_map(|row| problem.scores(row)).collect();
+                npz.add("probabilities", &shape, [probabilities.as_slice()])?;
+            }
+        }
         Task::Causal => {
             npz.add(
                 "logits",

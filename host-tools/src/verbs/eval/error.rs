@@ -18,6 +18,19 @@ pub enum EvalError {
         /// Its task.
         found: &'static str,
     },
+    /// A classifier whose images have no single right label.
+    #[error(
+        "{}: its problem type is {found}: an image has no one label that would be right, and eval measures those \
+         that have (single_label_classification) and language models. What it says of images: igpt run \
+         writes the logits and what they mean",
+        file.display()
+    )]
+    NotOneLabel {
+        /// The model file.
+        file: PathBuf,
+        /// Its problem type, and how that is known.
+        found: String,
+    },
     /// A file that cannot read images.
     #[error(
         "{}: no image processor in it, images cannot be read; make it again with \

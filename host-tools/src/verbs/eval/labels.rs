@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use igpt_runtime::one_line;
+
 use super::error::EvalError;
 use crate::labelled::LabelledSet;
 
@@ -74,7 +76,7 @@ fn plain(name: &str) -> String {
 }
 
 fn listed(labels: &[String]) -> String {
-    let names: Vec<&str> = labels.iter().take(LISTED).map(String::as_str).collect();
+    let names: Vec<_> = labels.iter().take(LISTED).map(|l| one_line(l)).collect();
     let more = labels.len() - names.len();
     let names = names.join(", ");
     if more == 0 {

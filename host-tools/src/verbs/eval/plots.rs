@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use igpt_runtime::one_line;
+
 use super::report::{Report, Score};
 use crate::charts::confusion::{self, Confusion};
 use crate::charts::errors_by_layer;
@@ -113,7 +115,8 @@ fn involved(cells: &BTreeMap<(usize, usize), u64>, labels: &[String]) -> Confusi
     Confusion {
         labels: classes
             .iter()
-            .filter_map(|class| labels.get(*class).cloned())
+            .filter_map(|class| labels.get(*class))
+            .map(|label| one_line(label).into_owned())
             .collect(),
         cells: cells
             .iter()

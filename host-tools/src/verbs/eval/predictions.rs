@@ -1,10 +1,14 @@
 //! One row of a CSV for each image, for whoever wants statistics of their own.
 
+use std::borrow::Cow;
 use std::path::Path;
+
+use igpt_runtime::one_line;
 
 use super::Data;
 use super::gather::Gathered;
 use super::subject::Subject;
+use super::tally::Judged;
 use crate::output::Staged;
 
 /// Writes the rows; columns that do not apply (a language model's label, a comparison that was not asked for)
@@ -19,7 +23,8 @@ pub(super) fn write(
     subject: &Subject,
 ) -> anyhow::Result<()> {
     let labels = subject.model.config().labels();
-    let name = |index: usize| labels.get(index).map_or("", String::as_str);
+    // A row is a line.
+    let name = |index: usize| labels.get(index).map_or(Cow::Borrowed(""), |l| one_line(l));
     let staged = Staged::create(path)?;
     let mut out = csv::Writer::from_writer(staged.file());
     out.write_record([
@@ -40,18 +45,21 @@ pub(super) fn write(
         let judged = record.label.and(record.judged);
         let other = record.other;
         let other_judged = record.label.and(other.and_then(|other| other.judged));
+        let verdict = |judged: Option<Judged>| {
+            judged.map_or_else(String::new, |j| name(j.verdict).into_owned())
+        };
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         out.write_record([
             data.set.name(record.index).to_string(),
-            record.label.map_or("", name).to_owned(),
-            judged.map_or("", |judged| name(judged.verdict)).to_owned(),
+            record
+                .label
+                .map_or_else(String::new, |label| name(label).into_owned()),
+            verdict(judged),
             number(judged.map(|judged| judged.confidence)),
             judged.map_or_else(String::new, |judged| judged.rank.to_string()),
             number(Some(record.nats)),
             number(Some(record.seconds)),
-            other_judged
-                .map_or("", |judged| name(judged.verdict))
-                .to_owned(),
+            verdict(other_judged),
             number(other_judged.map(|judged| judged.confidence)),
             number(other.map(|other| other.nats)),
             number(other.map(|other| other.divergence)),

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use igpt_runtime::one_line;
+
 use super::compare::LayerError;
 use super::report::{Comparison, OtherVerdict, Report, Score, Verdict};
 
@@ -154,10 +156,10 @@ fn verdicts(
 fn pair(ours: &Verdict, theirs: &OtherVerdict, this: &str, other: &str) -> String {
     format!(
         "{}, {this} says {} ({:.1} %), {other} {} ({:.1} %)",
-        ours.label,
-        ours.verdict,
+        one_line(&ours.label),
+        one_line(&ours.verdict),
         100.0 * ours.probability,
-        theirs.against_verdict,
+        one_line(&theirs.against_verdict),
         100.0 * theirs.against_probability
     )
 }
@@ -209,7 +211,9 @@ fn confusions(out: &mut impl Write, report: &Report, show: usize) -> io::Result<
         writeln!(
             out,
             "  {} taken for {}: {} of {of} images",
-            cell.label, cell.verdict, cell.images
+            one_line(&cell.label),
+            one_line(&cell.verdict),
+            cell.images
         )?;
     }
     Ok(())
@@ -229,7 +233,9 @@ fn images(out: &mut impl Write, report: &Report) -> io::Result<()> {
                 probability,
             }) => writeln!(
                 out,
-                ", {label} taken for {verdict} ({:.1} %)",
+                ", {} taken for {} ({:.1} %)",
+                one_line(label),
+                one_line(verdict),
                 100.0 * probability
             )?,
             None => writeln!(out)?,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use igpt_runtime::onnx::Task;
 use igpt_runtime::report::RunReport;
-use igpt_runtime::{Error, ImageGptImageProcessor, ImageGptModel, LoadOptions};
+use igpt_runtime::{Error, ImageGptImageProcessor, ImageGptModel, LoadOptions, ProblemType};
 use serde_json::Value;
 
 use super::error::EvalError;
@@ -62,8 +62,26 @@ impl Subject {
             })
             .bad_input();
         }
+        subject.check_problem().bad_input()?;
         subject.processor().bad_input()?;
         Ok(subject)
+    }
+
+    /// Refuses a classifier whose images have no single right label.
+    fn check_problem(&self) -> Result<(), EvalError> {
+        let config = self.model.config();
+        let found = config.resolved_problem_type();
+        if self.is_causal() || found == ProblemType::SingleLabel {
+            return Ok(());
+        }
+        let known = match config.problem_type {
+            Some(_) => "",
+            None => " (one label, and no problem_type in its config)",
+        };
+        Err(EvalError::NotOneLabel {
+            file: self.file.clone(),
+            found: format!("{found}{known}"),
+        })
     }
 
     pub(super) fn processor(&self) -> Result<&ImageGptImageProcessor, EvalError> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use igpt_runtime::onnx::Dtype;
-use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, LoadOptions};
+use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, LoadOptions, ProblemType};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -42,6 +42,8 @@ impl Cut<'_> {
             n_layer: self.layer,
             id2label: self.classes.to_vec(),
             architectures: vec!["ImageGPTForImageClassification".into()],
+            // Whatever the head was whose place this one takes.
+            problem_type: Some(ProblemType::SingleLabel),
             ..self.config.clone()
         };
         config.validate().bad_input()?;
