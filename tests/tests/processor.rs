@@ -10,6 +10,7 @@ use igpt_runtime::image_io;
 use igpt_runtime::processor::{
     ImageGptImageProcessor, ProcessorConfig, ProcessorScratch, Resample,
 };
+use igpt_tests::images::{make_image, make_palette};
 use serde_json::Value;
 
 fn golden() -> PathBuf {
@@ -25,16 +26,6 @@ fn cases(name: &str) -> Result<Vec<Value>> {
         .clone();
     ensure!(!list.is_empty());
     Ok(list)
-}
-
-/// The SplitMix64 sequence that starts at `seed`.
-fn mix(seed: u64) -> impl Iterator<Item = u64> {
-    (1u64..).map(move |i| {
-        let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    })
 }
 
 fn int(case: &Value, key: &str) -> Result<usize> {
@@ -53,26 +44,8 @@ fn at(list: &Value, index: usize) -> Result<usize> {
 
 fn image(case: &Value) -> Result<(Vec<u8>, usize, usize)> {
     let (w, h) = (int(case, "width")?, int(case, "height")?);
-    let noise = mix(int(case, "seed")? as u64)
-        .map(|z| (z >> 56) as usize)
-        .take(3 * w * h);
-    let slopes = case["image"] == "scene";
-    let pixels = noise.enumerate().map(|(i, noise)| {
-        let (c, x, y) = (i % 3, i / 3 % w, i / 3 / w);
-        let slope = x * 200 * (c + 1) / (w * 2) + y * (150 - 40 * c) / h;
-        (if slopes { slope + noise / 8 } else { noise }) as u8
-    });
-    Ok((pixels.collect(), w, h))
-}
-
-fn palette(kind: &str, seed: u64, n: usize) -> Vec<[f64; 3]> {
-    let mut bits = mix(seed);
-    let mut next = |i: usize| match kind {
-        "random" => (bits.next().unwrap_or(0) >> 11) as f64 * 2f64.powi(-52) - 1.0,
-        "grid" => (bits.next().unwrap_or(0) % 511) as f64 / 255.0 - 1.0,
-        _ => i as f64 * 2.0 / (n.max(2) - 1) as f64 - 1.0,
-    };
-    (0..n).map(|i| [next(i), next(i), next(i)]).collect()
+    let kind = case["image"].as_str().context("image")?;
+    Ok((make_image(kind, int(case, "seed")? as u64, w, h), w, h))
 }
 
 fn processor(
@@ -116,7 +89,7 @@ fn tokens_are_hugging_faces() -> Result<()> {
     let mut tokens = Vec::new();
     for case in cases("tokens")? {
         let kind = case["palette"].as_str().context("palette")?;
-        let clusters = palette(
+        let clusters = make_palette(
             kind,
             int(&case, "palette_seed")? as u64,
             int(&case, "colors")?,
@@ -156,7 +129,7 @@ fn resizing_is_pillows_bit_for_bit() -> Result<()> {
 #[test]
 fn files_decode_as_pillow_does() -> Result<()> {
     let processor = processor(
-        palette("random", 7, 512),
+        make_palette("random", 7, 512),
         &Value::from(14),
         &serde_json::json!({}),
     )?;

@@ -2,15 +2,15 @@
 //!
 //! The hub's files (transformers 4) say `size: 32`, `feature_extractor_type` and leave rescaling
 //! to the code; transformers 5 writes every field. Absent fields take the defaults of
-//! `ImageGPTImageProcessor` in transformers 5, except that the class's 256 x 256 pixels are also
-//! the default here, which no checkpoint relies on.
+//! `ImageGPTImageProcessor` in transformers 5. docs/config.md lists the fields and what becomes of them.
 
 use serde_json::{Value, json};
 
 use crate::config::FieldError;
 use crate::config::fields::{Fields, as_usize};
 
-use super::Resample;
+use super::backend::BackendChoice;
+use super::{Backend, Resample};
 
 /// Most colours a palette may have. ImageGPT has 512; the bound keeps the search tables of a
 /// hostile file below 32 MB.
@@ -24,6 +24,8 @@ const MAX_MAGNITUDE: f64 = 65_536.0;
 /// The options of an ImageGPT image processor, under Hugging Face's names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessorConfig {
+    /// Whose arithmetic it is.
+    pub backend: Backend,
     /// Resize to `height` x `width` first; otherwise every pixel of the image is a token.
     pub do_resize: bool,
     /// Height of the resized image in pixels.
@@ -32,6 +34,10 @@ pub struct ProcessorConfig {
     pub width: usize,
     /// The resampling filter.
     pub resample: Resample,
+    /// torchvision's processor then takes the middle of the image, of `crop_size`; PIL's ignores both.
+    pub do_center_crop: Option<bool>,
+    /// (height, width) in pixels.
+    pub crop_size: Option<(usize, usize)>,
     /// Multiply by `rescale_factor`.
     pub do_rescale: bool,
     /// 1/255 unless a checkpoint says otherwise.
@@ -54,10 +60,13 @@ impl Default for ProcessorConfig {
     /// Hugging Face's defaults, with an empty palette.
     fn default() -> Self {
         Self {
+            backend: Backend::Pil,
             do_resize: true,
             height: 256,
             width: 256,
             resample: Resample::Bilinear,
+            do_center_crop: None,
+            crop_size: None,
             do_rescale: true,
             rescale_factor: 1.0 / 255.0,
             do_normalize: true,
@@ -71,28 +80,21 @@ impl Default for ProcessorConfig {
 }
 
 impl ProcessorConfig {
-    /// Reads the fields; [`ProcessorConfig::validate`] judges them.
-    pub(super) fn from_value(value: &Value) -> Result<Self, FieldError> {
+    /// Reads the fields; [`ProcessorConfig::validate`] judges them. `backend` overrides what they say of it.
+    pub(super) fn from_value(value: &Value, backend: Option<Backend>) -> Result<Self, FieldError> {
         let fields = Fields::of("preprocessor_config.json", value)?;
-        for key in ["image_processor_type", "feature_extractor_type"] {
-            match fields.str(key)? {
-                Some(name) if !name.starts_with("ImageGPT") => {
-                    return Err(FieldError::new(
-                        key,
-                        format!("{name:?}"),
-                        "an ImageGPT processor",
-                    ));
-                }
-                _ => {}
-            }
-        }
+        let clusters = clusters(&fields)?;
+        let choice = BackendChoice::of(&fields, &clusters)?;
         let d = Self::default();
-        let (height, width) = size(&fields)?.unwrap_or((d.height, d.width));
+        let (height, width) = size(&fields, "size")?.unwrap_or((d.height, d.width));
         Ok(Self {
+            backend: backend.unwrap_or(choice.backend),
             do_resize: fields.bool("do_resize")?.unwrap_or(d.do_resize),
             height,
             width,
             resample: resample(&fields)?.unwrap_or(d.resample),
+            do_center_crop: fields.bool("do_center_crop")?,
+            crop_size: size(&fields, "crop_size")?,
             do_rescale: fields.bool("do_rescale")?.unwrap_or(d.do_rescale),
             rescale_factor: fields.f64("rescale_factor")?.unwrap_or(d.rescale_factor),
             do_normalize: fields.bool("do_normalize")?.unwrap_or(d.do_normalize),
@@ -102,8 +104,13 @@ impl ProcessorConfig {
                 .bool("do_color_quantize")?
                 .unwrap_or(d.do_color_quantize),
             do_convert_rgb: fields.bool("do_convert_rgb")?,
-            clusters: clusters(&fields)?,
+            clusters,
         })
+    }
+
+    /// Which backend the fields name, and why.
+    pub(super) fn backend_of(fields: &Fields<'_>) -> Result<BackendChoice, FieldError> {
+        BackendChoice::of(fields, &clusters(fields)?)
     }
 
     /// Checks every field against its range.
@@ -111,27 +118,19 @@ impl ProcessorConfig {
     /// # Errors
     /// The first field that does not fit.
     pub fn validate(&self) -> Result<(), FieldError> {
-        let sides = [("size.height", self.height), ("size.width", self.width)];
-        for (field, side) in sides {
-            if !(1..=MAX_PIXELS).contains(&side) {
-                return Err(FieldError::new(
-                    field,
-                    side,
-                    format!("1 to {MAX_PIXELS} pixels"),
-                ));
-            }
-        }
-        if self
-            .height
-            .checked_mul(self.width)
-            .is_none_or(|n| n > MAX_PIXELS)
-        {
-            let found = format!("{}x{}", self.height, self.width);
+        check_size("size", (self.height, self.width))?;
+        if let Some(size) = self.crop_size {
+            check_size("crop_size", size)?;
+        } else if self.do_center_crop == Some(true) {
+            // Both of transformers' processors refuse it, though PIL's then ignores what it asked for.
             return Err(FieldError::new(
-                "size",
-                found,
-                format!("at most {MAX_PIXELS} pixels"),
+                "crop_size",
+                "missing",
+                "a size, as do_center_crop is true",
             ));
+        }
+        if self.backend == Backend::Torchvision {
+            self.check_torchvision()?;
         }
         let factor = self.rescale_factor;
         // In f32, where the pixels live: a subnormal factor would flush every image to one token.
@@ -179,9 +178,71 @@ impl ProcessorConfig {
         Ok(())
     }
 
+    /// What torchvision's processor does not do, or does to no purpose.
+    fn check_torchvision(&self) -> Result<(), FieldError> {
+        if self.do_resize && matches!(self.resample, Resample::Box | Resample::Hamming) {
+            let expected = "0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic), which torchvision's \
+                            processor knows; PIL's (--processor pil) knows this one too";
+            return Err(FieldError::new("resample", self.resample.code(), expected));
+        }
+        if self.do_color_quantize && !self.do_rescale && !self.do_normalize {
+            let expected = "true, or do_normalize: without both torchvision's processor compares colours in \
+                            8-bit integers that wrap; PIL's (--processor pil) does not";
+            return Err(FieldError::new("do_rescale", "false", expected));
+        }
+        Ok(())
+    }
+
+    /// (height, width) of the image that becomes tokens, if anything in the options fixes it.
+    #[must_use]
+    pub fn output_size(&self) -> Option<(usize, usize)> {
+        match self.crop() {
+            Some(size) => Some(size),
+            None => self.do_resize.then_some((self.height, self.width)),
+        }
+    }
+
+    /// (height, width) of the crop, if there is one.
+    pub(super) fn crop(&self) -> Option<(usize, usize)> {
+        let crops = self.backend == Backend::Torchvision && self.do_center_crop == Some(true);
+        self.crop_size.filter(|_| crops)
+    }
+
     /// What each 8-bit value of each channel is rescaled and normalised to, with Hugging Face's
-    /// roundings: the product in f64, everything after it in f32.
+    /// roundings.
     pub(super) fn channel_values(&self) -> [[f32; 256]; 3] {
+        match self.backend {
+            Backend::Pil => self.values_of_pil(),
+            Backend::Torchvision => self.values_of_torchvision(),
+        }
+    }
+
+    /// Everything in f32, and both steps in one: the level less `mean / factor`, over `std / factor`.
+    fn values_of_torchvision(&self) -> [[f32; 256]; 3] {
+        let fuse = if self.do_rescale {
+            (1.0 / self.rescale_factor) as f32
+        } else {
+            1.0
+        };
+        let factor = self.rescale_factor as f32;
+        std::array::from_fn(|channel| {
+            let mean = self.image_mean[channel] as f32 * fuse;
+            let std = self.image_std[channel] as f32 * fuse;
+            std::array::from_fn(|level| {
+                let x = level as f32;
+                if self.do_normalize {
+                    (x - mean) / std
+                } else if self.do_rescale {
+                    x * factor
+                } else {
+                    x
+                }
+            })
+        })
+    }
+
+    /// The product in f64, everything after it in f32.
+    fn values_of_pil(&self) -> [[f32; 256]; 3] {
         std::array::from_fn(|channel| {
             let (mean, std) = (
                 self.image_mean[channel] as f32,
@@ -208,24 +269,34 @@ impl ProcessorConfig {
             "do_rescale": self.do_rescale,
             "do_resize": self.do_resize,
             "image_mean": self.image_mean,
-            "image_processor_type": "ImageGPTImageProcessor",
+            "image_processor_type": self.backend.class(),
             "image_std": self.image_std,
             "resample": self.resample.code(),
             "rescale_factor": self.rescale_factor,
             "size": {"height": self.height, "width": self.width},
         });
-        if let (Some(convert), Some(map)) = (self.do_convert_rgb, value.as_object_mut()) {
-            map.insert("do_convert_rgb".to_owned(), convert.into());
+        if let Some(map) = value.as_object_mut() {
+            let size = |(height, width): (usize, usize)| json!({"height": height, "width": width});
+            let optional = [
+                ("do_center_crop", self.do_center_crop.map(Value::from)),
+                ("crop_size", self.crop_size.map(size)),
+                ("do_convert_rgb", self.do_convert_rgb.map(Value::from)),
+            ];
+            map.extend(
+                optional
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key.to_owned(), value?))),
+            );
         }
         value
     }
 }
 
 /// `32`, `[32, 32]` or `{"height": 32, "width": 32}`, as (height, width).
-fn size(fields: &Fields<'_>) -> Result<Option<(usize, usize)>, FieldError> {
+fn size(fields: &Fields<'_>, name: &str) -> Result<Option<(usize, usize)>, FieldError> {
     const EXPECTED: &str =
         "an integer, [height, width] or {\"height\": h, \"width\": w} and no more";
-    let Some(value) = fields.get("size") else {
+    let Some(value) = fields.get(name) else {
         return Ok(None);
     };
     let read = || match value {
@@ -252,7 +323,26 @@ fn size(fields: &Fields<'_>) -> Result<Option<(usize, usize)>, FieldError> {
     }
     read()
         .map(Some)
-        .ok_or_else(|| FieldError::of_value("size", value, EXPECTED))
+        .ok_or_else(|| FieldError::of_value(name, value, EXPECTED))
+}
+
+/// A side at least, and no more pixels than a sequence may have.
+fn check_size(field: &str, (height, width): (usize, usize)) -> Result<(), FieldError> {
+    for (name, side) in [("height", height), ("width", width)] {
+        if !(1..=MAX_PIXELS).contains(&side) {
+            let expected = format!("1 to {MAX_PIXELS} pixels");
+            return Err(FieldError::new(format!("{field}.{name}"), side, expected));
+        }
+    }
+    if height.checked_mul(width).is_none_or(|n| n > MAX_PIXELS) {
+        let expected = format!("at most {MAX_PIXELS} pixels");
+        return Err(FieldError::new(
+            field,
+            format!("{height}x{width}"),
+            expected,
+        ));
+    }
+    Ok(())
 }
 
 fn resample(fields: &Fields<'_>) -> Result<Option<Resample>, FieldError> {
@@ -262,7 +352,8 @@ fn resample(fields: &Fields<'_>) -> Result<Option<Resample>, FieldError> {
     match value.as_u64().and_then(Resample::from_code) {
         Some(filter) => Ok(Some(filter)),
         None => {
-            let expected = "0 (nearest), 2 (bilinear) or 3 (bicubic)";
+            let expected =
+                "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)";
             Err(FieldError::of_value("resample", value, expected))
         }
     }

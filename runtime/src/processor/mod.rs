@@ -1,23 +1,30 @@
 //! `ImageGptImageProcessor`: an RGB8 image becomes tokens, and tokens become an image.
 //!
-//! Token-exact with Hugging Face's `ImageGPTImageProcessorPil` (transformers 5): Pillow's
-//! antialiased resize, then the nearest palette colour with ties to the lowest index. The
-//! torchvision backend differs from the PIL one by a level here and there; the PIL one is what
-//! the published checkpoints were made with.
+//! Token-exact with both of Hugging Face's processors in transformers 5: `ImageGPTImageProcessorPil`
+//! (Pillow's antialiased resize, colours compared in f64) and torchvision's `ImageGPTImageProcessor` (torch's
+//! resize, centre crop, f32). [`Backend`] says which; docs/processor.md how they differ.
 
+mod backend;
 mod config;
+mod crop;
 mod error;
+mod filter;
 mod palette;
 mod resample;
+mod window;
 
+pub use backend::{Backend, BackendChoice, BackendError};
 pub use config::{MAX_COLORS, ProcessorConfig};
 pub use error::ProcessorError;
-pub use resample::{MAX_SIDE, Resample};
+pub use filter::Resample;
+pub use resample::MAX_SIDE;
 
 use std::path::Path;
 
+use crate::config::fields::Fields;
 use crate::image_io::DecodedImage;
 
+use crop::center_crop;
 use palette::{Channels, Palette};
 use resample::{Resizer, check_source};
 
@@ -40,6 +47,7 @@ pub struct ImageGptImageProcessor {
 pub struct ProcessorScratch {
     resizer: Option<Resizer>,
     resized: Vec<u8>,
+    cropped: Vec<u8>,
 }
 
 impl ImageGptImageProcessor {
@@ -47,8 +55,14 @@ impl ImageGptImageProcessor {
     ///
     /// # Errors
     /// The first option out of range, by name.
-    pub fn new(config: ProcessorConfig) -> Result<Self, ProcessorError> {
+    pub fn new(mut config: ProcessorConfig) -> Result<Self, ProcessorError> {
         config.validate()?;
+        if config.backend == Backend::Torchvision {
+            // Its palette is a tensor of f32, and that is what it saves.
+            for x in config.clusters.iter_mut().flatten() {
+                *x = f64::from(*x as f32);
+            }
+        }
         let palette = config.do_color_quantize.then(|| {
             let value = config.channel_values();
             let square = if config.do_rescale || config.do_normalize {
@@ -57,7 +71,7 @@ impl ImageGptImageProcessor {
                 // Hugging Face then squares 8-bit integers, which wrap.
                 [std::array::from_fn(|i| f32::from((i as u8).wrapping_mul(i as u8))); 3]
             };
-            Palette::new(&config.clusters, Channels { value, square })
+            Palette::new(config.backend, &config.clusters, Channels { value, square })
         });
         Ok(Self { config, palette })
     }
@@ -67,8 +81,28 @@ impl ImageGptImageProcessor {
     /// # Errors
     /// The first field of the wrong type, out of range or unsupported, by name.
     pub fn from_json(text: &str) -> Result<Self, ProcessorError> {
+        Self::from_json_as(text, None)
+    }
+
+    /// As [`ImageGptImageProcessor::from_json`], with another backend than the one that the config names.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn from_json_as(text: &str, backend: Option<Backend>) -> Result<Self, ProcessorError> {
         let value: serde_json::Value = serde_json::from_str(text)?;
-        Self::new(ProcessorConfig::from_value(&value)?)
+        Self::new(ProcessorConfig::from_value(&value, backend)?)
+    }
+
+    /// Which backend a `preprocessor_config.json` names, and why we think so.
+    ///
+    /// # Errors
+    /// Text that is no JSON object, clusters that are none, the class of another processor.
+    pub fn backend_of_json(text: &str) -> Result<BackendChoice, ProcessorError> {
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        Ok(ProcessorConfig::backend_of(&Fields::of(
+            "preprocessor_config.json",
+            &value,
+        )?)?)
     }
 
     /// Reads the `preprocessor_config.json` at `path`.
@@ -88,7 +122,7 @@ impl ImageGptImageProcessor {
         Self::from_json(&text).map_err(at)
     }
 
-    /// The options as transformers 5 writes them.
+    /// The options as transformers 5 writes them, except that PIL's class is named as it is loaded.
     #[must_use]
     pub fn to_json(&self) -> String {
         format!("{:#}", self.config.to_value())
@@ -106,10 +140,12 @@ impl ImageGptImageProcessor {
         &self.config.clusters
     }
 
-    /// (height, width) of the resized image in pixels.
+    /// (height, width) of the image that becomes tokens, in pixels: the crop's if there is one, else the
+    /// resized one's.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        (self.config.height, self.config.width)
+        let c = &self.config;
+        c.output_size().unwrap_or((c.height, c.width))
     }
 
     /// Tokens of an RGB8 image of `width` x `height` pixels, in raster order.
@@ -166,8 +202,8 @@ impl ImageGptImageProcessor {
         Ok(())
     }
 
-    /// What the model is shown before its palette: the resized image, or the image itself when
-    /// `do_resize` is off.
+    /// What the model is shown before its palette: the resized and cropped image, or the image itself
+    /// when there is neither.
     ///
     /// # Errors
     /// As [`ImageGptImageProcessor::tokens_from_rgb8`].
@@ -181,7 +217,7 @@ impl ImageGptImageProcessor {
         let pixels = self
             .resized_into(rgb, width, height, &mut scratch)?
             .to_vec();
-        let (to_width, to_height) = self.target(width, height);
+        let (to_height, to_width) = self.config.output_size().unwrap_or((height, width));
         DecodedImage::new(to_width, to_height, pixels)
     }
 
@@ -197,26 +233,34 @@ impl ImageGptImageProcessor {
         scratch: &'a mut ProcessorScratch,
     ) -> Result<&'a [u8], ProcessorError> {
         check_source(rgb, width, height)?;
-        let (from, to) = ((width, height), self.target(width, height));
-        if from == to {
-            return Ok(rgb);
-        }
-        let filter = self.config.resample;
-        let ProcessorScratch { resizer, resized } = scratch;
-        let resizer = match resizer {
-            Some(r) if r.fits(filter, from, to) => r,
-            stale => stale.insert(Resizer::new(filter, from, to)),
-        };
-        resizer.resize_into(rgb, resized);
-        Ok(resized)
-    }
-
-    /// (width, height) after resizing.
-    fn target(&self, width: usize, height: usize) -> (usize, usize) {
-        if self.config.do_resize {
-            (self.config.width, self.config.height)
+        let c = &self.config;
+        let from = (width, height);
+        let to = if c.do_resize {
+            (c.width, c.height)
         } else {
-            (width, height)
+            from
+        };
+        let ProcessorScratch {
+            resizer,
+            resized,
+            cropped,
+        } = scratch;
+        let resized: &'a [u8] = if from == to {
+            rgb
+        } else {
+            let resizer = match resizer {
+                Some(r) if r.fits(c.backend, c.resample, from, to) => r,
+                stale => stale.insert(Resizer::new(c.backend, c.resample, from, to)),
+            };
+            resizer.resize_into(rgb, resized);
+            resized
+        };
+        match c.crop().map(|(height, width)| (width, height)) {
+            Some(size) if size != to => {
+                center_crop(resized, to, size, cropped);
+                Ok(cropped)
+            }
+            _ => Ok(resized),
         }
     }
 

@@ -1,20 +1,29 @@
-//! The nearest palette colour of an RGB8 pixel, exactly as Hugging Face's PIL processor finds it.
+//! The nearest palette colour of an RGB8 pixel, exactly as Hugging Face's processors find it.
 //!
-//! Hugging Face expands the squared distance to `a^2 - 2ab + b^2`, with the pixel `a` in f32, the
-//! colour `b` in f64, and takes the first index of the smallest. Where two colours are equally far
-//! the rounding of that expansion decides, so we keep its order of operations: `ab` is one
-//! product and two fused multiply-adds, which is what a matrix product does on every CPU with FMA
-//! (x86 since 2013, all of aarch64). `mul_add` rounds once whether or not the CPU has it.
+//! Both expand the squared distance to `a^2 - 2ab + b^2`, with the pixel `a` in f32, and take the
+//! first index of the smallest. PIL's has the colour `b` in f64 and goes on in f64; torchvision's has
+//! everything in f32. Where two colours are about equally far the rounding of that expansion decides,
+//! so we keep its order of operations: `ab` is one product and two fused multiply-adds, which is what
+//! a matrix product does on a CPU with FMA (x86 since 2013, all of aarch64; docs/processor.md says
+//! where torch's does otherwise). `mul_add` rounds once whether or not the CPU has it.
 //!
 //! A pixel is held against few colours: colour space is cut into 16 x 16 x 16 cells, and a cell
 //! lists the colours that can be nearest to some pixel inside it.
 
+use super::Backend;
+
 /// Cells per axis; a cell spans `256 / CELLS` values of a channel.
 const CELLS: usize = 16;
 const CELL_SHIFT: u32 = 4;
-/// Rounding errors of distances are below 16 units of f64's precision of the largest distance;
+
+/// Rounding errors of distances are below 16 units of the precision of the largest distance;
 /// colours closer than this fraction of it stay candidates.
-const MARGIN: f64 = 1e-12;
+fn margin(backend: Backend) -> f64 {
+    match backend {
+        Backend::Pil => 1e-12,
+        Backend::Torchvision => 4e-6,
+    }
+}
 
 /// One palette colour, ready for the expanded distance.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +36,7 @@ struct Color {
 /// A palette prepared for exact nearest-colour search.
 #[derive(Debug)]
 pub(super) struct Palette {
+    backend: Backend,
     colors: Vec<Color>,
     channels: Channels,
     /// `candidates[cell_start[c]..cell_start[c + 1]]` are the colours to try in cell `c`,
@@ -45,17 +55,26 @@ pub(super) struct Channels {
 }
 
 impl Palette {
-    /// Prepares `clusters`, of which there are 1 to 65,536, all finite like `channels`.
-    pub(super) fn new(clusters: &[[f64; 3]], channels: Channels) -> Self {
+    /// Prepares `clusters`, of which there are 1 to 65,536, all finite like `channels`; torchvision's are
+    /// f32 values.
+    pub(super) fn new(backend: Backend, clusters: &[[f64; 3]], channels: Channels) -> Self {
+        let square = |rgb: [f64; 3]| match backend {
+            Backend::Pil => sum_of_squares(rgb),
+            Backend::Torchvision => {
+                let [r, g, b] = rgb.map(|x| x as f32);
+                f64::from(r * r + g * g + b * b)
+            }
+        };
         let colors: Vec<Color> = clusters
             .iter()
-            .map(|&[r, g, b]| Color {
-                rgb: [r, g, b],
-                square: r * r + g * g + b * b,
+            .map(|&rgb| Color {
+                rgb,
+                square: square(rgb),
             })
             .collect();
-        let (cell_start, candidates) = cells(&colors, &channels);
+        let (cell_start, candidates) = cells(&colors, &channels, margin(backend));
         Self {
+            backend,
             colors,
             channels,
             cell_start,
@@ -74,6 +93,35 @@ impl Palette {
 
     /// The nearest among `candidates`, which ascend.
     fn nearest_of(&self, rgb: [u8; 3], candidates: impl Iterator<Item = u16>) -> u16 {
+        match self.backend {
+            Backend::Pil => self.nearest_in_f64(rgb, candidates),
+            Backend::Torchvision => self.nearest_in_f32(rgb, candidates),
+        }
+    }
+
+    fn nearest_in_f32(&self, rgb: [u8; 3], candidates: impl Iterator<Item = u16>) -> u16 {
+        let [r, g, b] = rgb.map(usize::from);
+        let Channels {
+            value: v,
+            square: s,
+        } = &self.channels;
+        let pixel = [v[0][r], v[1][g], v[2][b]];
+        let pixel_square = (s[0][r] + s[1][g]) + s[2][b];
+        let (mut best, mut least) = (0, f32::INFINITY);
+        for index in candidates {
+            let Color { rgb: c, square } = self.colors[usize::from(index)];
+            // Values of f32 that are kept as f64: nothing is lost on the way back.
+            let (c, square) = (c.map(|x| x as f32), square as f32);
+            let product = pixel[2].mul_add(c[2], pixel[1].mul_add(c[1], pixel[0] * c[0]));
+            let distance = (pixel_square - 2.0 * product) + square;
+            if distance < least {
+                (best, least) = (index, distance);
+            }
+        }
+        best
+    }
+
+    fn nearest_in_f64(&self, rgb: [u8; 3], candidates: impl Iterator<Item = u16>) -> u16 {
         let [r, g, b] = rgb.map(usize::from);
         let Channels {
             value: v,
@@ -94,14 +142,18 @@ impl Palette {
     }
 }
 
+fn sum_of_squares([r, g, b]: [f64; 3]) -> f64 {
+    r * r + g * g + b * b
+}
+
 /// The candidate lists: a colour stays in a cell's list unless some other colour is nearer to
 /// every point of the cell's box than it is to any.
-fn cells(colors: &[Color], channels: &Channels) -> (Vec<u32>, Vec<u16>) {
+fn cells(colors: &[Color], channels: &Channels, margin: f64) -> (Vec<u32>, Vec<u16>) {
     let axes: [AxisBounds; 3] = std::array::from_fn(|axis| {
         AxisBounds::new(&channels.value[axis], colors.iter().map(|c| c.rgb[axis]))
     });
     let span: f64 = axes.iter().map(|a| a.farthest).sum();
-    let margin = MARGIN * span;
+    let margin = margin * span;
     let n = colors.len();
     let mut cell_start = Vec::with_capacity(CELLS.pow(3) + 1);
     let mut candidates = Vec::new();
@@ -213,9 +265,13 @@ mod tests {
             clusters in prop::collection::vec(color(), 1..80),
             pixels in prop::collection::vec(any::<[u8; 3]>(), 256),
         ) {
-            let palette = Palette::new(&clusters, standard());
+            let in_f32: Vec<[f64; 3]> =
+                clusters.iter().map(|c| c.map(|x| f64::from(x as f32))).collect();
+            let pil = Palette::new(Backend::Pil, &clusters, standard());
+            let torchvision = Palette::new(Backend::Torchvision, &in_f32, standard());
             for rgb in pixels {
-                prop_assert_eq!(palette.nearest(rgb), naive(&palette, rgb));
+                prop_assert_eq!(pil.nearest(rgb), naive(&pil, rgb));
+                prop_assert_eq!(torchvision.nearest(rgb), naive(&torchvision, rgb));
             }
         }
     }
@@ -225,7 +281,7 @@ mod tests {
         let clusters: Vec<[f64; 3]> = (0..64u32)
             .map(|i| [i % 4, i / 4 % 4, i / 16].map(|x| f64::from(x) * 2.0 / 3.0 - 1.0))
             .collect();
-        let palette = Palette::new(&clusters, standard());
+        let palette = Palette::new(Backend::Pil, &clusters, standard());
         let edges = (0..CELLS)
             .flat_map(|c| [c * 16, c * 16 + 15])
             .map(|v| v as u8);
@@ -240,9 +296,12 @@ mod tests {
 
     #[test]
     fn equal_colors_give_the_lowest_index() {
-        let palette = Palette::new(&[[0.5; 3], [-0.25; 3], [-0.25; 3], [0.5; 3]], standard());
-        assert_eq!(palette.nearest([255; 3]), 0);
-        assert_eq!(palette.nearest([0; 3]), 1);
+        for backend in Backend::ALL {
+            let twice = [[0.5; 3], [-0.25; 3], [-0.25; 3], [0.5; 3]];
+            let palette = Palette::new(backend, &twice, standard());
+            assert_eq!(palette.nearest([255; 3]), 0);
+            assert_eq!(palette.nearest([0; 3]), 1);
+        }
     }
 
     #[test]
@@ -252,7 +311,8 @@ mod tests {
             *v = -f32::from(i);
         }
         channels.square[1] = channels.value[1].map(|v| v * v);
-        let palette = Palette::new(&[[0.0, -200.0, 0.0], [0.0, -100.0, 0.0]], channels);
+        let colors = [[0.0, -200.0, 0.0], [0.0, -100.0, 0.0]];
+        let palette = Palette::new(Backend::Torchvision, &colors, channels);
         assert_eq!(palette.nearest([9, 140, 200]), 1);
         assert_eq!(palette.nearest([9, 160, 200]), 0);
     }
