@@ -16,6 +16,7 @@ pub mod logistic;
 pub mod onnx;
 pub mod output;
 pub mod pictures;
+pub mod processor;
 pub mod quantization;
 #[cfg(test)]
 mod sizes;

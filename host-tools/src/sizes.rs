@@ -40,6 +40,7 @@ impl Size {
             task: Task::Features,
             dtype,
             panels: None,
+            inline: false,
         };
         weight_bytes(&self.config, form)
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use igpt_runtime::processor::Backend;
 use igpt_runtime::{ImageGptImageProcessor, image_io};
 use tempfile::TempDir;
 
@@ -25,6 +26,19 @@ impl ModelSource {
     /// # Errors
     /// A checkpoint that cannot be converted (bad input), no place to write the file.
     pub fn open(path: &Path, task: Option<Task>, dtype: ModelDtype) -> Result<Self, Failure> {
+        Self::open_as(path, task, dtype, None)
+    }
+
+    /// As [`ModelSource::open`]; a checkpoint is taken to have this image processor, whatever its files say.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_as(
+        path: &Path,
+        task: Option<Task>,
+        dtype: ModelDtype,
+        processor: Option<Backend>,
+    ) -> Result<Self, Failure> {
         let path = &hub::resolve(path)?;
         if !path.is_dir() {
             return Ok(Self {
@@ -40,6 +54,7 @@ impl ModelSource {
             dtype,
             // Whoever needs images says so; a benchmark does not.
             tokens_only: !path.join("preprocessor_config.json").exists(),
+            processor,
             ..quantize::Args::new(path.to_owned(), output.clone())
         })?;
         Ok(Self {

@@ -106,3 +106,51 @@ fn a_packed_file_says_for_which_kernels() {
         "{table}"
     );
 }
+
+#[test]
+fn a_file_says_whose_tokens_it_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.onnx");
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist/clf");
+    let quantize = |options: &[&str]| {
+        let mut command = Command::cargo_bin("igpt").unwrap();
+        command
+            .arg("quantize")
+            .arg(&checkpoint)
+            .arg("-o")
+            .arg(&file);
+        String::from_utf8(command.args(options).unwrap().stdout).unwrap()
+    };
+    // The shipped checkpoint is in transformers 4's form.
+    for (options, name, because) in [
+        (&[][..], "PIL", "is transformers 4's"),
+        (
+            &["--processor", "torchvision"],
+            "torchvision",
+            "(--processor torchvision)",
+        ),
+    ] {
+        let said = quantize(options);
+        let title = format!("as by transformers' {name} processor");
+        assert!(said.contains(&title) && said.contains(because), "{said}");
+        let text = String::from_utf8(inspect(&file).unwrap().stdout).unwrap();
+        assert!(text.contains(&title), "{text}");
+        let report = inspect(&file).arg("--json").unwrap().stdout;
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        assert_eq!(report["model"]["processor"], name.to_lowercase());
+    }
+    let said = quantize(&["--inline"]);
+    assert!(
+        said.contains("runtimes other than igpt and igpt-cam"),
+        "{said}"
+    );
+    let refused = inspect(&file).assert().code(3);
+    let error = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(
+        error.contains("convert the checkpoint without --inline"),
+        "{error}"
+    );
+    let mut both = Command::cargo_bin("igpt").unwrap();
+    both.arg("quantize").arg(&checkpoint).arg("-o").arg(&file);
+    both.args(["--inline", "--pack", "neon"]).assert().code(2);
+}

@@ -74,6 +74,19 @@ fn the_palette_is_a_processor_and_follows_its_seed() {
     }
     let (found, rms) = (f64::sqrt(sum / count), report["rms"].as_f64().unwrap());
     assert!((found / rms - 1.0).abs() < 1e-3, "{found}, reported {rms}");
+    assert_eq!(processor.config().backend.name(), "pil");
+    let mut command = palette(&json);
+    command.arg(samples()).args([
+        "--colors",
+        "16",
+        "--size",
+        "14",
+        "--processor",
+        "torchvision",
+    ]);
+    command.assert().success();
+    let other = ImageGptImageProcessor::from_json(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(other.config().backend.name(), "torchvision");
     assert_eq!(make("1").1, text);
     assert_ne!(make("2").1, text);
 }

@@ -18,10 +18,14 @@ use self::weights::{Source, Weights};
 use crate::config::ImageGptConfig;
 use crate::error::Error;
 use crate::lfs;
-use crate::processor::ImageGptImageProcessor;
+use crate::processor::{Backend, BackendError, ImageGptImageProcessor};
 
 /// The last metadata entry up to its value: field 14, 22 bytes; key `igpt.crc32`; value of 8 bytes.
 const CRC_ENTRY: &[u8; 16] = b"\x72\x16\x0a\x0aigpt.crc32\x12\x08";
+
+/// A file whose operators were written out, and what to do.
+const INLINE: &str = "igpt.format is inline: `igpt quantize --inline` wrote it for other runtimes, in standard \
+                      operators that this one has no kernels for; convert the checkpoint without --inline";
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,13 +151,24 @@ impl ModelFile {
                 .map(|p| p.value.as_str())
         };
         let need = |key: &str| value(key).ok_or_else(|| format(format!("metadata has no {key}")));
-        let panels = match need("igpt.format")? {
+        let number = need("igpt.format")?;
+        let panels = match number {
             "1" => None,
             "2" => Some(need("igpt.panels")?),
+            "3" => value("igpt.panels"),
+            "inline" => return Err(format(INLINE.into())),
             found => {
                 return Err(format(format!(
-                    "igpt.format is {found}, this build reads 1 and 2"
+                    "igpt.format is {found}, this build reads 1, 2 and 3"
                 )));
+            }
+        };
+        let backend = match value("igpt.processor") {
+            // Files were PIL's before there was a choice, whatever class their config names.
+            None if number != "3" => Backend::Pil,
+            _ => {
+                let parsed = need("igpt.processor")?.parse();
+                parsed.map_err(|e: BackendError| format(format!("igpt.processor: {e}")))?
             }
         };
         let panels: Option<Panels> = panels
@@ -188,7 +203,7 @@ impl ModelFile {
             })?;
         }
         let processor = value("igpt.preprocessor")
-            .map(ImageGptImageProcessor::from_json)
+            .map(|json| ImageGptImageProcessor::from_json_as(json, Some(backend)))
             .transpose()
             .map_err(|source| Error::Processor {
                 name: name.into(),

@@ -39,6 +39,9 @@ pub struct ModelReport {
     pub n_head: usize,
     /// Tokens of an image; positions, if the file does not say how an image becomes tokens.
     pub tokens: usize,
+    /// Whose arithmetic makes tokens of images, `pil` or `torchvision`; none if the file does not say how an
+    /// image becomes tokens.
+    pub processor: Option<&'static str>,
 }
 
 impl ModelReport {
@@ -62,6 +65,7 @@ impl ModelReport {
             n_embd: config.n_embd,
             n_head: config.n_head,
             tokens: image.map_or(config.n_positions, |(height, width)| height * width),
+            processor: processor.map(|processor| processor.config().backend.name()),
         }
     }
 

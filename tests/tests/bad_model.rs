@@ -382,3 +382,73 @@ fn packed_weights_begin_at_multiples_of_64_bytes_and_are_refused_if_damaged() {
         );
     }
 }
+
+/// The value of an entry of the metadata, which is added if it is new, before the seal.
+fn entry<'a>(proto: &'a mut pb::ModelProto, key: &str) -> &'a mut String {
+    let entries = &mut proto.metadata_props;
+    let at = entries.iter().position(|entry| entry.key == key);
+    let at = at.unwrap_or_else(|| {
+        entries.insert(0, pb::StringStringEntryProto::default());
+        entries[0].key = key.into();
+        0
+    });
+    &mut entries[at].value
+}
+
+#[test]
+fn what_a_file_says_of_its_image_processor_is_obeyed_or_refused() {
+    let backend = |change: &dyn Fn(&mut pb::ModelProto)| -> Result<&'static str, String> {
+        let model = load(&changed(change)).map_err(|error| error.to_string())?;
+        Ok(model.processor().config().backend.name())
+    };
+    let without = |proto: &mut pb::ModelProto| {
+        proto.metadata_props.retain(|e| e.key != "igpt.processor");
+    };
+    // A file from before there was a choice, whatever class its config names.
+    assert_eq!(backend(&without), Ok("pil"));
+    let fast = |proto: &mut pb::ModelProto| {
+        without(proto);
+        let json = entry(proto, "igpt.preprocessor");
+        *json = json.replace("ImageGPTImageProcessorPil", "ImageGPTImageProcessorFast");
+    };
+    assert_eq!(backend(&fast), Ok("pil"));
+    let torchvision = |proto: &mut pb::ModelProto| {
+        *entry(proto, "igpt.format") = "3".into();
+        *entry(proto, "igpt.processor") = "torchvision".into();
+    };
+    assert_eq!(backend(&torchvision), Ok("torchvision"));
+    for (format, processor, words) in [
+        (
+            "1",
+            "opencv",
+            ["igpt.processor", "opencv", "pil or torchvision"],
+        ),
+        ("3", "", ["igpt.processor", "\"\"", "pil or torchvision"]),
+        ("4", "pil", ["igpt.format is 4", "1, 2 and 3", ""]),
+        (
+            "inline",
+            "pil",
+            [
+                "igpt.format is inline",
+                "--inline",
+                "convert the checkpoint without",
+            ],
+        ),
+    ] {
+        let error = backend(&|proto: &mut pb::ModelProto| {
+            *entry(proto, "igpt.format") = format.into();
+            *entry(proto, "igpt.processor") = processor.into();
+        });
+        let error = error.expect_err(format);
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+    let missing = backend(&|proto: &mut pb::ModelProto| {
+        without(proto);
+        *entry(proto, "igpt.format") = "3".into();
+    });
+    let missing = missing.expect_err("format 3 without a processor");
+    assert!(
+        missing.contains("metadata has no igpt.processor"),
+        "{missing}"
+    );
+}

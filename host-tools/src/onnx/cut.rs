@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use half::f16;
 use igpt_kernels::Int4Matrix;
+use igpt_runtime::processor::Backend;
 use prost::Message as _;
 
+use super::Preprocessor;
 use super::pb::tensor_proto::DataType;
 use super::pb::{ModelProto, TensorProto};
 use crate::checkpoint::{CheckpointError, Weights};
@@ -50,10 +52,10 @@ impl CutModel {
             .into_iter()
             .map(|entry| (entry.key, entry.value))
             .collect();
-        let format = metadata.get("igpt.format").map_or("", String::as_str);
+        // Which formats there are, loading has checked.
         ensure!(
-            format == "1",
-            "{}: igpt.format is {format}, expected 1: cut the file it was packed from",
+            !metadata.contains_key("igpt.panels"),
+            "{}: its weights are packed for a CPU: cut the file that `igpt quantize` writes without --pack",
             at()
         );
         let tensors = proto.graph.unwrap_or_default().initializer;
@@ -69,6 +71,17 @@ impl CutModel {
     /// An entry of the file's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
+    }
+
+    /// How an image becomes tokens, if the file says it.
+    pub fn preprocessor(&self) -> Option<Preprocessor> {
+        let json = self.metadata("igpt.preprocessor")?.to_owned();
+        // Absent in files from before there was a choice.
+        let backend = self.metadata("igpt.processor").map(str::parse);
+        Some(Preprocessor {
+            json,
+            backend: backend.and_then(Result::ok).unwrap_or(Backend::Pil),
+        })
     }
 
     fn tensor(&self, name: &str) -> Result<&TensorProto, CheckpointError> {

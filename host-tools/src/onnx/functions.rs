@@ -1,7 +1,7 @@
 //! Our operators as model-local functions: what they mean, in standard operators.
 //!
-//! Any ONNX runtime executes these bodies. Ours meets the names and runs kernels instead; docs/numerics.md
-//! says in which arithmetic.
+//! A runtime that expands model-local functions executes these bodies (docs/model-format.md says which were
+//! tried). Ours meets the names and runs kernels instead; docs/numerics.md says in which arithmetic.
 
 use igpt_runtime::Activation;
 
@@ -21,6 +21,7 @@ pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> 
         task,
         dtype,
         panels,
+        ..
     } = form;
     let mut list = vec![embedding()];
     match dtype {

@@ -7,6 +7,7 @@ mod alignment;
 mod cut;
 mod functions;
 mod graph;
+mod inline;
 mod linears;
 mod nodes;
 mod plan;
@@ -17,7 +18,7 @@ pub use cut::{CutModel, LinearHead};
 #[cfg(test)]
 pub(crate) use plan::weight_bytes;
 pub use plan::{Form, ModelDtype, Task};
-pub use writer::{Provenance, TensorReport, WriteError, write};
+pub use writer::{Preprocessor, Provenance, TensorReport, WriteError, write};
 
 /// ONNX's protobuf messages.
 pub(crate) use igpt_runtime::onnx::pb;

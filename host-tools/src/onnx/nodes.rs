@@ -155,14 +155,18 @@ pub(super) fn value_info(name: &str, data_type: DataType, dims: &[Dim<'_>]) -> V
 
 /// The operator sets of the file and of every function.
 pub(super) fn opsets() -> Vec<OperatorSetIdProto> {
-    vec![
-        OperatorSetIdProto {
-            domain: String::new(),
-            version: 23,
-        },
-        OperatorSetIdProto {
-            domain: super::DOMAIN.into(),
-            version: 1,
-        },
-    ]
+    let mut sets = standard_opsets();
+    sets.push(OperatorSetIdProto {
+        domain: super::DOMAIN.into(),
+        version: 1,
+    });
+    sets
+}
+
+/// That of a file without functions.
+pub(super) fn standard_opsets() -> Vec<OperatorSetIdProto> {
+    vec![OperatorSetIdProto {
+        domain: String::new(),
+        version: 23,
+    }]
 }

@@ -102,6 +102,8 @@ pub struct Form {
     pub dtype: ModelDtype,
     /// The order of int8 weights: row-major, or the panels that one kind of CPU reads where they lie.
     pub panels: Option<Panels>,
+    /// In standard operators alone, without functions: for runtimes that do not expand them, and not for ours.
+    pub inline: bool,
 }
 
 /// How an initializer's values follow from its tensor.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use igpt_runtime::processor::Backend;
 use igpt_runtime::{INT4_GROUP, ImageGptConfig, pack_nibbles};
 use prost::Message;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use thiserror::Error;
 use super::pb::{GraphProto, ModelProto, StringStringEntryProto};
 use super::plan::{Form, Initializer, Role, initializers};
 use super::wire::WireWriter;
-use super::{alignment, functions, graph, nodes};
+use super::{alignment, functions, graph, inline, nodes};
 use crate::checkpoint::{CheckpointError, Weights, beyond_f16};
 use crate::quantization::{Grid, QuantizationError, QuantizedMatrix, transpose};
 
@@ -36,11 +37,20 @@ pub enum WriteError {
     Io(#[from] io::Error),
 }
 
-/// What the metadata says about the file's origin. All are JSON texts.
+/// How an image becomes tokens, as the metadata has it.
+#[derive(Clone, Debug)]
+pub struct Preprocessor {
+    /// `preprocessor_config.json`.
+    pub json: String,
+    /// Whose arithmetic it is.
+    pub backend: Backend,
+}
+
+/// What the metadata says about the file's origin. All but the first are JSON texts.
 #[derive(Clone, Debug, Default)]
 pub struct Provenance {
-    /// `preprocessor_config.json`, if the checkpoint has one.
-    pub preprocessor: Option<String>,
+    /// How an image becomes tokens, if the checkpoint says it.
+    pub preprocessor: Option<Preprocessor>,
     /// Producer and quantisation recipe.
     pub recipe: String,
     /// Checkpoint name and checksums.
@@ -80,7 +90,11 @@ pub fn write<W: Write>(
     let mut out = WireWriter::new(out);
     let head = ModelProto {
         ir_version: 10,
-        opset_import: nodes::opsets(),
+        opset_import: if form.inline {
+            nodes::standard_opsets()
+        } else {
+            nodes::opsets()
+        },
         producer_name: "igpt".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         ..ModelProto::default()
@@ -89,13 +103,19 @@ pub fn write<W: Write>(
     let head_bias = weights.head_bias();
     let plan = initializers(config, form, head_bias);
     let graph = graph::graph(config, form.task, form.dtype, head_bias);
+    let functions = functions::functions(form, config.activation_function, head_bias);
+    let (graph, functions) = if form.inline {
+        (inline::inlined(graph, &functions), Vec::new())
+    } else {
+        (graph, functions)
+    };
     let total = plan.iter().map(|i| i.byte_len() as u64).sum();
     progress(0, total);
     let reports = write_graph(&mut out, &graph, &plan, weights, |bytes| {
         progress(bytes, total)
     })?;
-    for function in functions::functions(form, config.activation_function, head_bias) {
-        out.message(field::MODEL_FUNCTIONS, &function)?;
+    for function in &functions {
+        out.message(field::MODEL_FUNCTIONS, function)?;
     }
     for (key, value) in metadata(config, form, provenance) {
         out.message(
@@ -124,7 +144,14 @@ fn metadata(
     form: Form,
     provenance: &Provenance,
 ) -> Vec<(&'static str, String)> {
-    let format = if form.panels.is_some() { "2" } else { "1" };
+    let backend = provenance.preprocessor.as_ref().map(|p| p.backend);
+    // A reader refuses what it does not know: the number is the lowest whose readers get everything right.
+    let format = match (form.inline, backend, form.panels) {
+        (true, ..) => "inline",
+        (_, Some(Backend::Torchvision), _) => "3",
+        (_, _, Some(_)) => "2",
+        (_, _, None) => "1",
+    };
     let mut entries = vec![("igpt.format", format.to_owned())];
     entries.extend(
         form.panels
@@ -135,12 +162,10 @@ fn metadata(
         ("igpt.dtype", form.dtype.name().to_owned()),
         ("igpt.config", config.to_json()),
     ]);
-    entries.extend(
-        provenance
-            .preprocessor
-            .clone()
-            .map(|json| ("igpt.preprocessor", json)),
-    );
+    if let Some(Preprocessor { json, backend }) = &provenance.preprocessor {
+        entries.push(("igpt.processor", backend.name().to_owned()));
+        entries.push(("igpt.preprocessor", json.clone()));
+    }
     entries.push(("igpt.recipe", provenance.recipe.clone()));
     entries.push(("igpt.source", provenance.source.clone()));
     entries

@@ -18,6 +18,7 @@ use crate::boards::{BOARDS, Estimate};
 use crate::failure::{Blame, Failure, Late};
 use crate::output::Outputs;
 use crate::pictures::{Grid, format_of};
+use crate::processor;
 
 /// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
 ///
@@ -291,6 +292,9 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     match report.palette.len() {
         0 => writeln!(out, "palette: none, it takes tokens and no images")?,
         colors => writeln!(out, "palette: {colors} colours")?,
+    }
+    if let Some(Ok(backend)) = report.model.processor.map(str::parse) {
+        writeln!(out, "tokens as by {}", processor::title(backend))?;
     }
     if io::stdout().is_terminal() {
         for row in report.palette.chunks(32) {

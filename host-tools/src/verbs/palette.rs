@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
+use igpt_runtime::processor::Backend;
 use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ProcessorConfig, image_io};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt as _, SeedableRng as _};
@@ -17,6 +18,7 @@ use crate::kmeans::cluster;
 use crate::labelled::ImageName;
 use crate::output::{self, Outputs};
 use crate::pictures::{Grid, comfortable_scale, format_of};
+use crate::processor;
 use crate::skips::{BadPictures, Reader, Skips};
 use crate::source::image_files;
 
@@ -50,6 +52,10 @@ pub struct Args {
     /// Side of the model's images in pixels.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub size: u16,
+    /// Whose resize shrinks the images, and what the file says is to make tokens of them: transformers' PIL or
+    /// its torchvision processor.
+    #[arg(long, value_name = "PROCESSOR", default_value = "pil", value_parser = processor::parser())]
+    pub processor: Backend,
     /// Pixels to cluster at most.
     #[arg(long, alias = "sample", value_name = "N", default_value_t = 1 << 18, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
     pub pixels: u32,
@@ -75,6 +81,8 @@ pub struct Args {
 pub struct Report {
     /// The configuration that was written.
     pub file: PathBuf,
+    /// Whose resize and arithmetic it is for: `pil` or `torchvision`.
+    pub processor: &'static str,
     /// Images read.
     pub images: usize,
     /// Pixels they have after shrinking.
@@ -133,7 +141,7 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
     if let Some(path) = &args.png {
         output::refuse_inputs(path, &files)?;
     }
-    let shrink = processor(args.size, vec![[0.0; 3]]).failed()?;
+    let shrink = image_processor(args, vec![[0.0; 3]]).failed()?;
     let bar = ProgressBar::new(files.len() as u64);
     // indicatif draws on standard error, and only if that is a terminal.
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
@@ -191,7 +199,7 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
         .centers
         .iter()
         .map(|color| color.map(|x| x / 127.5 - 1.0));
-    let processor = processor(args.size, clusters.collect()).failed()?;
+    let processor = image_processor(args, clusters.collect()).failed()?;
     let mut late = Late::default();
     late.note(output::write(&args.output, (processor.to_json() + "\n").as_bytes()).failed());
     if let Some(path) = &picture {
@@ -200,6 +208,7 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
     }
     let report = Report {
         file: args.output.clone(),
+        processor: args.processor.name(),
         images: index,
         pixels: sample.seen,
         sampled: sample.pixels.len(),
@@ -212,9 +221,10 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
     Ok((report, late))
 }
 
-fn processor(size: u16, clusters: Vec<[f64; 3]>) -> anyhow::Result<ImageGptImageProcessor> {
-    let side = usize::from(size);
+fn image_processor(args: &Args, clusters: Vec<[f64; 3]>) -> anyhow::Result<ImageGptImageProcessor> {
+    let side = usize::from(args.size);
     Ok(ImageGptImageProcessor::new(ProcessorConfig {
+        backend: args.processor,
         height: side,
         width: side,
         clusters,

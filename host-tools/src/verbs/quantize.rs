@@ -1,13 +1,16 @@
 //! `igpt quantize`: a checkpoint folder becomes one ONNX file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::builder::RangedU64ValueParser;
+use igpt_runtime::processor::Backend;
 use igpt_runtime::report::{ModelReport, file_crc32};
-use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, IsaError, Panels, PanelsName};
+use igpt_runtime::{
+    ImageGptConfig, ImageGptImageProcessor, IsaError, Panels, PanelsName, ProcessorError,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -19,19 +22,24 @@ use crate::checkpoint::expected::{self, Head};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::failure::{Blame, Failure, say};
 use crate::hub::{self, HubName};
-use crate::onnx::{self, Form, ModelDtype, Provenance, Task, TensorReport, WriteError};
+use crate::onnx::{
+    self, Form, ModelDtype, Preprocessor, Provenance, Task, TensorReport, WriteError,
+};
 use crate::output::{self, Outputs, Staged};
+use crate::processor;
 use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
 use crate::skips::{BadPictures, Reader, Skips};
 
 /// Convert a checkpoint in Hugging Face's layout into one ONNX file.
 ///
-/// The file runs on a board through `igpt-cam`, here through the other verbs, and in any ONNX runtime.
+/// The file runs on a board through `igpt-cam`, here through the other verbs, and in an ONNX runtime that
+/// expands model-local functions, such as onnxruntime. Other runtimes may need --inline.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   igpt quantize openai/imagegpt-small -o small.onnx          from the Hugging Face hub
   igpt quantize my-checkpoint/ -o model.onnx --pack neon     a folder, for a Raspberry Pi 3 or 4
   igpt quantize my-checkpoint/ -o model.onnx --calibrate photos/ --dtype int4
+  igpt quantize my-checkpoint/ -o openvino.onnx --inline     for OpenVINO, not for igpt-cam
   igpt quantize my-checkpoint/ -o model.onnx --json | jq .layers")]
 pub struct Args {
     /// Folder with config.json, the weights and, for images, preprocessor_config.json; or if there is no such
@@ -70,6 +78,14 @@ pub struct Args {
     /// What to do about a calibration picture that cannot be read.
     #[command(flatten)]
     pub bad_pictures: BadPictures,
+    /// How images become tokens: with the resize and the arithmetic of transformers' PIL or of its torchvision
+    /// processor [default: what preprocessor_config.json says, PIL if it does not].
+    #[arg(long, value_name = "PROCESSOR", conflicts_with = "tokens_only", value_parser = processor::parser())]
+    pub processor: Option<Backend>,
+    /// Write the operators out in standard ones, without model-local functions, for runtimes that do not
+    /// expand them, such as OpenVINO. `igpt` and `igpt-cam` do not run such a file.
+    #[arg(long, conflicts_with = "pack")]
+    pub inline: bool,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
@@ -92,6 +108,8 @@ impl Args {
             calibrate_images: CALIBRATION_IMAGES,
             pack: None,
             bad_pictures: BadPictures::default(),
+            processor: None,
+            inline: false,
             json: false,
         }
     }
@@ -110,6 +128,11 @@ fn panels(name: &str) -> Result<Panels, String> {
 pub struct Report {
     /// The file that was written.
     pub model: ModelReport,
+    /// Why its images become tokens as by `model.processor`; absent if the file does not say how they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor_because: Option<String>,
+    /// Whether it is in standard operators alone, which `igpt` and `igpt-cam` do not run.
+    pub inline: bool,
     /// In which panels its int8 weights lie; row-major if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub panels: Option<String>,
@@ -173,7 +196,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
             .with_context(|| file.display().to_string())
             .bad_input()?;
     }
-    let preprocessor = read_preprocessor(args, folder, &config)?;
+    let (preprocessor, because) = read_preprocessor(args, folder, &config)?.unzip();
     if preprocessor.is_none() && !args.tokens_only {
         without_processor(args, task)?;
     }
@@ -198,7 +221,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
     bar.reset();
     bar.set_message("quantising");
     let mut reader = Reader::new(args.bad_pictures, &bar);
-    let images = calibration_images(args, task, &config, preprocessor.as_deref(), &mut reader)?;
+    let images = calibration_images(args, task, &config, preprocessor.as_ref(), &mut reader)?;
     let provenance = Provenance {
         preprocessor,
         recipe: recipe(args.dtype, images.as_ref()),
@@ -209,6 +232,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
     bar.finish_and_clear();
     let read = images.is_some().then_some(1);
     Ok(Report {
+        processor_because: because,
         skips: read.map(|read| reader.end(read)).transpose()?,
         ..report
     })
@@ -262,7 +286,7 @@ fn calibration_images(
     args: &Args,
     task: Task,
     config: &ImageGptConfig,
-    preprocessor: Option<&str>,
+    preprocessor: Option<&Preprocessor>,
     reader: &mut Reader,
 ) -> Result<Option<ImageSet>, Failure> {
     let Some(path) = &args.calibrate else {
@@ -278,26 +302,36 @@ fn calibration_images(
         path: path.clone(),
         count: args.calibrate_images,
     };
-    let processor = preprocessor
-        .map(ImageGptImageProcessor::from_json)
-        .transpose()
-        .bad_input()?;
+    let processor = preprocessor.map(load_processor).transpose().bad_input()?;
     let causal = task == Task::Causal;
     calibration::read_images(&source, config, processor.as_ref(), causal, reader).map(Some)
 }
 
-/// The image processor's options, normalised, after checking them against the model.
+fn load_processor(preprocessor: &Preprocessor) -> Result<ImageGptImageProcessor, ProcessorError> {
+    ImageGptImageProcessor::from_json_as(&preprocessor.json, Some(preprocessor.backend))
+}
+
+/// The image processor's options, normalised, after checking them against the model; and why it is this one.
 fn read_preprocessor(
     args: &Args,
     folder: &Path,
     config: &ImageGptConfig,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<(Preprocessor, String)>, Failure> {
+    let asked = args.processor;
     let own = folder.join("preprocessor_config.json");
     let path = args.processor_config.clone().unwrap_or(own);
     if args.tokens_only || (args.processor_config.is_none() && !path.exists()) {
         return Ok(None);
     }
-    let processor = ImageGptImageProcessor::from_file(&path).bad_input()?;
+    let processor = ImageGptImageProcessor::from_file_as(&path, asked).bad_input()?;
+    let because = match asked {
+        Some(backend) => format!("--processor {backend}"),
+        None => {
+            let text = fs::read_to_string(&path).bad_input()?;
+            let found = ImageGptImageProcessor::backend_of_json(&text).bad_input()?;
+            format!("{}: {}", path.display(), found.because)
+        }
+    };
     let bad = |message| {
         Err(CheckpointError::Config {
             path: path.clone(),
@@ -323,7 +357,11 @@ fn read_preprocessor(
             "size {height} x {width} is more than n_positions = {most} tokens"
         ));
     }
-    Ok(Some(processor.to_json()))
+    let preprocessor = Preprocessor {
+        json: processor.to_json(),
+        backend: processor.config().backend,
+    };
+    Ok(Some((preprocessor, because)))
 }
 
 /// `igpt.recipe`: enough to know how the numbers came about.
@@ -420,6 +458,7 @@ fn write_file(
         task,
         dtype: args.dtype,
         panels: args.pack,
+        inline: args.inline,
     };
     let written = match args.dtype {
         ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, form, provenance, progress)
@@ -451,8 +490,8 @@ fn write_file(
         .iter()
         .map(|t| t.shape.iter().product::<usize>() as u64)
         .sum();
-    let processor = provenance.preprocessor.as_deref();
-    let processor = processor.and_then(|json| ImageGptImageProcessor::from_json(json).ok());
+    let preprocessor = provenance.preprocessor.as_ref();
+    let processor = preprocessor.and_then(|found| load_processor(found).ok());
     // What went into a pipe cannot be read again.
     let crc32 = args.output.is_file().then(|| file_crc32(&args.output).ok());
     Ok(Report {
@@ -463,6 +502,8 @@ fn write_file(
             Some(&args.output),
             crc32.flatten(),
         ),
+        processor_because: None,
+        inline: args.inline,
         panels: args.pack.map(|panels| panels.to_string()),
         file_bytes,
         parameters,
@@ -524,6 +565,19 @@ fn print_table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result
         writeln!(
             out,
             "no image processor: the file takes tokens and no images"
+        )?;
+    }
+    if let (Some(because), Some(Ok(backend))) = (
+        &report.processor_because,
+        report.model.processor.map(str::parse),
+    ) {
+        let title = processor::title(backend);
+        writeln!(out, "images become tokens as by {title} ({because})")?;
+    }
+    if report.inline {
+        writeln!(
+            out,
+            "standard operators alone: for runtimes other than igpt and igpt-cam, which do not run it"
         )?;
     }
     writeln!(

@@ -317,7 +317,10 @@ fn size(fields: &Fields<'_>, name: &str) -> Result<Option<(usize, usize)>, Field
     };
     // transformers then takes an integer for the shorter side: the other follows from the picture, and with
     // it the number of tokens.
-    if as_usize(value).is_some() && fields.bool("default_to_square")? == Some(false) {
+    if name == "size"
+        && as_usize(value).is_some()
+        && fields.bool("default_to_square")? == Some(false)
+    {
         let expected = "true beside an integer size, or size as {\"height\": h, \"width\": w}";
         return Err(FieldError::new("default_to_square", false, expected));
     }

@@ -110,6 +110,17 @@ impl ImageGptImageProcessor {
     /// # Errors
     /// As [`ImageGptImageProcessor::from_json`], with the path.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ProcessorError> {
+        Self::from_file_as(path, None)
+    }
+
+    /// As [`ImageGptImageProcessor::from_file`], with another backend than the one that the file names.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn from_file_as(
+        path: impl AsRef<Path>,
+        backend: Option<Backend>,
+    ) -> Result<Self, ProcessorError> {
         let path = path.as_ref();
         let at = |source: ProcessorError| ProcessorError::File {
             path: path.to_path_buf(),
@@ -119,7 +130,7 @@ impl ImageGptImageProcessor {
         if crate::lfs::is_pointer(text.as_bytes()) {
             return Err(at(ProcessorError::LfsPointer));
         }
-        Self::from_json(&text).map_err(at)
+        Self::from_json_as(&text, backend).map_err(at)
     }
 
     /// The options as transformers 5 writes them, except that PIL's class is named as it is loaded.

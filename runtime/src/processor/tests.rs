@@ -1,6 +1,8 @@
 //! The forms of `preprocessor_config.json`, and what the processor refuses.
 
-use super::{ImageGptImageProcessor, ProcessorConfig, ProcessorError, ProcessorScratch, Resample};
+use super::{
+    Backend, ImageGptImageProcessor, ProcessorConfig, ProcessorError, ProcessorScratch, Resample,
+};
 
 const HUB: &str = r#"{"clusters": [[-1.0, -1.0, -1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]],
     "do_normalize": true, "do_resize": true, "feature_extractor_type": "ImageGPTFeatureExtractor",
@@ -24,7 +26,13 @@ fn hub_form_equals_the_form_of_version_5() {
         "rescale_factor": 0.00392156862745098,
         "size": {"height": 2, "width": 2, "shortest_edge": null}}"#;
     let v5 = ImageGptImageProcessor::from_json(v5).unwrap();
-    assert_eq!(hub.config(), v5.config());
+    // The one difference: the class that has this name in transformers 5 is torchvision's.
+    let of_pil = ProcessorConfig {
+        backend: Backend::Pil,
+        ..v5.config().clone()
+    };
+    assert_eq!(v5.config().backend, Backend::Torchvision);
+    assert_eq!(*hub.config(), of_pil);
     let back = ImageGptImageProcessor::from_json(&hub.to_json()).unwrap();
     assert_eq!(hub.config(), back.config());
     assert_eq!(hub.size(), (2, 2));
@@ -58,7 +66,23 @@ fn refusals_name_the_field() {
             "size",
         ),
         (r#"{"size": [1, 2, 3]}"#, "size"),
-        (r#"{"resample": 1}"#, "resample"),
+        (r#"{"resample": 6}"#, "resample"),
+        (
+            r#"{"resample": 4, "image_processor_type": "ImageGPTImageProcessorFast"}"#,
+            "resample",
+        ),
+        (
+            r#"{"do_rescale": false, "do_normalize": false,
+                "image_processor_type": "ImageGPTImageProcessorFast"}"#,
+            "do_rescale",
+        ),
+        (r#"{"do_center_crop": true}"#, "crop_size"),
+        (r#"{"crop_size": {"shortest_edge": 3}}"#, "crop_size"),
+        (r#"{"crop_size": [0, 3]}"#, "crop_size.height"),
+        (
+            r#"{"image_processor_type": "ImageGPTImageProcessorSlow"}"#,
+            "image_processor_type",
+        ),
         (r#"{"resample": "bilinear"}"#, "resample"),
         (r#"{"do_resize": "yes"}"#, "do_resize"),
         (r#"{"rescale_factor": 0}"#, "rescale_factor"),
@@ -246,4 +270,93 @@ fn options_change_what_they_say() {
     let error = p.tokens_from_rgb8(&[0; 3], 1, 1).unwrap_err();
     assert!(matches!(error, ProcessorError::NotQuantizing));
     assert_eq!(p.resized(&[7; 3], 1, 1).unwrap().rgb(), [7; 12]);
+}
+
+#[test]
+fn a_config_says_which_processor_it_means() {
+    use Backend::{Pil, Torchvision};
+    let (f32s, f64s) = ("[[0.5, -1, 0.20000000298023224]]", "[[0.5, -1, 0.2]]");
+    let of_5 = r#""do_rescale": true, "image_mean": [0.5, 0.5, 0.5], "rescale_factor": 0.00392"#;
+    let of_4 = r#""do_normalize": true, "do_color_quantize": true, "size": 2"#;
+    let plain = r#""image_processor_type": "ImageGPTImageProcessor""#;
+    let old = r#""feature_extractor_type": "ImageGPTFeatureExtractor""#;
+    for (clusters, form, class, backend) in [
+        // Silent: PIL's, in whatever form.
+        (f32s, of_4, "\"x\": 0", Pil),
+        (f32s, of_5, "\"image_processor_type\": null", Pil),
+        // transformers 4 had PIL's alone, by two names, and at its end a fast one.
+        (f32s, of_4, old, Pil),
+        (f32s, of_5, old, Pil),
+        (f32s, of_4, plain, Pil),
+        (
+            f32s,
+            of_4,
+            r#""image_processor_type": "ImageGPTFeatureExtractor""#,
+            Pil,
+        ),
+        (
+            f64s,
+            of_4,
+            r#""image_processor_type": "ImageGPTImageProcessorFast""#,
+            Torchvision,
+        ),
+        // transformers 5: the plain name is torchvision's, but PIL's class is saved under it too, and only
+        // that one keeps a palette that f32 does not hold.
+        (f32s, of_5, plain, Torchvision),
+        (f64s, of_5, plain, Pil),
+        (
+            f32s,
+            of_5,
+            r#""image_processor_type": "ImageGPTImageProcessorPil""#,
+            Pil,
+        ),
+        // The newer key counts.
+        (
+            f32s,
+            of_5,
+            r#""feature_extractor_type": "ImageGPTFeatureExtractor",
+               "image_processor_type": "ImageGPTImageProcessorFast""#,
+            Torchvision,
+        ),
+    ] {
+        let json = format!("{{\"clusters\": {clusters}, {form}, {class}}}");
+        let processor = ImageGptImageProcessor::from_json(&json).expect(&json);
+        assert_eq!(processor.config().backend, backend, "{json}");
+        let choice = ImageGptImageProcessor::backend_of_json(&json).expect(&json);
+        assert_eq!(choice.backend, backend, "{json}");
+        assert!(!choice.because.is_empty());
+        // Either can be had from any config, and is what it was when written and read again.
+        for asked in Backend::ALL {
+            let processor = ImageGptImageProcessor::from_json_as(&json, Some(asked)).expect(&json);
+            assert_eq!(processor.config().backend, asked);
+            let back = ImageGptImageProcessor::from_json(&processor.to_json()).expect(&json);
+            assert_eq!(back.config(), processor.config(), "{json}");
+        }
+    }
+    assert_eq!("pil".parse(), Ok(Pil));
+    let error = "PIL"
+        .parse::<Backend>()
+        .expect_err("upper case")
+        .to_string();
+    assert!(error.contains("pil or torchvision"), "{error}");
+}
+
+#[test]
+fn torchvision_crops_and_pil_does_not() {
+    let crop = r#"{"do_center_crop": true, "crop_size": {"height": 1, "width": 3}}"#;
+    let pil = patched(crop).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&pil.to_json()).unwrap();
+    value["image_processor_type"] = "ImageGPTImageProcessorFast".into();
+    let torchvision = ImageGptImageProcessor::from_json(&value.to_string()).unwrap();
+    assert_eq!((pil.size(), torchvision.size()), ((2, 2), (1, 3)));
+    let rgb: Vec<u8> = [[200; 3], [120; 3], [100; 3], [90; 3]].concat();
+    assert_eq!(pil.tokens_from_rgb8(&rgb, 2, 2).unwrap(), [2, 1, 1, 1]);
+    // Its upper row, and black where the picture is too narrow, at the right.
+    assert_eq!(torchvision.tokens_from_rgb8(&rgb, 2, 2).unwrap(), [2, 1, 0]);
+    let shown = torchvision.resized(&rgb, 2, 2).unwrap();
+    assert_eq!((shown.width(), shown.height()), (3, 1));
+    assert_eq!(torchvision.decode_tokens(&[0, 1, 2]).unwrap().height(), 1);
+    let off = r#"{"do_center_crop": false, "crop_size": 1,
+                  "image_processor_type": "ImageGPTImageProcessorFast"}"#;
+    assert_eq!(patched(off).unwrap().size(), (2, 2));
 }

@@ -139,6 +139,7 @@ impl Random {
                 task,
                 dtype: self.dtype,
                 panels: None,
+                inline: false,
             },
             &provenance,
             |_, _| {},

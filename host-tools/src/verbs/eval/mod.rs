@@ -133,11 +133,13 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
     for path in args.predictions.iter().chain(plots.iter().flatten()) {
         outputs.file(path)?;
     }
-    let subject = Subject::load(&args.file, None, ModelDtype::Int8, &options)?;
+    let subject = Subject::load(&args.file, None, ModelDtype::Int8, None, &options)?;
     let data = Data::read(&args.data, &subject).bad_input()?;
     let load = |path: &PathBuf| {
         let task = Some(subject.conversion());
-        let other = Subject::load(path, task, ModelDtype::F32, &options)?;
+        // The same tokens for both: a checkpoint takes the file's processor, which may have been chosen.
+        let backend = subject.processor().bad_input()?.config().backend;
+        let other = Subject::load(path, task, ModelDtype::F32, Some(backend), &options)?;
         subject.check_comparable(&other).bad_input()?;
         Ok(other)
     };

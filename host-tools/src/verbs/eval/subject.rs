@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use igpt_runtime::onnx::Task;
+use igpt_runtime::processor::Backend;
 use igpt_runtime::report::RunReport;
 use igpt_runtime::{Error, ImageGptImageProcessor, ImageGptModel, LoadOptions, ProblemType};
 use serde_json::Value;
@@ -38,7 +39,8 @@ impl Logits {
 }
 
 impl Subject {
-    /// Loads a file, or a checkpoint that is converted to `dtype` first.
+    /// Loads a file, or a checkpoint that is converted to `dtype` first, for this image processor if one is
+    /// given.
     ///
     /// # Errors
     /// One that cannot be used (bad input).
@@ -46,9 +48,10 @@ impl Subject {
         file: &Path,
         task: Option<Conversion>,
         dtype: ModelDtype,
+        processor: Option<Backend>,
         options: &LoadOptions,
     ) -> Result<Self, Failure> {
-        let source = ModelSource::open(file, task, dtype)?;
+        let source = ModelSource::open_as(file, task, dtype, processor)?;
         let model = load_model(source.path(), options)?;
         let subject = Self {
             file: file.to_owned(),

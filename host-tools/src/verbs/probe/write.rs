@@ -64,7 +64,7 @@ impl Cut<'_> {
             recipe.insert("probe".into(), probe);
         }
         let provenance = Provenance {
-            preprocessor: model.metadata("igpt.preprocessor").map(str::to_owned),
+            preprocessor: model.preprocessor(),
             recipe: recipe.to_string(),
             source: model.metadata("igpt.source").unwrap_or("{}").to_owned(),
         };
@@ -75,6 +75,7 @@ impl Cut<'_> {
             task: Task::Classify,
             dtype: ModelDtype::Int8,
             panels: None,
+            inline: false,
         };
         let written = match self.dtype {
             Dtype::Int8 | Dtype::Int4 => {

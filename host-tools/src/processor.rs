@@ -1,0 +1,18 @@
+//! The option `--processor`: which of transformers' two image processors is meant.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use igpt_runtime::processor::Backend;
+
+/// Takes `pil` or `torchvision`, and tells shells of both.
+pub fn parser() -> impl TypedValueParser<Value = Backend> {
+    PossibleValuesParser::new(Backend::ALL.map(Backend::name))
+        .try_map(|name| name.parse::<Backend>())
+}
+
+/// A processor's name as people read it.
+pub fn title(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Pil => "transformers' PIL processor",
+        Backend::Torchvision => "transformers' torchvision processor",
+    }
+}
