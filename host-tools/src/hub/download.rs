@@ -3,6 +3,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
@@ -12,8 +14,11 @@ use ureq::http::StatusCode;
 
 use super::client::{Client, HubError, Remote, header};
 
+/// Before another attempt after one that brought nothing; as many as Python's library makes.
+const PAUSES: [u64; 5] = [100, 200, 400, 800, 1600];
+
 /// Fetches `remote` as `blob`, unless it is there. What has arrived waits in `blob.incomplete` for the next
-/// attempt, of this process (as long as every attempt brings something) or of another, Python's library
+/// attempt, of this process (which makes a few in a row that bring nothing) or of another, Python's library
 /// included.
 ///
 /// # Errors
@@ -45,17 +50,21 @@ pub(super) fn fetch(
         return Ok(());
     }
     let mut have = file.metadata().map_err(|error| local(error, &part))?.len();
+    let mut pauses = PAUSES.iter();
     loop {
-        match more(client, remote, &mut file, have, bar) {
+        let error = match more(client, remote, &mut file, have, bar) {
             Ok(()) => break,
-            Err(HubError::Transport(error)) => {
-                let now = file.metadata().map_err(|error| local(error, &part))?.len();
-                if now <= have {
-                    return Err(HubError::Transport(error));
-                }
-                have = now;
-            }
+            Err(HubError::Transport(error)) => error,
             Err(error) => return Err(error),
+        };
+        let now = file.metadata().map_err(|error| local(error, &part))?.len();
+        if now > have {
+            pauses = PAUSES.iter();
+        }
+        have = now;
+        match pauses.next() {
+            Some(milliseconds) => thread::sleep(Duration::from_millis(*milliseconds)),
+            None => return Err(HubError::Transport(error)),
         }
     }
     if let Err(error) = check(&mut file, remote) {
@@ -101,7 +110,7 @@ fn more(
         file.set_len(0).map_err(local)?;
         return more(client, remote, file, 0, bar);
     } else {
-        client.accept(url, status)?;
+        client.accept(url, &response)?;
         // From the start, whatever was asked for.
         file.set_len(0).map_err(local)?;
         bar.set_position(0);

@@ -1,21 +1,26 @@
 //! Checkpoints by their name on the Hugging Face hub: `openai/imagegpt-small`, or with a branch, tag or
-//! commit `openai/imagegpt-small@main`. HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean
-//! what they mean to Python's library, and the cache is the same.
+//! commit `openai/imagegpt-small@main`. The variables of Python's library mean what they mean there, and the cache
+//! is the same.
 //!
-//! The hub is asked with hf-hub's client, addresses and listing, and the cache is hf-hub's layout. Not with
-//! its `metadata` and `download`, because 0.5.0 trusts the hub too far, as tests/hf_hub_gaps.rs shows: it
+//! Addresses, the listing and the cache's layout are hf-hub's. It is asked and its files are fetched by `client` and
+//! `download`, over ureq, because hf-hub 0.5.0 trusts the hub too far, as tests/hf_hub_gaps.rs shows: it
 //! sends the token on to whatever host stores the file, joins an ETag and a commit of any form (`../..`
 //! included) to a path, follows redirections in circles for ever, ends the process at one that leads nowhere,
-//! appends a whole file to half of one where the hub ignores a range, and checks no hash. `client` asks what
-//! a file is and `download` fetches it, without that.
+//! appends a whole file to half of one where the hub ignores a range, and checks no hash. It knows HF_HOME,
+//! HF_ENDPOINT and HF_HUB_OFFLINE of a dozen variables: `environment`, `expand` and `token` know them all.
 //!
 //! 1.0.0 checks neither ETag nor hash either, begins a broken download anew unless the hub serves it by its
 //! own protocol, and brings 280 crates for that protocol and an asynchronous runtime.
 
+mod address;
 mod cache;
 mod client;
 mod download;
+mod environment;
+mod expand;
 mod name;
+mod refusal;
+pub mod token;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,6 +33,8 @@ use crate::checkpoint;
 use crate::failure::{Blame, Failure};
 use cache::ModelCache;
 use client::{Client, HubError};
+pub use environment::Environment;
+pub use expand::Variables;
 pub use name::HubName;
 
 /// The folder or file that `path` is, or if there is none and it is a name on the hub, the folder in the
@@ -44,15 +51,17 @@ pub fn resolve(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn fetch(name: &HubName) -> Result<PathBuf, Failure> {
-    let cache = ModelCache::of(name).failed()?;
-    if cache::variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
-        let why = anyhow!("HF_HUB_OFFLINE is set");
+    let environment = Environment::read().failed()?;
+    let cache = ModelCache::of(name, &environment.cache).failed()?;
+    if let Some(variable) = environment.offline {
+        let why = anyhow!("{variable} is set, so that the hub is not asked: unset it");
         return cached(&cache).ok_or_else(|| not_cached(name, why));
     }
-    let client = Client::from_env(name, &cache).failed()?;
+    let client = Client::new(name, &environment).failed()?;
     match client.list() {
         Ok(listing) => {
-            let files = download(&client, &cache, &listing);
+            let hidden = environment.no_progress_bars;
+            let files = download(&client, &cache, &listing, hidden);
             files.map_err(|error| failure(name, error))
         }
         Err(HubError::Transport(error)) => match cached(&cache) {
@@ -70,7 +79,12 @@ fn fetch(name: &HubName) -> Result<PathBuf, Failure> {
 }
 
 /// Everything that a conversion reads. The revision is noted last: what it names is then whole.
-fn download(client: &Client, cache: &ModelCache, listing: &RepoInfo) -> Result<PathBuf, HubError> {
+fn download(
+    client: &Client,
+    cache: &ModelCache,
+    listing: &RepoInfo,
+    no_bars: bool,
+) -> Result<PathBuf, HubError> {
     let has = |file: &str| listing.siblings.iter().any(|there| there.rfilename == file);
     let weights = checkpoint::WEIGHTS.iter().find(|(file, _)| has(file));
     let Some((weights, is_index)) = weights else {
@@ -82,7 +96,10 @@ fn download(client: &Client, cache: &ModelCache, listing: &RepoInfo) -> Result<P
     let folder = cache.snapshot(&listing.sha);
     let get = |file: &str| {
         let remote = client.describe(&listing.sha, file)?;
-        let bar = ProgressBar::new(remote.size.unwrap_or(0));
+        let bar = match no_bars {
+            true => ProgressBar::hidden(),
+            false => ProgressBar::new(remote.size.unwrap_or(0)),
+        };
         // indicatif draws on standard error, and only if that is a terminal.
         let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -1,6 +1,8 @@
 //! A hub on loopback: the paths, headers and redirections of the real one, and its misfortunes on request.
 
-use std::collections::{BTreeMap, VecDeque};
+pub(crate) mod user;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -29,6 +31,25 @@ struct State {
     questions: Option<String>,
     ignores_ranges: bool,
     listing: Option<String>,
+    refusal: Option<String>,
+    locations: Locations,
+    accepted: BTreeSet<String>,
+}
+
+/// How redirections within the hub are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Locations {
+    /// `/resolve-cache/FILE`, as the real hub does.
+    #[default]
+    Rooted,
+    /// `http://HOST/resolve-cache/FILE`.
+    Absolute,
+    /// `//HOST/resolve-cache/FILE`.
+    ProtocolRelative,
+    /// `../../../../resolve-cache/FILE`.
+    Relative,
+    /// `FILE?again=1`, which leads to the same place with a question.
+    Sibling,
 }
 
 /// A hub with one model, `some/model`; it lives as long as the test's process.
@@ -132,6 +153,22 @@ impl Hub {
         self.with(|state| state.questions = Some(answer.to_owned()));
     }
 
+    /// Whoever asks anything of the hub hears this status, with these headers.
+    pub(crate) fn refuse(&self, status: &str, headers: &str) {
+        let answer = short(status, headers, "{}");
+        let answer = String::from_utf8(answer).unwrap();
+        self.with(|state| state.refusal = Some(answer));
+    }
+
+    pub(crate) fn redirect_by(&self, locations: Locations) {
+        self.with(|state| state.locations = locations);
+    }
+
+    /// The tokens that came with any request, or "none".
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.with(|state| state.accepted.iter().cloned().collect())
+    }
+
     pub(crate) fn list_as(&self, listing: &str) {
         self.with(|state| state.listing = Some(listing.to_owned()));
     }
@@ -143,7 +180,10 @@ impl Hub {
 
     /// Ends damage and lies.
     pub(crate) fn heal(&self) {
-        self.with(|state| (state.damaged, state.etag, state.questions) = (None, None, None));
+        self.with(|state| {
+            (state.damaged, state.etag, state.questions) = (None, None, None);
+            (state.listing, state.refusal) = (None, None);
+        });
     }
 }
 
@@ -209,6 +249,11 @@ impl State {
             );
             return self.send(file, request, "");
         }
+        let token = request.authorization.clone();
+        self.accepted.insert(token.unwrap_or("none".to_owned()));
+        if let Some(answer) = &self.refusal {
+            return answer.clone().into_bytes();
+        }
         let expected = self.token.as_ref().map(|token| format!("Bearer {token}"));
         if expected.is_some() && expected != request.authorization {
             return short("401 Unauthorized", "", "{}");
@@ -225,7 +270,9 @@ impl State {
         }
         // A small file is served by the hub itself, from a path that it leads to.
         let resolve = format!("/some/model/resolve/{COMMIT}/");
-        if let Some(file) = path.strip_prefix("/resolve-cache/") {
+        let sibling = path.strip_suffix("?again=1");
+        let sibling = sibling.and_then(|path| path.strip_prefix(&resolve));
+        if let Some(file) = path.strip_prefix("/resolve-cache/").or(sibling) {
             let tag = hash(file, &self.files[file]);
             let tag = self.etag.clone().unwrap_or(format!("W/\"{tag}\""));
             let headers = format!("ETag: {tag}\r\nX-Repo-Commit: {COMMIT}\r\n");
@@ -245,11 +292,23 @@ impl State {
                 );
                 short("302 Found", &headers, "")
             }
-            Some(file) => short(
-                "307 Temporary Redirect",
-                &format!("Location: /resolve-cache/{file}\r\n"),
-                "",
-            ),
+            Some(file) => {
+                let location = self.location(file);
+                let headers = format!("Location: {location}\r\n");
+                short("307 Temporary Redirect", &headers, "")
+            }
+        }
+    }
+
+    fn location(&self, file: &str) -> String {
+        let (port, path) = (self.port, format!("/resolve-cache/{file}"));
+        match self.locations {
+            Locations::Rooted => path,
+            Locations::Absolute => format!("http://127.0.0.1:{port}{path}"),
+            Locations::ProtocolRelative => format!("//127.0.0.1:{port}{path}"),
+            // From /some/model/resolve/COMMIT/FILE.
+            Locations::Relative => format!("../../../..{path}"),
+            Locations::Sibling => format!("{file}?again=1"),
         }
     }
 
