@@ -95,15 +95,18 @@ pub struct Args {
 const CALIBRATION_IMAGES: usize = 64;
 
 impl Args {
-    /// All defaults.
+    /// All defaults, for a checkpoint as it is: of a folder without an image processor a file is made that takes
+    /// tokens only.
     pub fn new(checkpoint: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        let checkpoint = checkpoint.into();
+        let processor = checkpoint.join("preprocessor_config.json");
         Self {
-            checkpoint: checkpoint.into(),
+            tokens_only: checkpoint.is_dir() && !processor.exists(),
+            checkpoint,
             output: output.into(),
             task: None,
             dtype: ModelDtype::Int8,
             processor_config: None,
-            tokens_only: false,
             calibrate: None,
             calibrate_images: CALIBRATION_IMAGES,
             pack: None,
