@@ -40,7 +40,7 @@ def main():
     for case in ("aligned", "odd-heads"):
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model.onnx"
-            command = [sys.argv[1], "quantize", MODELS / case, "-o", path, "--weights", "int4"]
+            command = [sys.argv[1], "quantize", MODELS / case, "-o", path, "--dtype", "int4", "--tokens-only"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             file = path.read_bytes()
         bodies[case] = zlib.crc32(file[file.index(b"transformer.embed"):file.index(b"igpt.format")])

@@ -253,7 +253,7 @@ def main():
     models.make(args.models, say)
     for checkpoint, file, weights in (("clf", "ours.onnx", "int8"), ("lm", "ours-lm.onnx", "int8"), ("lm", "ours-lm-int4.onnx", "int4")):
         # Always anew: it is ours that changes from one run to the next.
-        subprocess.run([args.igpt, "quantize", args.models / checkpoint, "-o", args.models / file, "--weights", weights], check=True,
+        subprocess.run([args.igpt, "quantize", args.models / checkpoint, "-o", args.models / file, "--dtype", weights], check=True,
                        stdout=subprocess.DEVNULL)
 
     forward, generation, skipped = {}, {}, {}
