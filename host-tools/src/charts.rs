@@ -44,6 +44,8 @@ struct Axis {
     name: &'static str,
     low: f64,
     high: f64,
+    /// Room above it is for the dots, and has no marks.
+    most: f64,
 }
 
 /// Writes accuracies in percent over the layer as SVG.
@@ -62,6 +64,7 @@ fn accuracy_axis(curves: &[Curve<'_>]) -> Axis {
         name: "accuracy, %",
         low: (least - margin).max(0.0),
         high: most + margin,
+        most: 100.0,
     }
 }
 
@@ -85,6 +88,7 @@ fn error_axis(curve: &Curve<'_>) -> Axis {
         name: "relative error of the hidden states, %",
         low: 0.0,
         high: 1.1 * most,
+        most: f64::INFINITY,
     }
 }
 
@@ -127,7 +131,7 @@ fn draw(
             .y_label_area_size(72)
             .build_cartesian_2d(
                 Ticks::whole(0.0, last, LAYERS),
-                Ticks::between(axis.low, axis.high, MARKS),
+                Ticks::between(axis.low, axis.high, MARKS).up_to(axis.most),
             )?;
         chart
             .configure_mesh()
@@ -196,6 +200,7 @@ mod tests {
         name: "y",
         low: 0.0,
         high: 100.0,
+        most: 100.0,
     };
 
     #[test]

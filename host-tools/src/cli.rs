@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::failure::{self, Blame as _, Failure};
+use crate::json;
 use crate::verbs;
 
 /// ImageGPT from a Hugging Face checkpoint to one int8 ONNX file, and what can be done with it.
@@ -55,7 +56,7 @@ impl Cli {
     pub fn from_command_line() -> Result<Option<Self>, Failure> {
         let parsed = Self::command().try_get_matches();
         match parsed.and_then(|matches| Self::from_arg_matches(&matches)) {
-            Ok(line) => Ok(Some(line)),
+            Ok(line) => json::check_names(std::env::args_os()).map(|()| Some(line)),
             Err(error) if error.use_stderr() => error.exit(),
             Err(help) => help
                 .print()

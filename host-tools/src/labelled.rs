@@ -23,7 +23,7 @@ use crate::listing::{Listing, PassedOver};
 #[serde(untagged)]
 pub enum ImageName {
     /// Of a folder or a CSV.
-    File(PathBuf),
+    File(#[serde(serialize_with = "crate::json::lossy")] PathBuf),
     /// Of an IDX file.
     Index(usize),
 }

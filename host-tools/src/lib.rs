@@ -9,6 +9,7 @@ pub mod cli;
 pub mod failure;
 pub mod hub;
 pub mod idx;
+mod json;
 pub mod kmeans;
 pub mod labelled;
 pub mod listing;

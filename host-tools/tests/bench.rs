@@ -253,6 +253,7 @@ fn bad_arguments_are_refused_and_say_why() {
     let generate = ["--size", "small", "--layers", "1", "--context", "16,2000"];
     fails(&generate, 2, "--generate");
     fails(&[&generate[..], &["--generate"]].concat(), 3, "2000");
+    fails(&["model.onnx", "--dtype", "f32"], 2, "is for a checkpoint");
     if let Some(isa) = Isa::ALL.into_iter().find(|isa| !isa.is_available()) {
         fails(&["--size", "small", "--cpu", isa.name()], 1, isa.name());
     }

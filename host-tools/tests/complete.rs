@@ -167,6 +167,17 @@ fn nonsense_is_refused_by_name() {
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     refuse(&[&empty], 3, "no image in it");
+    let mut dtype = Command::cargo_bin("igpt").unwrap();
+    let lm = folder.path().join("lm.onnx");
+    let checkpoint = root("models/fashion-mnist/lm");
+    dtype.arg("quantize").arg(checkpoint).arg("-o").arg(&lm);
+    dtype.assert().success();
+    let mut dtype = Command::cargo_bin("igpt").unwrap();
+    dtype
+        .arg("complete")
+        .arg(&lm)
+        .args(["--dtype", "f32", "-o"]);
+    dtype.arg(&output).assert().code(2);
     // A classifier predicts no token.
     let mut command = Command::cargo_bin("igpt").unwrap();
     command.args(["complete", "-m"]);

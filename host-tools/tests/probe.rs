@@ -130,6 +130,12 @@ fn idx_data_bring_their_own_test_part() {
         (&6.into(), &6.into())
     );
     idx(data.path(), "t10k", 8);
+    let both = probe(data.path())
+        .args(["--held-out", "0.5"])
+        .assert()
+        .code(3);
+    let message = String::from_utf8_lossy(&both.get_output().stderr).into_owned();
+    assert!(message.contains("test part of its own"), "{message}");
     let report = run(&["--limit", "10"]);
     assert_eq!(
         (&report["train_images"], &report["test_images"]),

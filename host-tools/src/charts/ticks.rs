@@ -51,6 +51,12 @@ impl Ticks {
         }
     }
 
+    /// Without the marks above `most`.
+    pub(super) fn up_to(mut self, most: f64) -> Self {
+        self.at.retain(|at| *at <= most + 1e-9);
+        self
+    }
+
     /// A mark as it is written.
     fn label(&self, value: f64) -> String {
         let digits = self.digits;
@@ -104,6 +110,8 @@ mod tests {
             labels(&Ticks::between(0.0, 100.0, 6)),
             ["0", "20", "40", "60", "80", "100"]
         );
+        let room = Ticks::between(99.75, 100.25, 6).up_to(100.0);
+        assert_eq!(labels(&room), ["99.8", "99.9", "100.0"]);
         let small = Ticks::between(0.0, 0.33, 6);
         assert_eq!(labels(&small), ["0.0", "0.1", "0.2", "0.3"]);
         for scale in [1e-7, 0.003, 0.5, 1.0, 7.0, 1e6] {

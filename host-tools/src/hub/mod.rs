@@ -30,7 +30,7 @@ use hf_hub::api::RepoInfo;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::checkpoint;
-use crate::failure::{Blame, Failure};
+use crate::failure::{Blame, Failure, say};
 use cache::ModelCache;
 use client::{Client, HubError};
 pub use environment::Environment;
@@ -66,10 +66,10 @@ fn fetch(name: &HubName) -> Result<PathBuf, Failure> {
         }
         Err(HubError::Transport(error)) => match cached(&cache) {
             Some(folder) => {
-                eprintln!(
-                    "igpt: {} is out of reach: {name} as it was fetched last",
+                say(&format!(
+                    "{} is out of reach: {name} as it was fetched last",
                     client.endpoint()
-                );
+                ));
                 Ok(folder)
             }
             None => Err(not_cached(name, error)),

@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Backend, describe_run, load_model, print_report};
 use crate::failure::{Blame as _, Failure};
+use crate::json::lossy;
 use crate::labelled::ImageName;
 use crate::onnx::{ModelDtype, Task};
 use crate::skips::{BadPictures, Reader, Skips};
@@ -78,6 +79,7 @@ fn by_name<S: Serializer>(score: &Score, to: S) -> Result<S::Ok, S::Error> {
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// The picture.
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     /// The likeliest class.
     #[serde(flatten)]

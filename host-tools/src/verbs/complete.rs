@@ -124,7 +124,7 @@ fn probability(text: &str) -> Result<f32, String> {
 pub struct Completion {
     /// The image; absent when painted from nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<PathBuf>,
+    pub image: Option<ImageName>,
     /// Every sample's tokens in raster order, those that were given first.
     pub samples: Vec<Vec<u16>>,
 }
@@ -188,6 +188,14 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     output::refuse_inputs(&args.output, &paths)?;
     let source = ModelSource::open(&file, Some(Task::Causal), args.dtype)?;
     let model = ImageGptForCausalImageModeling::load(source.path(), &options).bad_input()?;
+    let (asked, found) = (args.dtype.name(), model.model().dtype().name());
+    if args.dtype != ModelDtype::Int8 && asked != found {
+        let file = file.display();
+        return Err(anyhow!(
+            "{file}: its layers are stored in {found}, and --dtype {asked} is for a checkpoint"
+        ))
+        .misused();
+    }
     let processor = model.model().processor();
     let processor = processor
         .with_context(|| {
@@ -267,7 +275,7 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     late.note(drawn.save(&args.output));
     let mut images = read.into_iter();
     let completions = painted.chunks(samples).map(|samples| Completion {
-        image: images.next(),
+        image: images.next().map(ImageName::File),
         samples: samples.to_vec(),
     });
     let report = Report {

@@ -39,11 +39,11 @@ pub(super) fn load(
 ) -> Result<Box<dyn Classify>, Failure> {
     let begun = Instant::now();
     let cpu = settings
-        .cpu
+        .isa
         .as_deref()
         .map(str::parse::<Isa>)
         .transpose()
-        .context("--cpu")
+        .context("--isa")
         .map_err(Failure::Usage)?;
     let threads = settings.threads.unwrap_or(0);
     let options = LoadOptions { threads, cpu };
@@ -63,7 +63,7 @@ pub(super) fn load(
         ),
     };
     let model = model.map_err(|error| match error {
-        Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--cpu")),
+        Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--isa")),
         error => Failure::Model(service::explain(
             error.into(),
             path.unwrap_or(Path::new("")),

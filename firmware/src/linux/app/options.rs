@@ -95,10 +95,11 @@ pub struct Options {
     /// Threads for the model; 0 for one a core. The result is the same for any number. [default: 0]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub threads: Option<usize>,
-    /// Use these kernels instead of the fastest the CPU has. The result is the same.
-    #[arg(long, value_name = "PATH", help_heading = "Model",
+    /// Instruction set to use instead of the fastest the CPU has. The result is the same.
+    #[arg(long, alias = "cpu", value_name = "ISA", help_heading = "Model",
           value_parser = ["scalar", "avx2", "avx512vnni", "neon", "dotprod", "i8mm"])]
-    pub cpu: Option<String>,
+    #[serde(alias = "cpu")]
+    pub isa: Option<String>,
     /// Where to note starts and keep a copy of the last model that worked. The app falls back to it
     /// from a model that cannot be loaded, and after three crashes within five minutes. Default: what systemd's StateDirectory= gives.
     #[arg(long, value_name = "DIR", help_heading = "Model")]
@@ -167,7 +168,7 @@ impl Options {
         }
         let mut keys = Vec::new();
         let both = fill!(self, other, keys; source, size, frames, interval, drop, no_drop, strict,
-            retries, model, threads, cpu, state_dir, top_k, threshold, smooth, hysteresis, sink,
+            retries, model, threads, isa, state_dir, top_k, threshold, smooth, hysteresis, sink,
             canvas, record, json, log);
         (both, keys)
     }

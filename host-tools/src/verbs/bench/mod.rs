@@ -172,6 +172,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn source(args: &Args) -> Result<Option<Source>, Failure> {
     let Some(size) = args.size else {
         let path = args.model.as_deref().map(hub::resolve).transpose()?;
+        let file = path.as_ref().filter(|path| !path.is_dir());
+        if let Some(file) = file.filter(|_| args.dtype != ModelDtype::Int8) {
+            let (file, dtype) = (file.display(), args.dtype.name());
+            let what = "its layers are stored as they are";
+            return Err(anyhow!(
+                "{file}: {what}, and --dtype {dtype} is for a checkpoint"
+            ))
+            .misused();
+        }
         return Ok(path.map(|path| {
             if path.is_dir() {
                 Source::Checkpoint(path, args.dtype)

@@ -54,8 +54,9 @@ pub struct Args {
     #[arg(long, value_name = "DATA")]
     pub test: Option<PathBuf>,
     /// Without a test set: the share of each class that is kept from the fit and measured on.
-    #[arg(long, default_value_t = 0.2, value_parser = share)]
-    pub held_out: f64,
+    /// [default: 0.2]
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "test")]
+    pub held_out: Option<f64>,
     /// So many images of each part at most, drawn at random.
     #[arg(long)]
     pub limit: Option<usize>,
@@ -91,6 +92,9 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 }
+
+/// The share that is held out unless another is asked for.
+const HELD_OUT: f64 = 0.2;
 
 fn share(text: &str) -> Result<f64, String> {
     let share = text
@@ -192,6 +196,11 @@ impl Data {
             Some(path) => Some(path),
             None => has_test.then_some(&args.data),
         };
+        anyhow::ensure!(
+            other.is_none() || args.held_out.is_none(),
+            "{path}: it has a test part of its own, which is measured; leave --held-out out, or name the part \
+             to fit alone"
+        );
         let data = if let Some(path) = other {
             let (test, _) = LabelledSet::read(path, Part::Test)?;
             let test = test.with_classes(&train.classes, path)?;
@@ -201,7 +210,8 @@ impl Data {
                 test: (test, measured),
             }
         } else {
-            let (fitted, measured) = train.split(&chosen, args.held_out, args.seed);
+            let (fitted, measured) =
+                train.split(&chosen, args.held_out.unwrap_or(HELD_OUT), args.seed);
             Self {
                 train: (train.clone(), fitted),
                 test: (train, measured),
