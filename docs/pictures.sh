@@ -33,7 +33,7 @@ make() {
   local say=${2:-} scratch
   case $1 in
     docs/complete.png)
-      $say igpt complete --model "$lm" "${completed[@]}" -n 6 -o "$1" ;;
+      $say igpt complete "$lm" "${completed[@]}" -n 6 -o "$1" ;;
     models/fashion-mnist/frame.png)
       scratch=$(folder "$say")
       # The tenth of a stream: its time and rate are those of the machine that drew it.
