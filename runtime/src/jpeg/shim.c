@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <jpeglib.h>
 #include <jerror.h>
@@ -38,10 +37,7 @@ struct igpt_jpeg {
   struct jpeg_source_mgr source;
   struct jpeg_progress_mgr progress;
   jmp_buf escape;
-  const uint8_t *begin; /* of the data */
-  const uint8_t *end;
-  int ran_out;          /* the data ended before its end-of-image marker */
-  int scans_began;
+  int ran_out;   /* the data ended before its end-of-image marker */
   unsigned seen; /* a bit for each component that a scan has brought */
   int status;
   char message[JMSG_LENGTH_MAX];
@@ -69,33 +65,20 @@ static void leave_with(struct igpt_jpeg *self, int status, const char *message) 
   longjmp(self->escape, 1);
 }
 
-/* Whether the bytes that libjpeg is passing over before a marker are padding, one value repeated:
- * cameras fill up with zeros. Anything else is picture data that no longer fits the picture. */
-static int is_padding(struct igpt_jpeg *self, size_t count) {
-  const uint8_t *end = self->ran_out ? self->end : self->source.next_input_byte, *byte;
-  if ((size_t)(end - self->begin) < count) return 0;
-  for (byte = end - count; byte != end; byte++)
-    if (*byte != 0x00 && *byte != 0xff) return 0;
-  return 1;
-}
-
 static void on_message(j_common_ptr info, int level) {
-  struct igpt_jpeg *self = self_of(info);
   if (level >= 0) return; /* a trace */
   switch (info->err->msg_code) {
     /* These cost no pixel: an unknown version, parameters that a sequential scan ignores, an Adobe
-     * marker with a transform of no meaning. */
+     * marker with a transform of no meaning, bytes between a scan's data and the marker that is due,
+     * which some cameras leave there in every frame. */
     case JWRN_JFIF_MAJOR:
     case JWRN_NOT_SEQUENTIAL:
     case JWRN_ADOBE_XFORM:
-      return;
     case JWRN_EXTRANEOUS_DATA:
-      if (!self->scans_began || is_padding(self, (size_t)info->err->msg_parm.i[0])) return;
-      break;
+      return;
     default:
-      break;
+      leave(info);
   }
-  leave(info);
 }
 
 static void no_output(j_common_ptr info) { (void)info; }
@@ -170,8 +153,6 @@ struct igpt_jpeg *igpt_jpeg_new(const uint8_t *bytes, size_t length, long max_me
     return NULL;
   }
   self->info.mem->max_memory_to_use = max_memory;
-  self->begin = bytes;
-  self->end = bytes + length;
   self->source.next_input_byte = bytes;
   self->source.bytes_in_buffer = length;
   self->source.init_source = source_nothing;
@@ -208,7 +189,6 @@ int igpt_jpeg_read_header(struct igpt_jpeg *self, struct igpt_jpeg_header *heade
 int igpt_jpeg_start(struct igpt_jpeg *self) {
   j_decompress_ptr info = &self->info;
   if (setjmp(self->escape)) return self->status;
-  self->scans_began = 1;
   info->out_color_space = info->num_components == 4 ? JCS_CMYK : JCS_RGB;
   info->dct_method = JDCT_ISLOW;
   jpeg_start_decompress(info);

@@ -77,21 +77,31 @@ fn damage_is_an_error_or_pixels_of_the_right_number() {
 }
 
 #[test]
-fn a_lost_stretch_of_data_is_an_error_and_padding_is_none() {
-    let [jpeg, ..] = kinds();
-    let whole = decode(&jpeg, EndMarker::Required).unwrap();
-    let (body, end) = jpeg.split_at(jpeg.len() - 2);
-    for padding in [[0u8; 9].as_slice(), &[0xff; 5]] {
-        let padded = [body, padding, end, b"tail"].concat();
-        assert_eq!(decode(&padded, EndMarker::Required).unwrap(), whole);
-    }
-    // Bytes too few, bytes too many.
-    let few = [&body[..body.len() - 40], end].concat();
-    let many = [body, &[0x5a; 40], end].concat();
-    for damaged in [few, many] {
-        let error = decode(&damaged, EndMarker::Required).unwrap_err();
+fn lost_data_is_an_error_and_bytes_too_many_are_none() {
+    for jpeg in kinds() {
+        let whole = decode(&jpeg, EndMarker::Required).unwrap();
+        let (body, end) = jpeg.split_at(jpeg.len() - 2);
+        for more in [[0u8; 9].as_slice(), &[0xff; 5], &[0x5a; 40]] {
+            let padded = [body, more, end, b"tail"].concat();
+            assert_eq!(decode(&padded, EndMarker::Required).unwrap(), whole);
+        }
+        let few = [&body[..body.len() - 40], end].concat();
+        let error = decode(&few, EndMarker::Required).unwrap_err();
         assert!(matches!(error, JpegError::Broken(_)), "{error}");
     }
+}
+
+#[test]
+fn a_restart_marker_that_is_not_due_is_an_error_and_bytes_before_the_due_one_are_none() {
+    let [.., jpeg] = kinds();
+    let whole = decode(&jpeg, EndMarker::Required).unwrap();
+    let restart = jpeg.windows(2).position(|w| w == [0xff, 0xd0]).unwrap();
+    let (before, after) = jpeg.split_at(restart);
+    let stray = [before, &[0x12, 0x34, 0x56], after].concat();
+    assert_eq!(decode(&stray, EndMarker::Required).unwrap(), whole);
+    let mut wrong = jpeg.clone();
+    wrong[restart + 1] = 0xd2;
+    decode(&wrong, EndMarker::Required).unwrap_err();
 }
 
 #[test]
