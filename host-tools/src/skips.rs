@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::failure::{Blame as _, Failure, say, told_once};
 use crate::labelled::ImageName;
+use crate::listing::PassedOver;
 
 /// Most that are named: a folder of a million that are all damaged says so without a million lines.
 const NAMED: usize = 100;
@@ -37,6 +38,9 @@ pub struct Skips {
     pub skipped_images: usize,
     /// The first hundred of them.
     pub skipped: Vec<Skipped>,
+    /// What lies among the pictures and is none.
+    #[serde(flatten)]
+    pub passed_over: PassedOver,
 }
 
 /// Reads pictures by the rule.
@@ -55,6 +59,11 @@ impl Reader {
             bar: bar.clone(),
             skips: Skips::default(),
         }
+    }
+
+    /// Notes what was passed over where the pictures lie.
+    pub fn pass_over(&mut self, passed_over: PassedOver) {
+        self.skips.passed_over.extend(passed_over);
     }
 
     /// The picture, or nothing if it is to be skipped.
@@ -116,18 +125,23 @@ impl Skips {
         self.skipped_images += other.skipped_images;
         self.skipped.extend(other.skipped);
         self.skipped.truncate(NAMED);
+        self.passed_over.extend(other.passed_over);
         self
     }
 
-    /// A line of a report, if anything was skipped.
+    /// A line of a report, if anything was skipped, and one if anything was passed over.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
         match self.skipped_images {
-            0 => Ok(()),
-            1 => writeln!(out, "1 picture was skipped: it cannot be read"),
-            n => writeln!(out, "{n} pictures were skipped: they cannot be read"),
+            0 => {}
+            1 => writeln!(out, "1 picture was skipped: it cannot be read")?,
+            n => writeln!(out, "{n} pictures were skipped: they cannot be read")?,
+        }
+        match self.passed_over.summary() {
+            Some(line) => writeln!(out, "{line}"),
+            None => Ok(()),
         }
     }
 }

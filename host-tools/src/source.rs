@@ -9,7 +9,6 @@ use tempfile::TempDir;
 
 use crate::failure::{Blame, Failure};
 use crate::hub;
-use crate::listing::Listing;
 use crate::onnx::{ModelDtype, Task};
 use crate::verbs::quantize;
 
@@ -76,13 +75,4 @@ pub fn tokens_of(processor: &ImageGptImageProcessor, path: &Path) -> anyhow::Res
     let image = image_io::decode_file(path)?;
     let tokens = processor.tokens_from_image(&image);
     tokens.with_context(|| path.display().to_string())
-}
-
-/// Image files: each path as it is, or of a folder every file in it that looks like an image, in the order a
-/// person counts their names.
-///
-/// # Errors
-/// A path that is not there, a folder that cannot be read or holds no image, however deep.
-pub fn image_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    Ok(Listing::of_paths(paths)?.files)
 }

@@ -1,17 +1,13 @@
 //! Calibration images, as the tokens that the model will see.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, anyhow, ensure};
 use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor};
 
 use super::Source;
 use crate::arrays::TokenBatch;
 use crate::failure::{Blame as _, Failure};
-use crate::idx::LabelledImages;
-use crate::labelled::ImageName;
+use crate::labelled::{LabelledSet, Part};
 use crate::skips::Reader;
-use crate::source::{image_files, tokens_of};
 
 /// Sequences of one length.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,25 +53,17 @@ pub fn read(
         let start = causal.then_some(config.sos_token());
         tokens.extend(start.into_iter().chain(ids).take(length));
     };
-    if let Some(images) = idx_file(path) {
-        let set = LabelledImages::read(&images).bad_input()?;
-        let chosen = spread(set.labels.len(), source.count);
-        for rgb in chosen.filter_map(|index| set.image(index)) {
-            let tokens = processor.tokens_from_rgb8(&rgb, set.width, set.height);
-            add(tokens.bad_input()?);
+    // What it is calibrated on should not be what it is measured on.
+    let set = LabelledSet::read_unlabelled(path, Part::Train).bad_input()?;
+    reader.pass_over(set.passed_over.clone());
+    let mut read = 0;
+    for index in spread(set.len(), source.count) {
+        if let Some(ids) = reader.take(set.name(index), set.tokens(index, processor))? {
+            add(ids);
+            read += 1;
         }
-    } else {
-        let files = image_files(std::slice::from_ref(path)).bad_input()?;
-        let mut read = 0;
-        for file in spread(files.len(), source.count).filter_map(|index| files.get(index)) {
-            let name = ImageName::File(file.clone());
-            if let Some(ids) = reader.take(name, tokens_of(processor, file))? {
-                add(ids);
-                read += 1;
-            }
-        }
-        reader.check(read)?;
     }
+    reader.check(read)?;
     checked(tokens, length, config).with_context(at).bad_input()
 }
 
@@ -83,17 +71,6 @@ pub fn read(
 fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> {
     let taken = all.min(count);
     (0..taken).map(move |i| i * all / taken.max(1))
-}
-
-/// The IDX file that `path` means, if it means one: itself, or a data set's folder's training images.
-fn idx_file(path: &Path) -> Option<PathBuf> {
-    if path.is_file() {
-        return Some(path.to_owned());
-    }
-    ["train-images-idx3-ubyte", "t10k-images-idx3-ubyte"]
-        .iter()
-        .flat_map(|name| [path.join(name), path.join(format!("{name}.gz"))])
-        .find(|file| file.exists())
 }
 
 fn checked(tokens: Vec<u16>, length: usize, config: &ImageGptConfig) -> anyhow::Result<ImageSet> {

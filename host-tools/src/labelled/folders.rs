@@ -165,7 +165,11 @@ impl Survey {
             },
             if splits.len() == 1 { "it" } else { "them" },
             match others.is_empty() {
-                true => format!("there are {}", pictures(self.loose)),
+                true => format!(
+                    "there {} {}",
+                    if self.loose == 1 { "is" } else { "are" },
+                    pictures(self.loose)
+                ),
                 false => format!("there is {}", names(&others)),
             },
             one.path.display(),
@@ -262,6 +266,7 @@ fn names(folders: &[&Folder]) -> String {
 
 fn pictures(count: usize) -> String {
     match count {
+        0 => "no picture".to_owned(),
         1 => "1 picture".to_owned(),
         n => format!("{n} pictures"),
     }
@@ -345,8 +350,8 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
                 pictures(survey.loose)
             ),
             None => bail!(
-                "{at}: no folders of pictures in it, expected one for each class, or IDX files; there \
-                 are {} in it{table}",
+                "{at}: no folders of pictures in it, expected one of images for each class, or IDX files; it \
+                 holds {}{table}",
                 pictures(survey.loose)
             ),
         }

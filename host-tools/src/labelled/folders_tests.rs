@@ -165,7 +165,7 @@ fn what_looks_like_a_split_and_cannot_be_one_is_refused_by_name() {
         ),
         (
             &["train/a/1.png", "val/a/1.png", "1.png"],
-            "beside them there are 1 picture",
+            "beside them there is 1 picture",
         ),
         (
             &["train/1.png", "test/1.png"],
@@ -193,7 +193,7 @@ fn what_looks_like_a_split_and_cannot_be_one_is_refused_by_name() {
         ),
         (
             &["1.png", "labels.csv"],
-            "D: no folders of pictures in it, expected one for each class, or IDX files; there are 1 picture in it; if D/labels.csv says the classes, name it instead",
+            "D: no folders of pictures in it, expected one of images for each class, or IDX files; it holds 1 picture; if D/labels.csv says the classes, name it instead",
         ),
         (&["a/notes.txt"], "no folders of pictures"),
     ] {

@@ -15,9 +15,10 @@ use super::{Backend, describe_run, load_model, print_report};
 use crate::failure::{Blame as _, Failure};
 use crate::json::lossy;
 use crate::labelled::ImageName;
+use crate::listing::Listing;
 use crate::onnx::{ModelDtype, Task};
 use crate::skips::{BadPictures, Reader, Skips};
-use crate::source::{ModelSource, image_files, tokens_of};
+use crate::source::{ModelSource, tokens_of};
 
 /// Say what is on pictures: the likeliest labels of each, with their probabilities.
 ///
@@ -136,7 +137,8 @@ pub fn classify(
     mut told: impl FnMut(&Verdict) -> io::Result<()>,
 ) -> Result<Report, Failure> {
     let options = args.backend.options()?;
-    let files = image_files(&args.images).bad_input()?;
+    let listing = Listing::of_paths(&args.images).bad_input()?;
+    let files = listing.files;
     let source = ModelSource::open(&args.model, Some(Task::Classify), ModelDtype::Int8)?;
     let model = load_model(source.path(), &options)?;
     let model = ImageGptForImageClassification::try_from(model).bad_input()?;
@@ -145,6 +147,7 @@ pub fn classify(
     // indicatif draws on standard error, and only if that is a terminal.
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}").failed()?);
     let mut reader = Reader::new(args.bad_pictures, &bar);
+    reader.pass_over(listing.passed_over);
     let mut verdicts = Vec::new();
     for file in files {
         let tokens = tokens_of(model.processor(), &file);

@@ -15,11 +15,12 @@ use serde::Serialize;
 use super::{Backend, describe_run, print_report};
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::ImageName;
+use crate::listing::Listing;
 use crate::onnx::{ModelDtype, Task};
 use crate::output::{self, Outputs};
 use crate::pictures::{Grid, comfortable_scale, format_of};
 use crate::skips::{BadPictures, Reader, Skips};
-use crate::source::{ModelSource, image_files, tokens_of};
+use crate::source::{ModelSource, tokens_of};
 
 /// What a cell shows where the model was given nothing.
 const UNKNOWN: [u8; 3] = [160, 160, 160];
@@ -184,7 +185,8 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     format_of(&args.output)?;
     let mut outputs = Outputs::made_from(images.iter().chain([&file]));
     outputs.file(&args.output)?;
-    let paths = image_files(&images).bad_input()?;
+    let listing = Listing::of_paths(&images).bad_input()?;
+    let paths = listing.files;
     output::refuse_inputs(&args.output, &paths)?;
     let source = ModelSource::open(&file, Some(Task::Causal), args.dtype)?;
     let model = ImageGptForCausalImageModeling::load(source.path(), &options).bad_input()?;
@@ -224,6 +226,7 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     };
     let bar = ProgressBar::new(0);
     let mut reader = Reader::new(args.bad_pictures, &bar);
+    reader.pass_over(listing.passed_over);
     let (mut read, mut originals) = (Vec::new(), Vec::new());
     for path in paths {
         let name = ImageName::File(path.clone());

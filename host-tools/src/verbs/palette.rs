@@ -16,11 +16,11 @@ use super::{plot, print_report};
 use crate::failure::{Blame, Failure, Late};
 use crate::kmeans::cluster;
 use crate::labelled::ImageName;
+use crate::listing::Listing;
 use crate::output::{self, Outputs};
 use crate::pictures::{Grid, comfortable_scale, format_of};
 use crate::processor;
 use crate::skips::{BadPictures, Reader, Skips};
-use crate::source::image_files;
 
 /// Images decoded at a time.
 const CHUNK: usize = 256;
@@ -136,7 +136,8 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
         format_of(path)?;
         outputs.file(path)?;
     }
-    let files = image_files(&args.images).bad_input()?;
+    let listing = Listing::of_paths(&args.images).bad_input()?;
+    let files = listing.files;
     output::refuse_inputs(&args.output, &files)?;
     if let Some(path) = &args.png {
         output::refuse_inputs(path, &files)?;
@@ -148,6 +149,7 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
     bar.set_style(style);
     bar.set_message("reading");
     let mut reader = Reader::new(args.bad_pictures, &bar);
+    reader.pass_over(listing.passed_over);
     let mut sample = Reservoir::new(args.pixels as usize, args.seed);
     let mut shown = Vec::new();
     // From all of them, not from the first folder.

@@ -63,8 +63,8 @@ pub struct Args {
     /// Leave the image processor out: the file takes tokens and no images, which `igpt-cam` refuses.
     #[arg(long)]
     pub tokens_only: bool,
-    /// Choose the form and the rounding of the int8 or int4 weights on these images: a folder of pictures, an
-    /// IDX file or the folder of an IDX data set (its training images), or tokens in an .npy.
+    /// Choose the form and the rounding of the int8 or int4 weights on these images: a folder of pictures, a
+    /// data set (its training images; see docs/data.md), or tokens in an .npy.
     #[arg(long, value_name = "IMAGES")]
     pub calibrate: Option<PathBuf>,
     /// How many of them, evenly spaced; more is better and slower. Each takes 12 bytes of memory for every

@@ -99,6 +99,7 @@ impl Gathered {
         });
         Report {
             data: data.path.clone(),
+            split: data.set.split.clone(),
             classes: self.classes(&names),
             confusion: self.cells(&names),
             hardest: by(|r| r.nats).iter().map(hard).collect(),

@@ -45,7 +45,8 @@ use tally::{Judged, Tally};
 #[command(after_help = "The images (--data):
   a folder with a folder of images for each class. They are named as the model's labels are,
     but for case and punctuation (t-shirt-top is T-shirt/top), or by the labels' numbers.
-    Of train/ and test/ or val/ with such folders in them, the latter is measured;
+    Of train/ and test/ or val/ with such folders in them, the latter is measured (or valid, dev,
+    eval and so on, in any case);
   a folder with IDX files (t10k-images-idx3-ubyte), or one IDX file, its labels beside it;
   a CSV with the columns file_name and label; the files are named from where it lies.
 For a language model any folder of images, or one image: classes do not matter.
@@ -151,6 +152,7 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}").failed()?;
     bar.set_style(style);
     let mut reader = Reader::new(args.bad_pictures, &bar);
+    reader.pass_over(data.set.passed_over.clone());
     let gathered = measure(&subject, other.as_ref(), &data, &chosen, &mut reader, &bar)?;
     let skips = reader.end(gathered.records.len())?;
     let mut layers = Layers::default();

@@ -16,13 +16,17 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
         .map(|comparison| &comparison.against);
     writeln!(
         out,
-        "{}: {} in {} on {}, {} images of {}",
+        "{}: {} in {} on {}, {} images of {}{}",
         score.run.model.path().display(),
         score.run.model.task,
         score.run.model.dtype,
         score.run.isa,
         score.images,
-        report.data.display()
+        report.data.display(),
+        report
+            .split
+            .as_ref()
+            .map_or_else(String::new, |split| format!(" ({split})"))
     )?;
     if let Some(against) = against {
         writeln!(

@@ -180,6 +180,9 @@ pub struct Report {
     pub score: Score,
     /// The images.
     pub data: PathBuf,
+    /// Of a data set with splits, the folder or file of the one that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
     /// A classifier's classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassScore>,

@@ -17,6 +17,7 @@ use crate::arrays::NpzWriter;
 use crate::charts::{Curve, by_layer};
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::{LabelledSet, Part};
+use crate::listing::PassedOver;
 use crate::logistic::{self, Quality};
 use crate::onnx::{ModelDtype, Task};
 use crate::output::Outputs;
@@ -33,7 +34,7 @@ use write::Cut;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data, --test):
   a folder with a folder of images for each class (their names are the labels), or with train/
-  and test/ of that form;
+  and test/ of that form (or training, valid, val, dev, eval and so on, in any case);
   a folder with IDX files (train-images-idx3-ubyte and t10k-...), or one IDX file, its labels beside it;
   a CSV with the columns file_name and label, the files named from where it lies.
 What is measured: --test, else the data set's own test part, else --held-out of each class.
@@ -150,6 +151,12 @@ pub struct Report {
     pub train_images: usize,
     /// Images measured.
     pub test_images: usize,
+    /// Of a data set with splits, the folder or file that was fitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_split: Option<String>,
+    /// The same of what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_split: Option<String>,
     /// Their classes.
     pub classes: Vec<String>,
     /// Every layer, the embeddings first.
@@ -212,9 +219,12 @@ impl Data {
         } else {
             let (fitted, measured) =
                 train.split(&chosen, args.held_out.unwrap_or(HELD_OUT), args.seed);
+            let mut test = train.clone();
+            // Said once of what both are taken from.
+            test.passed_over = PassedOver::default();
             Self {
-                train: (train.clone(), fitted),
-                test: (train, measured),
+                train: (train, fitted),
+                test: (test, measured),
             }
         };
         anyhow::ensure!(
@@ -268,6 +278,7 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     bar.set_message("features");
     let part = |(set, chosen): &(LabelledSet, Vec<usize>)| {
         let mut reader = Reader::new(args.bad_pictures, &bar);
+        reader.pass_over(set.passed_over.clone());
         let features = Features::of(&model, set, chosen, &mut reader, &bar)?;
         Ok::<_, Failure>((reader.end(features.labels.len())?, features))
     };
@@ -335,6 +346,8 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
         run: describe_run(&model, &args.model, source.path()),
         train_images: train.labels.len(),
         test_images: test.labels.len(),
+        train_split: data.train.0.split.clone(),
+        test_split: data.test.0.split.clone(),
         classes,
         layers,
         best_layer,
@@ -428,6 +441,9 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         report.test_images,
         report.classes.len()
     )?;
+    if let Some((train, test)) = report.train_split.as_ref().zip(report.test_split.as_ref()) {
+        writeln!(out, "fitted: {train}, measured: {test}")?;
+    }
     report.skips.print(out)?;
     for layer in &report.layers {
         let mark = if layer.layer == report.best_layer {

@@ -1,0 +1,160 @@
+//! Data sets as their user has them: splits, links, notes among the pictures, pointers of Git LFS.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist")
+}
+
+fn model() -> PathBuf {
+    models().join("igpt-fashion-mnist-int8.onnx")
+}
+
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n";
+
+/// The sample images of three classes as `folder/class`. Their names are 0002-trouser.png.
+fn classes(folder: &Path) -> usize {
+    let mut count = 0;
+    for entry in fs::read_dir(models().join("sample")).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        if ["bag", "coat", "trouser"].contains(&&stem[5..]) {
+            let class = folder.join(&stem[5..]);
+            fs::create_dir_all(&class).unwrap();
+            fs::copy(&path, class.join(path.file_name().unwrap())).unwrap();
+            count += 1;
+        }
+    }
+    count
+}
+
+fn igpt(verb: &str, model: &Path, data: &Path) -> Command {
+    let mut command = Command::cargo_bin("igpt").unwrap();
+    command.arg(verb).arg(model).arg("--data").arg(data);
+    command
+}
+
+fn report(mut command: Command) -> Value {
+    serde_json::from_slice(&command.arg("--json").unwrap().stdout).unwrap()
+}
+
+/// What standard error says of a failure whose exit code is 3.
+fn refusal(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn the_right_split_is_measured_and_what_is_no_picture_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    let at = |name: &str| data.path().join(name);
+    let images = classes(&at("Train"));
+    classes(&at("valid"));
+    fs::write(at("valid/bag/.DS_Store"), "").unwrap();
+    fs::write(at("valid/bag/notes.txt"), "").unwrap();
+    fs::write(at("valid/coat/later.png"), POINTER).unwrap();
+    let found = report(igpt("eval", &model(), data.path()));
+    assert_eq!(
+        (&found["images"], &found["split"]),
+        (&images.into(), &"valid".into())
+    );
+    assert_eq!(found["passed_over_files"], 2);
+    let name = |file: &str| Value::from(at(file).to_str().unwrap());
+    let expected = serde_json::json!([
+        {"file": name("valid/bag/.DS_Store"), "reason": "is hidden"},
+        {"file": name("valid/bag/notes.txt"), "reason": "is no picture by its name"},
+    ]);
+    assert_eq!(found["passed_over"], expected);
+    let skipped = found["skipped"][0]["reason"].as_str().unwrap();
+    assert!(
+        skipped.contains("is a Git LFS pointer") && skipped.contains("git lfs pull"),
+        "{skipped}"
+    );
+    let text = igpt("eval", &model(), data.path()).unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("passed over 2: 1 hidden ("), "{text}");
+    assert!(
+        text.contains(&format!("images of {} (valid)", data.path().display())),
+        "{text}"
+    );
+    let found = report(igpt("probe", &model(), data.path()));
+    assert_eq!(
+        found["classes"],
+        serde_json::json!(["bag", "coat", "trouser"])
+    );
+    assert_eq!(
+        (&found["train_split"], &found["test_split"]),
+        (&"Train".into(), &"valid".into())
+    );
+    assert_eq!(
+        (&found["train_images"], &found["test_images"]),
+        (&images.into(), &images.into())
+    );
+    fs::create_dir(at("photos")).unwrap();
+    fs::copy(models().join("sample/0002-trouser.png"), at("photos/1.png")).unwrap();
+    for verb in ["eval", "probe"] {
+        let error = refusal(igpt(verb, &model(), data.path()));
+        assert!(error.contains("but beside them there is photos"), "{error}");
+    }
+}
+
+#[test]
+fn a_table_and_a_model_that_are_pointers_are_named() {
+    let data = tempfile::tempdir().unwrap();
+    for name in ["labels.csv", "model.onnx", "t10k-images-idx3-ubyte"] {
+        fs::write(data.path().join(name), POINTER).unwrap();
+    }
+    classes(&data.path().join("photos"));
+    for (model, data) in [
+        (model(), data.path().join("labels.csv")),
+        (model(), data.path().join("t10k-images-idx3-ubyte")),
+        (data.path().join("model.onnx"), data.path().join("photos")),
+    ] {
+        let error = refusal(igpt("eval", &model, &data));
+        assert!(
+            error.contains(": is a Git LFS pointer, not the file"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn calibration_takes_the_training_split_and_quantize_what_lightning_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    let at = |name: &str| folder.path().join(name);
+    for name in ["config.json", "preprocessor_config.json"] {
+        fs::copy(golden.join("checkpoint/safetensors").join(name), at(name)).unwrap();
+    }
+    fs::copy(
+        golden.join("training/lightning/pytorch_model.bin"),
+        at("pytorch_model.bin"),
+    )
+    .unwrap();
+    classes(&at("data/train"));
+    fs::create_dir(at("data/test")).unwrap();
+    fs::write(at("data/test/never-read.png"), POINTER).unwrap();
+    let quantize = |checkpoint: &Path, output: &str| {
+        let mut command = Command::cargo_bin("igpt").unwrap();
+        command
+            .arg("quantize")
+            .arg(checkpoint)
+            .arg("--strict")
+            .arg("--calibrate")
+            .arg(at("data"));
+        command.arg("-o").arg(at(output)).assert().success();
+        fs::read(at(output)).unwrap().len()
+    };
+    let lightning = quantize(folder.path(), "lightning.onnx");
+    let plain = quantize(&golden.join("checkpoint/safetensors"), "plain.onnx");
+    // They differ by the names and checksums of their sources.
+    assert!(
+        lightning.abs_diff(plain) < 200,
+        "{lightning} and {plain} bytes"
+    );
+}
