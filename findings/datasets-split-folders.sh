@@ -1,10 +1,11 @@
 #!/bin/sh
-# datasets 5.2.0 (Hugging Face), ImageFolder: which folders are splits.
+# datasets 5.2.0 (Hugging Face), ImageFolder: which folders are splits, and which are nothing.
 #
 # A good engineer expects: folders of classes give one split with all classes; Train/ and Test/ give two splits.
 # Seen: a word of a class folder's name is enough to make it a split, and whatever is in no split is dropped without
 # a word: of bullet_train/ beside car/ only the former is loaded. Names count in lower case only: Train/ and Test/
-# are no splits, and their images are merged into one called "train".
+# are no splits, and their images are merged into one called "train". A class __background__/ is dropped, as
+# every folder of two underscores.
 #
 # Exits 0 while that is so.
 set -eu
@@ -37,4 +38,5 @@ def load(name, files):
 assert load("classes", ["bullet_train/1.png", "car/2.png"]) == {"train": ["bullet_train/1.png"]}
 assert load("capitals", ["Train/cat/1.png", "Train/dog/2.png", "Test/cat/3.png"]) == {
     "train": ["Test/cat/3.png", "Train/cat/1.png", "Train/dog/2.png"]}
+assert load("underscores", ["__background__/1.png", "cat/2.png"]) == {"train": ["cat/2.png"]}
 P
