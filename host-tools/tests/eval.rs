@@ -331,7 +331,10 @@ fn images_that_do_not_go_with_the_model_are_refused_by_name() {
     assert!(message.contains("label 10, expected 0 to 9"), "{message}");
     let empty = tempfile::tempdir().unwrap();
     let message = refusal(&mut eval(&clf, empty.path()), 3);
-    assert!(message.contains("no folders of pictures in it"), "{message}");
+    assert!(
+        message.contains("no folders of pictures in it"),
+        "{message}"
+    );
     let message = refusal(&mut eval(&clf, &empty.path().join("nowhere")), 3);
     assert!(message.contains("nowhere: No such file"), "{message}");
     let message = refusal(&mut eval(&model("lm"), empty.path()), 3);
