@@ -28,6 +28,7 @@ enum Verb {
     Palette(verbs::palette::Args),
     Probe(verbs::probe::Args),
     Inspect(verbs::inspect::Args),
+    Verify(verbs::verify::Args),
     Completions(verbs::completions::Args),
     Man(verbs::man::Args),
 }
@@ -81,6 +82,7 @@ impl Cli {
             Verb::Complete(args) => verbs::complete::run(&args),
             Verb::Palette(args) => verbs::palette::run(&args),
             Verb::Inspect(args) => verbs::inspect::run(&args),
+            Verb::Verify(args) => verbs::verify::run(&args),
             Verb::Completions(args) => verbs::completions::run(&args, Self::command()),
             Verb::Man(args) => verbs::man::run(&args, Self::command()),
             Verb::Probe(args) => verbs::probe::run(&args),

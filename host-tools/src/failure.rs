@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 /// What the exit codes mean, for `--help` and the manual pages; [`Failure::exit_code`] gives them.
-pub const EXIT_CODES: [(u8, &str); 4] = [
+pub const EXIT_CODES: [(u8, &str); 5] = [
     (0, "done"),
     (1, "something failed: an output that cannot be written, say"),
     (2, "the command line is wrong"),
@@ -12,6 +12,7 @@ pub const EXIT_CODES: [(u8, &str); 4] = [
         3,
         "the input is at fault: a checkpoint, a model file, an image",
     ),
+    (4, "`igpt verify` found a difference"),
 ];
 
 /// [`EXIT_CODES`] as `--help` shows them.
@@ -29,17 +30,20 @@ pub enum Failure {
     Misused(anyhow::Error),
     /// Anything else: an output that cannot be written, say. Exit code 1.
     Failed(anyhow::Error),
+    /// What was compared is not equal. Exit code 4.
+    Differs(anyhow::Error),
     /// Several of these, while everything else was done. The exit code of the first.
     Several(Vec<Failure>),
 }
 
 impl Failure {
-    /// 3 for bad input, 2 for a wrong command line, 1 otherwise.
+    /// 3 for bad input, 2 for a wrong command line, 4 for a difference, 1 otherwise.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::BadInput(_) => ExitCode::from(3),
             Failure::Misused(_) => ExitCode::from(2),
             Failure::Failed(_) => ExitCode::FAILURE,
+            Failure::Differs(_) => ExitCode::from(4),
             Failure::Several(all) => all.first().map_or(ExitCode::FAILURE, Self::exit_code),
         }
     }
@@ -56,9 +60,10 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::BadInput(error) | Failure::Misused(error) | Failure::Failed(error) => {
-                f.write_str(&told_once(error))
-            }
+            Failure::BadInput(error)
+            | Failure::Misused(error)
+            | Failure::Failed(error)
+            | Failure::Differs(error) => f.write_str(&told_once(error)),
             Failure::Several(all) => {
                 let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
                 f.write_str(&lines.join("\n"))

@@ -7,38 +7,21 @@
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
+mod programs;
+
 use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use programs::{native, root, run};
 use serde_json::Value;
 
 /// Frames to classify. The first is slow (the model is loaded), the others come while the camera goes on.
 const FRAMES: usize = 5;
 /// Seconds until the emulated board is given up; it takes about half a minute alone on two cores.
 const LIMIT_S: &str = "300";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests lie in the workspace")
-        .to_owned()
-}
-
-/// Runs a command to its end and returns its standard output; its standard error goes to the test's.
-fn run(command: &mut Command) -> String {
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{text}",
-        output.status
-    );
-    text
-}
 
 /// A program by the name it has at the end of one of a build script's lines, `PATH: N bytes`.
 fn program(lines: &str, name: &str) -> PathBuf {
@@ -51,28 +34,6 @@ fn program(lines: &str, name: &str) -> PathBuf {
         .find(|path| path.ends_with(name))
         .unwrap_or_else(|| panic!("no {name} in:\n{lines}"))
         .to_owned()
-}
-
-/// This machine's igpt-cam. Cargo builds programs for the tests of their own package only.
-fn native() -> PathBuf {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = [
-        "build",
-        "--release",
-        "--workspace",
-        "--bin",
-        "igpt-cam",
-        "--message-format=json",
-    ];
-    let messages = run(Command::new(cargo).args(arguments).current_dir(root()));
-    let messages = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut executables =
-        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables
-        .next_back()
-        .expect("cargo names the program it built")
 }
 
 /// The verdicts of a recording.
@@ -197,13 +158,21 @@ fn a_raspberry_pi_3_classifies_its_camera_and_a_pc_gets_the_same_bits() {
     assert_eq!(on_board.len(), FRAMES);
 
     let again = out.join("again");
-    run(Command::new(native())
+    run(Command::new(native("igpt-cam"))
         .arg("--source")
         .arg(&recording)
         .arg("--record")
         .arg(&again));
     let on_pc = verdicts(&again);
     assert_eq!(on_pc.len(), FRAMES);
+    // Every bit of it, by the command that whoever has two machines would use.
+    print!(
+        "{}",
+        run(Command::new(native("igpt"))
+            .arg("verify")
+            .arg(&recording)
+            .arg(&again))
+    );
     for (board, pc) in on_board.iter().zip(&on_pc) {
         for key in ["tokens_crc32", "logits", "class", "label"] {
             assert!(

@@ -11,6 +11,7 @@ pub mod palette;
 pub mod probe;
 pub mod quantize;
 pub mod run;
+pub mod verify;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
