@@ -95,7 +95,9 @@ impl Page {
             .unwrap_or_else(|| panic!("no section {name:?}"));
         let mut rows = section.rows.clone();
         for (below, other) in &section.with {
-            for (key, row) in self.whole(other) {
+            for (key, mut row) in self.whole(other) {
+                // What a verb never needs of what others need too.
+                row.rarely |= row.optional;
                 rows.insert(format!("{below}{key}"), row);
             }
         }
