@@ -157,7 +157,7 @@ fn nonsense_is_refused_by_name() {
     refuse(Path::new("/no/such/folder"), &[], 3, "/no/such/folder");
     let class = folder.path().join("a");
     fs::create_dir(&class).unwrap();
-    refuse(folder.path(), &[], 3, "no image in it");
+    refuse(folder.path(), &[], 3, "no folders of pictures in it");
     fs::write(class.join("1.png"), "no picture").unwrap();
     refuse(folder.path(), &[], 3, "1 class, expected two");
     fs::create_dir(folder.path().join("b")).unwrap();

@@ -343,6 +343,8 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
         let table = survey.tables.first().map_or_else(String::new, |table| {
             format!("; if {} says the classes, name it instead", table.display())
         });
+        let passed_over = survey.passed_over.summary();
+        let rest = passed_over.map_or_else(String::new, |line| format!("; {line}"));
         match &chosen.split {
             Some(split) => bail!(
                 "{at}: {split} is a split by its name, but holds {} and no folder of them for each \
@@ -351,7 +353,7 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
             ),
             None => bail!(
                 "{at}: no folders of pictures in it, expected one of images for each class, or IDX files; it \
-                 holds {}{table}",
+                 holds {}{table}{rest}",
                 pictures(survey.loose)
             ),
         }
