@@ -1,3 +1,4 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests and the fuzzer share.
 
+pub mod fuzz;
 pub mod images;

@@ -1,0 +1,54 @@
+//! What the camera app reads: streams of pictures and its settings.
+
+use std::io::Cursor;
+
+use clap::Parser as _;
+use igpt_firmware::linux::app::CommandLine;
+use igpt_firmware::linux::source::{
+    FrameBuffer, FrameSource, MjpegSource, ReadOutcome, SourceOptions, Y4mSource,
+};
+
+use super::files::with_files;
+
+/// Most frames of one input that are decoded.
+const FRAMES: usize = 32;
+
+fn options() -> SourceOptions {
+    SourceOptions {
+        max_pixels: 1 << 16,
+        ..SourceOptions::default()
+    }
+}
+
+fn play(mut source: impl FrameSource) {
+    let mut frame = FrameBuffer::default();
+    for _ in 0..FRAMES {
+        match source.read(&mut frame) {
+            Ok(ReadOutcome::Frame) => {
+                assert_eq!(frame.rgb.len(), 3 * (frame.width * frame.height) as usize);
+            }
+            Ok(ReadOutcome::End) | Err(_) => return,
+        }
+    }
+}
+
+/// A Motion JPEG stream.
+pub(super) fn mjpeg(data: &[u8]) {
+    play(MjpegSource::new(Cursor::new(data.to_vec()), "fuzz", &options()));
+}
+
+/// A YUV4MPEG2 stream.
+pub(super) fn y4m(data: &[u8]) {
+    if let Ok(source) = Y4mSource::new(Cursor::new(data.to_vec()), "fuzz", &options()) {
+        play(source);
+    }
+}
+
+/// `igpt-cam.toml`.
+pub(super) fn toml(data: &[u8]) {
+    with_files(&[("igpt-cam.toml", data)], |folder| {
+        let path = folder.join("igpt-cam.toml");
+        let line = CommandLine::try_parse_from(["igpt-cam".as_ref(), "--config".as_ref(), path.as_os_str()]);
+        let _ = line.expect("a good command line").resolve();
+    });
+}

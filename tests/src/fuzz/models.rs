@@ -1,0 +1,47 @@
+//! The model file and the two configurations that it carries.
+
+use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, ImageGptImageProcessor, LoadOptions};
+
+/// Bytes of the checksum's entry, the last of a file.
+const SEAL: usize = 24;
+
+/// `config.json`; what was read is written and read again.
+pub(super) fn config_json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(config) = ImageGptConfig::from_json(text) {
+        let again = ImageGptConfig::from_json(&config.to_json());
+        assert_eq!(again.expect("our own writing"), config);
+    }
+}
+
+/// `preprocessor_config.json`; what was read is written and read again.
+pub(super) fn preprocessor_json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(processor) = ImageGptImageProcessor::from_json(text) {
+        let again = ImageGptImageProcessor::from_json(&processor.to_json());
+        assert_eq!(again.expect("our own writing").config(), processor.config());
+    }
+}
+
+/// A model file, with the right checksum put on it; what loads classifies a picture.
+pub(super) fn onnx(data: &[u8]) {
+    let mut bytes = data.to_vec();
+    if let Some(body) = bytes.len().checked_sub(SEAL) {
+        let sum = format!("{:08x}", crc32fast::hash(&bytes[..body]));
+        bytes[body + SEAL - 8..].copy_from_slice(sum.as_bytes());
+    }
+    let options = LoadOptions {
+        threads: 1,
+        cpu: None,
+    };
+    let Ok(model) = ImageGptForImageClassification::from_bytes(bytes, &options) else {
+        return;
+    };
+    let mut session = model.session().expect("a model that loads has sessions");
+    // Weights may be such that activations overflow: that is an error, not a panic.
+    let _ = session.classify_rgb8(&[90; 12], 2, 2);
+}
