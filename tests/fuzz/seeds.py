@@ -118,6 +118,14 @@ def streams():
     put("toml", "\n".join(line for line in lines if " = " in line and line[0].islower()).encode())
 
 
+def hub():
+    listing = json.dumps({"sha": "a" * 40, "siblings": [{"rfilename": "config.json"}, {"rfilename": "../x"}]}).encode()
+    tag = b'ETag: "' + b"b" * 40 + b'"'
+    for status, headers in ((200, [tag, b"Content-Range: bytes 0-0/77"]), (302, [b"Location: ../y?x=1", b"X-Linked-ETag: \"" + b"c" * 64 + b'"']),
+                            (307, [b"Location: //host:81/z", b"X-Linked-Size: 5"]), (401, [b"X-Error-Code: GatedRepo", b"X-Error-Message: no"])):
+        put("hub", struct.pack(">H", status - 100) + b"\n".join(headers) + b"\n\n" + listing)
+
+
 def models():
     tensors = load_file(GOLDEN / "model/one-token/model.safetensors")
     config = json.loads((GOLDEN / "model/one-token/config.json").read_text())
@@ -143,7 +151,7 @@ def sessions():
         put("session", generator.integers(0, 256, size, dtype="u1").tobytes())
 
 
-for make in (configs, checkpoints, data_sets, pictures, streams, models, sessions):
+for make in (configs, checkpoints, data_sets, pictures, streams, hub, models, sessions):
     make()
 for folder in sorted(OUT.iterdir()):
     files = list(folder.iterdir())

@@ -8,6 +8,7 @@ mod cam;
 mod checkpoints;
 mod data_sets;
 mod files;
+mod hub;
 mod models;
 mod pictures;
 mod session;
@@ -20,6 +21,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("config_json", models::config_json),
     ("csv", data_sets::csv),
+    ("hub", hub::hub),
     ("idx", data_sets::idx),
     ("jpeg", pictures::jpeg),
     ("mjpeg", cam::mjpeg),

@@ -123,14 +123,7 @@ impl Client {
             .read_to_string()
             .with_context(|| url.clone())
             .map_err(HubError::Transport)?;
-        let read = || {
-            let info: RepoInfo =
-                serde_json::from_str(&text).context("not a model's description")?;
-            let sha = &info.sha;
-            ensure!(is_hash(sha, 40), "sha is {sha:?}, expected a commit");
-            Ok(info)
-        };
-        read().context(url.clone()).map_err(HubError::Nonsense)
+        listing(&text).context(url).map_err(HubError::Nonsense)
     }
 
     /// What the hub says of a file of a commit. `file` is a plain name.
@@ -224,8 +217,19 @@ fn hub(endpoint: &str) -> anyhow::Result<Address> {
     Address::parse(endpoint).ok_or_else(|| anyhow!("HF_ENDPOINT is {endpoint:?}, {expected}"))
 }
 
+/// A model's commit and files, from the hub's description of it.
+pub(super) fn listing(text: &str) -> anyhow::Result<RepoInfo> {
+    let info: RepoInfo = serde_json::from_str(text).context("not a model's description")?;
+    let sha = &info.sha;
+    ensure!(is_hash(sha, 40), "sha is {sha:?}, expected a commit");
+    Ok(info)
+}
+
 /// Where a response says to look, an address of any form joined to that of the response.
-fn redirection<T>(at: &Address, response: &Response<T>) -> anyhow::Result<Option<Address>> {
+pub(super) fn redirection<T>(
+    at: &Address,
+    response: &Response<T>,
+) -> anyhow::Result<Option<Address>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -244,7 +248,7 @@ fn tag(headers: &HeaderMap) -> Option<&str> {
     header(headers, "x-linked-etag").or_else(|| header(headers, "etag"))
 }
 
-fn remote<T>(url: String, response: &Response<T>) -> anyhow::Result<Remote> {
+pub(super) fn remote<T>(url: String, response: &Response<T>) -> anyhow::Result<Remote> {
     let headers = response.headers();
     let tag = tag(headers).ok_or_else(|| {
         let status = response.status();

@@ -13,6 +13,7 @@
 //! own protocol, and brings 280 crates for that protocol and an asynchronous runtime.
 
 mod address;
+pub mod answer;
 mod cache;
 mod client;
 mod download;

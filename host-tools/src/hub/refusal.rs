@@ -9,7 +9,7 @@ use super::token::{Credentials, KEEPS_BACK};
 
 /// Why, as the hub says by its headers or, if it has none, by its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+pub(super) enum Reason {
     Gated,
     NoRepository,
     NoRevision,
@@ -21,7 +21,7 @@ enum Reason {
 }
 
 impl Reason {
-    fn of(status: u16, headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(status: u16, headers: &HeaderMap) -> Option<Self> {
         let message = text(headers, "x-error-message").unwrap_or_default();
         let code = text(headers, "x-error-code").unwrap_or_default();
         Some(match (code.as_str(), message.as_str(), status) {

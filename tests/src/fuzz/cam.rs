@@ -34,7 +34,11 @@ fn play(mut source: impl FrameSource) {
 
 /// A Motion JPEG stream.
 pub(super) fn mjpeg(data: &[u8]) {
-    play(MjpegSource::new(Cursor::new(data.to_vec()), "fuzz", &options()));
+    play(MjpegSource::new(
+        Cursor::new(data.to_vec()),
+        "fuzz",
+        &options(),
+    ));
 }
 
 /// A YUV4MPEG2 stream.
@@ -48,7 +52,11 @@ pub(super) fn y4m(data: &[u8]) {
 pub(super) fn toml(data: &[u8]) {
     with_files(&[("igpt-cam.toml", data)], |folder| {
         let path = folder.join("igpt-cam.toml");
-        let line = CommandLine::try_parse_from(["igpt-cam".as_ref(), "--config".as_ref(), path.as_os_str()]);
+        let line = CommandLine::try_parse_from([
+            "igpt-cam".as_ref(),
+            "--config".as_ref(),
+            path.as_os_str(),
+        ]);
         let _ = line.expect("a good command line").resolve();
     });
 }

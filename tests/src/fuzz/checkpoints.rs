@@ -19,7 +19,10 @@ fn open(folder: &Path) {
     let mut left = CONVERTED;
     let names: Vec<String> = checkpoint.names().map(str::to_owned).collect();
     for name in names {
-        let shape = checkpoint.shape(&name).expect("a name that it gave").to_vec();
+        let shape = checkpoint
+            .shape(&name)
+            .expect("a name that it gave")
+            .to_vec();
         let elements: usize = shape.iter().product();
         if elements > left {
             break;

@@ -13,12 +13,19 @@ pub(super) fn idx(data: &[u8]) {
     };
     let (images, labels) = rest.split_at(rest.len().saturating_sub(labels.into()));
     let gzipped = images.starts_with(&[0x1f, 0x8b]);
-    let images_name = if gzipped { "t10k-images-idx3-ubyte.gz" } else { "t10k-images-idx3-ubyte" };
+    let images_name = if gzipped {
+        "t10k-images-idx3-ubyte.gz"
+    } else {
+        "t10k-images-idx3-ubyte"
+    };
     let files = [(images_name, images), ("t10k-labels-idx1-ubyte", labels)];
     with_files(&files, |folder| {
         if let Ok(set) = LabelledImages::read(folder) {
             assert_eq!(set.labels.len(), set.iter().count());
-            assert!(set.iter().all(|(rgb, _)| rgb.len() == 3 * set.width * set.height));
+            assert!(
+                set.iter()
+                    .all(|(rgb, _)| rgb.len() == 3 * set.width * set.height)
+            );
         }
     });
 }
@@ -34,7 +41,10 @@ pub(super) fn csv(data: &[u8]) {
 pub(super) fn npy(data: &[u8]) {
     with_files(&[("ids.npy", data)], |folder| {
         if let Ok(batch) = TokenBatch::read(&folder.join("ids.npy")) {
-            assert_eq!(batch.rows().map(<[u16]>::len).sum::<usize>(), batch.ids.len());
+            assert_eq!(
+                batch.rows().map(<[u16]>::len).sum::<usize>(),
+                batch.ids.len()
+            );
         }
     });
 }

@@ -1,6 +1,8 @@
 //! The model file and the two configurations that it carries.
 
-use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, ImageGptImageProcessor, LoadOptions};
+use igpt_runtime::{
+    ImageGptConfig, ImageGptForImageClassification, ImageGptImageProcessor, LoadOptions,
+};
 
 /// Bytes of the checksum's entry, the last of a file.
 const SEAL: usize = 24;

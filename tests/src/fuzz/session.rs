@@ -125,7 +125,9 @@ fn feed(
     let common = common.min(tokens.len() - 1);
     steps.rewind(common);
     assert_eq!(steps.past(), common);
-    let logits = steps.feed(&tokens[common..]).expect("tokens that the model knows");
+    let logits = steps
+        .feed(&tokens[common..])
+        .expect("tokens that the model knows");
     *fed = tokens.to_vec();
     let whole = model.logits(tokens).expect("one pass");
     let last = &whole[whole.len() - usize::from(COLORS)..];

@@ -44,7 +44,10 @@ pub(super) fn classifier_file() -> Vec<u8> {
     let read = |name: &str| fs::read(golden().join(name)).expect("the golden checkpoint");
     let weights = read("model.safetensors");
     let tensors = SafeTensors::deserialize(&weights).expect("a golden file");
-    let width = tensors.tensor("transformer.ln_f.weight").expect("a golden file").shape()[0];
+    let width = tensors
+        .tensor("transformer.ln_f.weight")
+        .expect("a golden file")
+        .shape()[0];
     let score: Vec<u8> = (0..CLASSES * width)
         .flat_map(|i| ((i * 37 % 19) as f32 / 9.0 - 1.0).to_le_bytes())
         .collect();
@@ -62,7 +65,10 @@ pub(super) fn classifier_file() -> Vec<u8> {
     let files: [(&str, Vec<u8>); 3] = [
         ("model.safetensors", bytes),
         ("config.json", config.to_string().into_bytes()),
-        ("preprocessor_config.json", processor.to_string().into_bytes()),
+        (
+            "preprocessor_config.json",
+            processor.to_string().into_bytes(),
+        ),
     ];
     for (name, bytes) in files {
         fs::write(folder.path().join(name), bytes).expect("a file");
