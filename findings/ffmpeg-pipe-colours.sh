@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# ffmpeg 7.0.2 (PyPI imageio-ffmpeg 0.6.0) pipes a BT.709 film as Motion JPEG or Y4M with BT.709's coefficients, though JFIF
-# means BT.601 and Y4M has no word for it: every other reader sees wrong colours. Naming the matrix to the scale filter
-# cures Y4M and not Motion JPEG.
-#   seen: the film's rgb(29,188,59) is (43,216,64) in Pillow 12.0.0, with out_color_matrix=bt601 too; in Y4M also, and with it (27,187,56)
+# ffmpeg 7.0.2 (PyPI imageio-ffmpeg 0.6.0): the colours of a BT.709 film that is piped as Motion JPEG or Y4M.
+#
+# One would expect JPEGs of BT.601, which is all that JFIF knows, and Y4M, which has no word for the matrix, likewise; or that
+# naming the matrix to the scale filter cures both.
+# Seen: both keep BT.709's coefficients, so that every other reader sees wrong colours. Naming the matrix cures Y4M and not
+# Motion JPEG: the film's rgb(29,188,59) is (43,216,64) in Pillow 13.0.0, with out_color_matrix=bt601 too; in Y4M also, and with
+# it (27,187,56).
+#
+# Exits 0 while that is so.
 set -euo pipefail
-cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
-python3 -m venv venv && venv/bin/pip install -q imageio-ffmpeg==0.6.0 pillow==12.0.0
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+python3 -m venv venv && venv/bin/pip install -q imageio-ffmpeg==0.6.0 pillow==13.0.0
 ffmpeg=$(venv/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')
 tags=(-colorspace bt709 -color_primaries bt709 -color_trc bt709)
 "$ffmpeg" -loglevel error -f lavfi -i color=c=0x20C040:s=64x48:d=0.2:r=25 -vf scale=out_color_matrix=bt709,format=yuv420p "${tags[@]}" -c:v libx264 -qp 0 film.mp4

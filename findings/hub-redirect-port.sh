@@ -8,10 +8,12 @@
 # speaks of the connection. The same redirection within one port works.
 #
 # Seen: model_info: aaaaaaa / same port: served / other port: LocalEntryNotFoundError (FileMetadataError)
+#
+# Exits 0 while that is so.
 set -euo pipefail
-D=$(mktemp -d)
-trap 'rm -rf "$D"' EXIT
-cd "$D"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
 python3 -m venv venv
 venv/bin/pip install -q huggingface_hub==2.4.0
 cat >seen.py <<'P'

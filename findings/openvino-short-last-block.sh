@@ -1,7 +1,7 @@
 #!/bin/sh
 # OpenVINO 2026.4.1: DequantizeLinear of 40 rows in blocks of 32.
 #
-# A good engineer expects: int4 weights with a scale for every 32 rows work for any number of rows; ONNX lets the last
+# One would expect: int4 weights with a scale for every 32 rows work for any number of rows; ONNX lets the last
 # block be shorter (scale's size is rounded up), its checker passes and onnxruntime 1.32.0 computes it.
 # Seen: OpenVINO's converter takes 64 rows and refuses 40.
 #
@@ -9,6 +9,7 @@
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+cd "$dir"
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q openvino==2026.4.1 onnx==1.23.2 onnxruntime==1.32.0 numpy==2.4.6
 "$dir/venv/bin/python" - <<'P'

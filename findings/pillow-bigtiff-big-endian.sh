@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0 lists the first bytes of a big-endian BigTIFF among those it opens (MM 00 2B), and does not open one: it looks for
-# the 43 of BigTIFF in the third byte, where only a little-endian file has it, and reads the directory's place from the wrong bytes.
-# The same picture as little-endian BigTIFF, or as big-endian classic TIFF, is opened. (tifffile writes and reads all four.)
-#   seen: <classic: opened, >classic: opened, <BigTIFF: opened, >BigTIFF: UnidentifiedImageError
+# Pillow 13.0.0 (files by tifffile 2026.3.3): BigTIFF in big-endian order.
+#
+# One would expect it to be opened: its first bytes (MM 00 2B) are among those that Pillow lists, and the same picture is opened
+# as little-endian BigTIFF and as classic TIFF of either order.
+# Seen: UnidentifiedImageError. Pillow looks for the 43 of BigTIFF in the third byte, where only a little-endian file has it, and
+# reads the directory's place from the wrong bytes. (tifffile reads all four.)
+#   <classic: opened, >classic: opened, <BigTIFF: opened, >BigTIFF: UnidentifiedImageError
+#
+# Exits 0 while that is so.
 set -euo pipefail
-cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
 python3 -m venv venv && venv/bin/pip install -q pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3
 venv/bin/python - <<'P'
 import numpy as np, tifffile

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0 (its wheel's libjpeg-turbo 3.2.0, x86-64): the pixels of a JPEG that keeps to the format depend on the CPU's
-# vector instructions. libjpeg-turbo's plain C and its SIMD are known as bit-exact to each other, and are for what encoders
-# write; but where coefficient times quantiser leaves 16 bits, which the format allows, the vector paths wrap around and C
-# does not.
-#   seen: quantisers of 1: the same pixels; all of them raised to 255: 10,086 of 12,288 bytes differ with JSIMD_FORCENONE=1
+# Pillow 13.0.0 (its wheel's libjpeg-turbo 3.2.0, x86-64): a JPEG's pixels and the CPU's vector instructions.
+#
+# One would expect the same pixels on every CPU: libjpeg-turbo's plain C and its SIMD are known as bit-exact to each other.
+# Seen: they are for what encoders write; but where coefficient times quantiser leaves 16 bits, which the format allows, the
+# vector paths wrap around and C does not. Quantisers of 1: the same pixels; all of them raised to 255: 10,086 of 12,288 bytes
+# differ with JSIMD_FORCENONE=1.
+#
+# Exits 0 while that is so; needs an x86-64 CPU.
 set -euo pipefail
-cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
 python3 -m venv venv && venv/bin/pip install -q pillow==13.0.0 numpy==2.4.6
 [ "$(uname -m)" = x86_64 ] || { echo "says nothing about $(uname -m)"; exit 0; }
 cat >decode.py <<'P'

@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
-# Pillow 13.0.0: a grey PNG of 2 or 4 bits with a transparent level (tRNS) comes out with another level transparent, or none. The
-# samples are scaled to 8 bits, the level of tRNS is not, and the two are compared: of a 2-bit file whose level 3, white, is
-# transparent nothing is, for 3 became 255. 1 bit fails for level 1; 8 bits are right. 16-bit colour is compared after its low byte is gone.
-#   seen, the alpha of levels 0 to 3 with level 3 transparent: 2 bits: 255 255 255 255; 8 bits: 255 255 255 0
+# Pillow 13.0.0: a grey PNG of 2 or 4 bits with a transparent level (tRNS).
+#
+# One would expect the pixels of that level to be transparent, as they are with 8 bits.
+# Seen: another level is, or none. The samples are scaled to 8 bits, the level of tRNS is not, and the two are compared: of a
+# 2-bit file whose level 3, white, is transparent nothing is, for 3 became 255. (16-bit colour is compared after its low byte is gone; not run here.)
+#   the alpha of levels 0 to 3 with level 3 transparent: 2 and 4 bits: 255 255 255 255; 8 bits: 255 255 255 0
+#
+# Exits 0 while that is so.
 set -euo pipefail
-cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
 python3 -m venv venv && venv/bin/pip install -q pillow==13.0.0
 venv/bin/python - <<'P'
 import io, struct, zlib

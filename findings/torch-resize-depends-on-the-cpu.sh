@@ -1,7 +1,7 @@
 #!/bin/sh
 # torch 2.15.0 and torchvision 0.29.2: the same uint8 image resized to other pixels on another x86-64 CPU.
 #
-# A good engineer expects: 8-bit pixels in, 8-bit pixels out, integer coefficients: the same result everywhere.
+# One would expect: 8-bit pixels in, 8-bit pixels out, integer coefficients: the same result everywhere.
 # Seen, with ATEN_CPU_CAPABILITY to stand for the CPU:
 # - torchvision resizes bilinearly in 8-bit integers where torch sees AVX2, and in f32 where it does not: pixels of noise
 #   differ by a level (one value in ten).
@@ -12,6 +12,7 @@
 set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+cd "$dir"
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q torch==2.15.0 torchvision==0.29.2 numpy==2.4.6
 cat >"$dir/resize.py" <<'P'
