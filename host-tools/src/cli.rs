@@ -2,10 +2,9 @@
 
 use std::io::{self, Write as _};
 
-use anyhow::Context as _;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{self, Blame as _, Failure};
+use crate::failure::{self, Failure};
 use crate::json;
 use crate::verbs;
 
@@ -59,12 +58,10 @@ impl Cli {
         match parsed.and_then(|matches| Self::from_arg_matches(&matches)) {
             Ok(line) => json::check_names(std::env::args_os()).map(|()| Some(line)),
             Err(error) if error.use_stderr() => error.exit(),
-            Err(help) => help
-                .print()
-                .and_then(|()| io::stdout().flush())
-                .context("standard output")
-                .failed()
-                .map(|()| None),
+            Err(help) => {
+                let written = help.print().and_then(|()| io::stdout().flush());
+                failure::printed(written).map(|()| None)
+            }
         }
     }
 

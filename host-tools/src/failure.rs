@@ -1,7 +1,9 @@
 //! How a command fails: whose fault it is decides the exit code.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+
+use anyhow::Context as _;
 
 /// What the exit codes mean, for `--help` and the manual pages; [`Failure::exit_code`] gives them.
 pub const EXIT_CODES: [(u8, &str); 5] = [
@@ -112,6 +114,18 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "igpt: {line}");
 }
 
+/// How writing to standard output ended, where the work was done before. A reader that has seen enough, as
+/// `| head -1` has, is no failure; nor is it one in `igpt-cam`.
+///
+/// # Errors
+/// Those of `written`, but for a pipe that nobody reads any more.
+pub fn printed(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("standard output").failed(),
+    }
+}
+
 /// Says whose fault an error is.
 pub trait Blame<T> {
     /// The input's.
@@ -148,7 +162,6 @@ impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
 
     #[test]
     fn every_cause_is_told_once() {

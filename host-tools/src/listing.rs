@@ -69,6 +69,9 @@ pub struct Passed {
     pub reason: Reason,
 }
 
+/// A reason in words, how many there are, and the first of them.
+type Kind = (&'static str, usize, Vec<String>);
+
 /// Everything that was passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
@@ -80,7 +83,7 @@ pub struct PassedOver {
     named: Vec<Passed>,
     /// How many for each reason, in the order they were met, with the first of them.
     #[serde(skip)]
-    kinds: Vec<(&'static str, usize, Vec<String>)>,
+    kinds: Vec<Kind>,
 }
 
 impl PassedOver {
@@ -140,15 +143,29 @@ impl PassedOver {
 
     /// A line for people, if anything was.
     pub fn summary(&self) -> Option<String> {
-        let kind = |(words, count, shown): &(&'static str, usize, Vec<String>)| {
+        Self::line(self.kinds.iter().collect())
+    }
+
+    /// The same without those of one reason, where they are told of already.
+    pub fn summary_but(&self, told: &Reason) -> Option<String> {
+        let rest = self
+            .kinds
+            .iter()
+            .filter(|(words, ..)| *words != told.words());
+        Self::line(rest.collect())
+    }
+
+    fn line(kinds: Vec<&Kind>) -> Option<String> {
+        let kind = |(words, count, shown): &Kind| {
             let mut names = shown.clone();
             if *count > names.len() {
                 names.push("...".to_owned());
             }
             format!("{count} {words} ({})", names.join(", "))
         };
-        let kinds: Vec<String> = self.kinds.iter().map(kind).collect();
-        (self.count > 0).then(|| format!("passed over {}: {}", self.count, kinds.join("; ")))
+        let count: usize = kinds.iter().map(|(_, count, _)| count).sum();
+        let kinds: Vec<String> = kinds.into_iter().map(kind).collect();
+        (count > 0).then(|| format!("passed over {count}: {}", kinds.join("; ")))
     }
 }
 

@@ -21,7 +21,7 @@ fn tiny() -> String {
     root("tests/golden/checkpoint/bin").display().to_string()
 }
 
-/// A folder with tiny.onnx and photos/0, photos/1 of two pictures each.
+/// A folder with tiny.onnx, photos/0 and photos/1 of two pictures each, and a recording of one frame.
 fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let samples = [
@@ -36,6 +36,12 @@ fn workplace() -> TempDir {
         let picture = shipped(&format!("sample/{name}.png"));
         fs::copy(picture, class.join(format!("{name}.png"))).unwrap();
     }
+    let recording = folder.path().join("recording");
+    fs::create_dir(&recording).unwrap();
+    let picture = shipped("sample/0000-ankle-boot.png");
+    fs::copy(picture, recording.join("0.png")).unwrap();
+    let frame = r#"{"file": "0.png", "tokens_crc32": "00000000", "logits": [1.0]}"#;
+    fs::write(recording.join("verdicts.jsonl"), frame).unwrap();
     let made = igpt(folder.path(), &["quantize", &tiny(), "-o", "tiny.onnx"]);
     assert!(made.status.success(), "{}", error(&made));
     folder
@@ -77,6 +83,7 @@ fn of_every_verb(tiny: &str, lm: &str) -> Vec<Vec<String>> {
         "palette photos --colors 4 --size 4 -o made.json",
         "probe tiny.onnx --data photos",
         "inspect tiny.onnx",
+        "verify recording recording",
         "completions bash",
         "man -o man",
         "--help",
@@ -122,6 +129,25 @@ fn a_full_standard_output_is_told_of_by_every_verb() {
         "made.json",
         "man/igpt-classify.1",
     ] {
+        assert!(folder.path().join(made).exists(), "{made}");
+    }
+}
+
+/// As `| head -1` does, once it has its line.
+#[test]
+fn a_reader_that_went_away_is_no_failure_of_any_verb() {
+    let folder = workplace();
+    for run in of_every_verb(&tiny(), &shipped("lm")) {
+        let arguments: Vec<&str> = run.iter().map(String::as_str).collect();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(folder.path(), &arguments);
+        let output = command.stdout(writer).output().unwrap();
+        let message = error(&output);
+        assert_eq!(output.status.code(), Some(0), "{run:?}: {message}");
+        assert!(!message.contains("standard output"), "{run:?}: {message}");
+    }
+    for made in ["made.onnx", "made.npz", "made.png", "man/igpt-classify.1"] {
         assert!(folder.path().join(made).exists(), "{made}");
     }
 }

@@ -153,7 +153,7 @@ fn nonsense_is_refused_by_name() {
         let error = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         assert!(error.contains(words), "{error} does not say {words}");
     };
-    refuse(folder.path(), &[], 3, "one of images for each class");
+    refuse(folder.path(), &[], 3, "one for each class");
     refuse(Path::new("/no/such/folder"), &[], 3, "/no/such/folder");
     let class = folder.path().join("a");
     fs::create_dir(&class).unwrap();

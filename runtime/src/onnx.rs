@@ -27,6 +27,9 @@ const CRC_ENTRY: &[u8; 16] = b"\x72\x16\x0a\x0aigpt.crc32\x12\x08";
 const INLINE: &str = "igpt.format is inline: `igpt quantize --inline` wrote it for other runtimes, in standard \
                       operators that this one has no kernels for; convert the checkpoint without --inline";
 
+const FOLDER: &str =
+    "is a folder, expected a model file; of a checkpoint `igpt quantize` makes one";
+
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -129,6 +132,12 @@ impl ModelFile {
             source,
         };
         let file = std::fs::File::open(path).map_err(io)?;
+        if path.is_dir() {
+            return Err(Error::Format {
+                name: path.display().to_string(),
+                what: FOLDER.into(),
+            });
+        }
         Self::decode(&path.display().to_string(), Source::map(&file).map_err(io)?)
     }
 

@@ -201,7 +201,7 @@ fn the_camera_app_prints_what_the_page_says() {
             "again",
             "--threads",
             "1",
-            "--cpu",
+            "--isa",
             "scalar",
         ],
         0,
@@ -298,5 +298,5 @@ fn every_verb_prints_what_the_page_says() {
         "igpt bench",
         &[bench.verb(&[&generation[..], &quick].concat())],
     );
-    hold("igpt bench --cpu", &[bench.verb(&["bench", "--cpu"])]);
+    hold("igpt bench --isa", &[bench.verb(&["bench", "--isa"])]);
 }

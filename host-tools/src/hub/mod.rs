@@ -24,7 +24,7 @@ mod refusal;
 pub mod token;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use hf_hub::api::RepoInfo;
@@ -39,16 +39,38 @@ pub use expand::Variables;
 pub use name::HubName;
 
 /// The folder or file that `path` is, or if there is none and it is a name on the hub, the folder in the
-/// cache where that checkpoint is now. Anything else comes back as it is, for the caller to complain about.
+/// cache where that checkpoint is now. Any other path comes back as it is, for the caller to complain about.
 ///
 /// # Errors
-/// A model that the hub does not have or does not give us (bad input), a hub out of reach and nothing in the
+/// A word that is neither (bad input); a model that the hub does not have or does not give us (bad input), a hub out of reach and nothing in the
 /// cache, a file that is not what the hub said, a cache that cannot be written.
 pub fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     match path.to_str().and_then(HubName::parse) {
         Some(name) if !path.exists() => fetch(&name),
+        None if is_bare_name(path) => Err(missing(path)).bad_input(),
         _ => Ok(path.to_owned()),
     }
+}
+
+/// Whether nothing of this name is here, and it may have been meant as a model's name on the hub: one word, and no
+/// model file's.
+fn is_bare_name(path: &Path) -> bool {
+    let file = path
+        .extension()
+        .is_some_and(|extension| extension == "onnx");
+    let mut parts = path.components();
+    let word = matches!(
+        (parts.next(), parts.next()),
+        (Some(Component::Normal(_)), None)
+    );
+    word && !file && !path.exists()
+}
+
+fn missing(path: &Path) -> anyhow::Error {
+    let path = path.display();
+    anyhow!(
+        "{path}: no such file or folder; a model on the hub is called OWNER/NAME, such as openai/imagegpt-small"
+    )
 }
 
 fn fetch(name: &HubName) -> Result<PathBuf, Failure> {

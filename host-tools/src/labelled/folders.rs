@@ -343,7 +343,8 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
         let table = survey.tables.first().map_or_else(String::new, |table| {
             format!("; if {} says the classes, name it instead", table.display())
         });
-        let passed_over = survey.passed_over.summary();
+        // The pictures are counted by themselves.
+        let passed_over = survey.passed_over.summary_but(&Reason::NoClass);
         let rest = passed_over.map_or_else(String::new, |line| format!("; {line}"));
         match &chosen.split {
             Some(split) => bail!(
@@ -352,8 +353,8 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
                 pictures(survey.loose)
             ),
             None => bail!(
-                "{at}: no folders of pictures in it, expected one of images for each class, or IDX files; it \
-                 holds {}{table}{rest}",
+                "{at}: no folders of pictures in it, expected one for each class, called as the class, or IDX \
+                 files, or in its place a CSV of file_name and label (docs/data.md); it holds {}{table}{rest}",
                 pictures(survey.loose)
             ),
         }

@@ -193,7 +193,7 @@ fn what_looks_like_a_split_and_cannot_be_one_is_refused_by_name() {
         ),
         (
             &["1.png", "labels.csv"],
-            "D: no folders of pictures in it, expected one of images for each class, or IDX files; it holds 1 picture; if D/labels.csv says the classes, name it instead",
+            "D: no folders of pictures in it, expected one for each class, called as the class, or IDX files, or in its place a CSV of file_name and label (docs/data.md); it holds 1 picture; if D/labels.csv says the classes, name it instead",
         ),
         (&["a/notes.txt"], "no folders of pictures"),
     ] {

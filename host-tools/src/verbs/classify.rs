@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
 use super::{Backend, describe_run, load_model, print_report};
-use crate::failure::{Blame as _, Failure};
+use crate::failure::{Blame as _, Failure, printed};
 use crate::json::lossy;
 use crate::labelled::ImageName;
 use crate::listing::Listing;
@@ -97,8 +97,6 @@ pub struct Report {
     /// The model and how it ran.
     #[serde(flatten)]
     pub run: RunReport,
-    /// What its scores are, by Hugging Face's name.
-    pub problem_type: &'static str,
     /// Pictures classified.
     pub images: usize,
     /// One for each.
@@ -156,15 +154,19 @@ pub fn classify(
             continue;
         };
         let verdict = verdict(&mut session, file, &tokens, args.top_k)?;
-        bar.suspend(|| told(&verdict))
-            .context("standard output")
-            .failed()?;
+        let written = bar.suspend(|| told(&verdict));
         verdicts.push(verdict);
+        // Nobody reads the rest: it need not be found out.
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        let done = written.as_ref().is_err_and(gone);
+        printed(written)?;
+        if done {
+            break;
+        }
     }
     bar.finish_and_clear();
     Ok(Report {
         run: describe_run(model.model(), &args.model, source.path()),
-        problem_type: model.problem_type().name(),
         images: verdicts.len(),
         skips: reader.end(verdicts.len())?,
         verdicts,

@@ -2,10 +2,9 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
 use clap_complete::Shell;
 
-use crate::failure::{Blame, Failure};
+use crate::failure::{Failure, printed};
 
 /// Print a completion script for a shell.
 ///
@@ -27,8 +26,5 @@ pub fn run(args: &Args, mut command: clap::Command) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "igpt", &mut script);
     let mut out = io::stdout().lock();
-    out.write_all(&script)
-        .and_then(|()| out.flush())
-        .context("standard output")
-        .failed()
+    printed(out.write_all(&script).and_then(|()| out.flush()))
 }

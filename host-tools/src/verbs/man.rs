@@ -8,7 +8,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::failure::{Blame, EXIT_CODES, Failure, Late, exit_codes_help};
+use crate::failure::{Blame, EXIT_CODES, Failure, Late, exit_codes_help, printed};
 use crate::output::{self, Outputs};
 
 /// Write manual pages: one for `igpt` and one for each of its verbs.
@@ -46,7 +46,7 @@ pub fn run(args: &Args, command: Command) -> Result<(), Failure> {
             written.push(path);
         }
     }
-    late.note(print(&written).context("standard output").failed());
+    late.note(printed(print(&written)));
     late.end()
 }
 

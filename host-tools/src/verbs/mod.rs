@@ -17,13 +17,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use igpt_runtime::report::{RunReport, file_crc32, rfc3339};
 use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
-use crate::failure::{Blame, Failure, say};
+use crate::failure::{self, Blame, Failure, say};
 
 /// Names of instruction sets, which shells complete.
 fn isa() -> impl TypedValueParser<Value = Isa> {
@@ -97,8 +96,7 @@ fn print_report(
     } else {
         table(&mut out)
     };
-    let printed = printed.and_then(|()| out.flush());
-    printed.context("standard output").failed()
+    failure::printed(printed.and_then(|()| out.flush()))
 }
 
 /// What reports say of a model that was loaded from `path`, which the user called `name`.

@@ -193,7 +193,8 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
     if found.centers.len() < usize::from(args.colors) {
         let (different, wanted) = (found.centers.len(), args.colors);
         return Err(anyhow!(
-            "the images have {different} different colours, expected at least --colors {wanted}"
+            "the images have {different} different colours, expected at least --colors {wanted}; say \
+             --colors {different} or fewer"
         ))
         .bad_input();
     }

@@ -61,7 +61,6 @@ pub(super) struct Start<'a> {
     pub(super) run: Option<&'a RunReport>,
     pub(super) model: &'a str,
     pub(super) labels: &'a [String],
-    pub(super) problem: ProblemType,
     /// As it was asked for.
     pub(super) source: &'a str,
 }
@@ -171,7 +170,6 @@ fn start_json(start: &Start<'_>) -> Value {
         run,
         model,
         labels,
-        problem,
         source,
     } = start;
     let mut fields = json!({
@@ -179,7 +177,6 @@ fn start_json(start: &Start<'_>) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "name": model,
         "labels": labels,
-        "problem_type": problem.name(),
         "source": source,
     });
     if let (Some(run), Some(fields)) = (run, fields.as_object_mut())

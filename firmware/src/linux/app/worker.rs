@@ -87,7 +87,6 @@ impl Worker {
             run: self.classifier.run(),
             model: self.classifier.name(),
             labels: self.classifier.labels(),
-            problem: self.classifier.problem_type(),
             source,
         };
         // A line that cannot be written is counted and told at the end.

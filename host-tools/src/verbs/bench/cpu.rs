@@ -87,7 +87,7 @@ pub(super) fn choose(asked: Option<Isa>) -> Result<Choice, Failure> {
         why: match asked {
             Some(isa) => format!("--isa {isa} asks for it"),
             None => {
-                "the last of the list below that this machine has; the result is the same on all"
+                "the last of the list `kernels` that this machine has; the result is the same on all"
                     .into()
             }
         },

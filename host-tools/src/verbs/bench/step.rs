@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::generation::next;
 use super::tokens;
-use crate::failure::{Blame as _, Failure};
+use crate::failure::{Blame as _, Failure, printed};
 
 /// What a run is.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +91,5 @@ fn turn(
 
 fn say(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .context("standard output")
-        .failed()
+    printed(writeln!(out, "{line}").and_then(|()| out.flush()))
 }

@@ -40,12 +40,13 @@ use write::Cut;
 What is measured: --test, else the data set's own test part, else --held-out of each class.
 
 Examples:
-  igpt probe imagegpt-small --data photos/ --plots pictures/ -o photos.onnx
+  igpt probe openai/imagegpt-small --data photos/ --plots pictures/ -o photos.onnx
         a classifier for photos/cat, photos/dog and so on; igpt-cam --model photos.onnx runs it
   igpt probe model.onnx --data labels.csv --limit 2000 --json
         a look at 2000 images, as JSON")]
 pub struct Args {
-    /// The ONNX file that `igpt quantize` wrote, for any task, or a checkpoint's folder (taken as int8).
+    /// The ONNX file that `igpt quantize` wrote, for any task, or a checkpoint (its folder or its name on the
+    /// hub, taken as int8).
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
     /// Labelled images: a folder a class, IDX or a CSV.
