@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use igpt_runtime::image_files::ImageFiles;
 use igpt_runtime::image_names::is_image;
 
 use crate::failure::{Blame as _, Failure};
@@ -19,6 +20,8 @@ pub struct Outputs {
     inputs: Vec<PathBuf>,
     taken: Vec<PathBuf>,
     made: Vec<PathBuf>,
+    /// The folders whose pictures are read, without links; listed when they are first asked for.
+    read: Option<Vec<PathBuf>>,
 }
 
 impl Outputs {
@@ -29,6 +32,7 @@ impl Outputs {
             inputs: inputs.into_iter().filter_map(canonical).collect(),
             taken: Vec::new(),
             made: Vec::new(),
+            read: None,
         }
     }
 
@@ -47,14 +51,16 @@ impl Outputs {
         if found.is_some_and(|found| !found.is_file()) {
             return Ok(());
         }
-        refuse_inputs(path, &self.inputs)?;
         let folder = parent(path);
         self.make(folder)?;
+        // Only now is `new/../file` that file: nothing is found through a folder that is missing.
+        refuse_inputs(path, &self.inputs)?;
         let folder = fs::canonicalize(folder).with_context(at).failed()?;
         let whole = folder.join(path.file_name().unwrap_or_default());
         let whole = fs::canonicalize(&whole).unwrap_or(whole);
-        let inside = |input: &&PathBuf| input.is_dir() && whole.starts_with(input);
-        if let Some(input) = self.inputs.iter().find(inside).filter(|_| is_image(path)) {
+        if is_image(path)
+            && let Some(input) = self.pictures_around(&whole)
+        {
             return Err(anyhow!(
                 "{}: lies in {}, whose pictures are the input: the next run would count it as one; \
                  write it elsewhere",
@@ -74,6 +80,24 @@ impl Outputs {
         Staged::create(path).with_context(at).failed()?;
         self.taken.push(whole);
         Ok(())
+    }
+
+    /// The folder of input pictures that `file` lies in, be it through a link in an input.
+    fn pictures_around(&mut self, file: &Path) -> Option<&Path> {
+        let inputs = &self.inputs;
+        let read = self.read.get_or_insert_with(|| {
+            let folders = inputs.iter().filter(|input| input.is_dir());
+            folders
+                // One that cannot be read is reported by whoever reads it.
+                .flat_map(|input| match ImageFiles::in_folder(input) {
+                    Ok(found) => found.folders,
+                    Err(_) => vec![input.clone()],
+                })
+                .collect()
+        });
+        read.iter()
+            .find(|folder| file.starts_with(folder))
+            .map(PathBuf::as_path)
     }
 
     /// Creates what is missing of `folder`.
@@ -251,6 +275,32 @@ mod tests {
         assert!(refuse_inputs(&link, [folder.path().join("other")]).is_ok());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_picture_is_found_to_lie_among_the_inputs_through_their_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["photos/cat", "elsewhere/deep"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(at("elsewhere"), at("photos/cat/more")).unwrap();
+        let mut outputs = Outputs::made_from([at("photos")]);
+        for name in [
+            "elsewhere/grid.png",
+            "elsewhere/deep/new/grid.png",
+            "photos/cat/more/grid.png",
+            "gone/../elsewhere/grid.png",
+        ] {
+            let message = outputs.file(&at(name)).unwrap_err().to_string();
+            assert!(
+                message.contains("whose pictures are the input"),
+                "{name}: {message}"
+            );
+        }
+        outputs.file(&at("elsewhere/table.csv")).unwrap();
+        outputs.file(&at("gone/../grid.png")).unwrap();
+    }
+
     #[test]
     fn missing_folders_are_made_and_go_if_nothing_came_into_them() {
         let folder = tempfile::tempdir().unwrap();
@@ -288,6 +338,11 @@ mod tests {
                 format!("{:?}", refused.exit_code()),
                 format!("{expected:?}")
             );
+        }
+        // The folder `missing` is not there when the names are compared first.
+        for name in ["missing/../file", "photos/new/../../missing/a/../../file"] {
+            let message = outputs.file(&at(name)).unwrap_err().to_string();
+            assert!(message.contains("is an input"), "{name}: {message}");
         }
         outputs.file(&at("photos/verdicts.csv")).unwrap();
         drop(outputs);

@@ -43,7 +43,8 @@ pub(super) fn check(settings: &Settings, config: Option<&PathBuf>) -> anyhow::Re
                 settings.source
             );
         }
-        let Ok(found) = fs::metadata(path) else {
+        // Its place, not its name: `new/../file` is that file as soon as the folder `new` is made.
+        let Ok(found) = fs::metadata(place) else {
             continue;
         };
         if let Some((input, _)) = files
@@ -60,7 +61,7 @@ pub(super) fn check(settings: &Settings, config: Option<&PathBuf>) -> anyhow::Re
             };
             // Its frames are named like those of another recording, which may be what is read.
             let record = settings.record.as_deref() == Some(*path);
-            if record && fs::read_dir(path).is_ok_and(|mut entries| entries.any(inside)) {
+            if record && fs::read_dir(place).is_ok_and(|mut entries| entries.any(inside)) {
                 bail!("{name}: holds {input}, which could be written over; name another directory");
             }
         }
@@ -312,6 +313,8 @@ mod tests {
             ("film.y4m", "--source"),
             ("same.y4m", "--source"),
             ("m.onnx", "--model"),
+            ("gone/../film.y4m", "--source"),
+            ("photos/gone/../../m.onnx", "--model"),
         ] {
             let message = place.refusal(|o| {
                 o.source = Some(place.at("film.y4m"));
@@ -340,6 +343,11 @@ mod tests {
         let over = place.refusal(|o| {
             o.source = Some(place.at("elsewhere/b.png"));
             o.record = Some(place.at("elsewhere").into());
+        });
+        assert!(over.expect("record").contains("holds"));
+        let over = place.refusal(|o| {
+            o.source = Some(place.at("elsewhere/b.png"));
+            o.record = Some(place.at("gone/../elsewhere").into());
         });
         assert!(over.expect("record").contains("holds"));
     }
