@@ -25,7 +25,7 @@ fn a_full_standard_output_is_a_failure_that_names_it() {
     // Nothing else would get the verdicts: it ends with the first.
     let output = onto_full(dir.path(), &["--sink", "none"]);
     ends_with(&output, 1, reason);
-    assert!(text(&output.stderr).contains("\n1 frames classified"));
+    assert!(text(&output.stderr).contains("\n1 frame classified"));
     ends_with(
         &onto_full(dir.path(), &["--sink", "none", "--json"]),
         1,
@@ -84,7 +84,7 @@ fn a_record_and_pictures_that_are_not_kept_are_failures_that_name_them() {
         dir.path(),
         &["--sink", "none", "--frames", "3", "--record", "run"],
         1,
-        "run/frame-000001.png: cannot create: File exists (os error 17) (1 frames lost)",
+        "run/frame-000001.png: cannot create: File exists (os error 17) (1 frame lost)",
     );
     assert_eq!(fs::read(run_dir.join("frame-000001.png")).unwrap(), b"mine");
     assert!(run_dir.join("frame-000002.png").exists(), "it went on");

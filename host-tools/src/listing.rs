@@ -34,9 +34,9 @@ impl Reason {
     fn words(&self) -> &'static str {
         match self {
             Self::Hidden => "hidden",
-            Self::Extension => "no pictures by their names",
+            Self::Extension => "by name no picture",
             Self::NoClass => "in no class's folder",
-            Self::NoImage => "folders without a picture",
+            Self::NoImage => "without a picture in it",
             Self::Other(_) => "that cannot be taken",
         }
     }
@@ -291,10 +291,7 @@ mod tests {
             summary.starts_with("passed over 3: 2 hidden ("),
             "{summary}"
         );
-        assert!(
-            summary.contains("; 1 no pictures by their names ("),
-            "{summary}"
-        );
+        assert!(summary.contains("; 1 by name no picture ("), "{summary}");
         let json = serde_json::to_value(&found.passed_over).unwrap();
         assert_eq!(json["passed_over_files"], 3);
         assert_eq!(

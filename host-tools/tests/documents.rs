@@ -90,6 +90,15 @@ fn help_tells_the_exit_codes_of_every_verb_after_its_examples() {
         };
         let (short, long) = (help("-h"), help("--help"));
         assert!(long.contains("3  the input is at fault"), "{verb}");
+        // Clap breaks what is longer anywhere, on a terminal of 80 columns.
+        let command = Cli::command();
+        let after = command
+            .find_subcommand(&verb)
+            .unwrap()
+            .get_after_long_help();
+        for line in after.unwrap().to_string().lines() {
+            assert!(line.chars().count() <= 78, "{verb}: {line}");
+        }
         for part in ["Examples:", "How to read it:"] {
             assert_eq!(short.contains(part), long.contains(part), "{verb}: {part}");
         }

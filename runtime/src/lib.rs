@@ -6,6 +6,7 @@
 mod causal;
 mod classification;
 pub mod config;
+mod counted;
 mod error;
 mod huge_pages;
 pub mod image_files;
@@ -26,6 +27,7 @@ mod steps;
 pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
 pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score};
+pub use counted::counted;
 pub use error::Error;
 pub use igpt_kernels::{
     INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Isa, IsaError, Kernels, Layout, Panels, PanelsName,

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use igpt_runtime::counted;
 use igpt_runtime::image_names::{is_hidden, is_image, natural_order};
 
 use super::Part;
@@ -267,8 +268,7 @@ fn names(folders: &[&Folder]) -> String {
 fn pictures(count: usize) -> String {
     match count {
         0 => "no picture".to_owned(),
-        1 => "1 picture".to_owned(),
-        n => format!("{n} pictures"),
+        n => counted(n, "picture"),
     }
 }
 

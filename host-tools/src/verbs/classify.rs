@@ -30,7 +30,8 @@ use crate::source::{ModelSource, tokens_of};
   igpt classify model.onnx photo.jpg
   igpt classify model.onnx photos/ --top-k 1
         every picture in the folder, and in the folders in it
-  igpt classify model.onnx photos/ --json | jq -r '.verdicts[] | [.file, .label] | @tsv'
+  igpt classify model.onnx photos/ --json |
+    jq -r '.verdicts[] | [.file, .label] | @tsv'
         a table for a script
   igpt classify my-checkpoint/ photo.jpg
         a checkpoint with score.weight, converted to int8 first")]

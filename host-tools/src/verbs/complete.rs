@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use igpt_runtime::report::RunReport;
 use igpt_runtime::{
-    DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor,
+    DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor, counted,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -33,7 +33,7 @@ const UNKNOWN: [u8; 3] = [160, 160, 160];
 #[command(after_help = "Examples:
   igpt complete models/fashion-mnist/lm photo.png -o grid.png
         four completions of the lower half
-  igpt complete lm.onnx photos/ --rows 4 --samples 8 --temperature 0.9 -o grid.png
+  igpt complete lm.onnx photos/ --rows 4 --samples 8 -o grid.png
         a folder, eight each, given only the first four rows
   igpt complete lm.onnx --samples 16 -o samples.png
         sixteen pictures from nothing
@@ -75,7 +75,7 @@ pub struct Args {
     /// Take the likeliest token instead of drawing; one sample says it all.
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed", "samples"])]
     pub greedy: bool,
-    /// Compute a checkpoint's folder in f32 rather than int8; a file is what it is.
+    /// What a checkpoint is computed in; a file is what it is.
     #[arg(long, value_enum, default_value = "int8")]
     pub dtype: ModelDtype,
     /// Pixels of the picture for each token, along a side [default: about 128 for an image].
@@ -164,9 +164,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let samples: usize = report.completions.iter().map(|c| c.samples.len()).sum();
         writeln!(
             out,
-            "{}: {samples} samples, {} tokens in {:.2} s on {}: {:.0} tokens/s",
+            "{}: {}, {} in {:.2} s on {}: {:.0} tokens/s",
             args.output.display(),
-            report.tokens,
+            counted(samples, "sample"),
+            counted(report.tokens, "token"),
             report.seconds,
             report.run.isa,
             report.tokens_per_second

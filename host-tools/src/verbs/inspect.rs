@@ -8,7 +8,9 @@ use anyhow::anyhow;
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
 use igpt_runtime::onnx::{Description, describe};
 use igpt_runtime::report::ModelReport;
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, Panels, ProblemType, one_line};
+use igpt_runtime::{
+    DecodedImage, ImageGptImageProcessor, Isa, Panels, ProblemType, counted, one_line,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -291,7 +293,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     match report.palette.len() {
         0 => writeln!(out, "palette: none, it takes tokens and no images")?,
-        colors => writeln!(out, "palette: {colors} colours")?,
+        colors => writeln!(out, "palette: {}", counted(colors, "colour"))?,
     }
     if let Some(Ok(backend)) = report.model.processor.map(str::parse) {
         writeln!(out, "tokens as by {}", processor::title(backend))?;
@@ -315,9 +317,10 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
             values,
             bytes,
         } = weights;
+        let noun = if *tensors == 1 { "tensor" } else { "tensors" };
         writeln!(
             out,
-            "  {kind:<10} {tensors:>5} tensors {values:>14} values {bytes:>14} bytes"
+            "  {kind:<10} {tensors:>5} {noun:<7} {values:>14} values {bytes:>14} bytes"
         )?;
     }
     let Matrices {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::processor::Backend;
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ProcessorConfig, image_io};
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ProcessorConfig, counted, image_io};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -35,8 +35,9 @@ const SHOWN: usize = 8;
 #[command(after_help = "Examples:
   igpt palette photos/ -o preprocessor_config.json
         512 colours for 32 x 32 images, as ImageGPT has them
-  igpt palette photos/ --colors 64 --size 14 --plots pictures/ -o preprocessor_config.json
-        fewer and smaller, with a picture: images above, the same in the palette below
+  igpt palette photos/ --colors 64 --size 14 --plots pictures/ -o palette.json
+        fewer and smaller, with a picture: images above, the same in the
+        palette below
 
 The same images and seed give the same palette.")]
 pub struct Args {
@@ -112,13 +113,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.skips.print(out)?;
         writeln!(
             out,
-            "{}: {} colours of {} pixels ({} images), RMS error {:.3} of 255 after {} iterations",
+            "{}: {} of {} ({}), RMS error {:.3} of 255 after {}",
             args.output.display(),
-            report.colors,
-            report.sampled,
-            report.images,
+            counted(report.colors, "colour"),
+            counted(report.sampled, "pixel"),
+            counted(report.images, "image"),
             report.rms,
-            report.iterations
+            counted(report.iterations, "iteration")
         )
     }));
     late.end()

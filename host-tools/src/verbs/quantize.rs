@@ -38,11 +38,16 @@ use crate::skips::{BadPictures, Reader, Skips};
 /// expands model-local functions, such as onnxruntime. Other runtimes may need --inline.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  igpt quantize openai/imagegpt-small -o small.onnx          from the Hugging Face hub
-  igpt quantize my-checkpoint/ -o model.onnx --pack neon     a folder, for a Raspberry Pi 3 or 4
+  igpt quantize openai/imagegpt-small -o small.onnx
+        from the Hugging Face hub
+  igpt quantize my-checkpoint/ -o model.onnx --pack neon
+        a folder, for a Raspberry Pi 3 or 4
   igpt quantize my-checkpoint/ -o model.onnx --calibrate photos/ --dtype int4
-  igpt quantize my-checkpoint/ -o openvino.onnx --inline     for OpenVINO, not for igpt-cam
-  igpt quantize my-checkpoint/ -o model.onnx --json | jq .layers")]
+        four bits a weight, rounded on pictures of yours
+  igpt quantize my-checkpoint/ -o openvino.onnx --inline
+        for OpenVINO, not for igpt-cam
+  igpt quantize my-checkpoint/ -o model.onnx --json | jq .layers
+        what was done to each block, for a script")]
 pub struct Args {
     /// Folder with config.json, the weights and, for images, preprocessor_config.json; or if there is no such
     /// folder, its name on the Hugging Face hub: openai/imagegpt-small, or with a branch, tag or commit

@@ -27,8 +27,8 @@ use crate::output::Outputs;
   igpt run model.onnx photos/*.jpg -o out.npz --threads 1 --json
   igpt run model.onnx --tokens tokens.npy -o out.npz --isa scalar
 
-An image that cannot be read is an error: rows of the arrays are the images in their order. For labels see
-igpt classify.")]
+An image that cannot be read is an error: rows of the arrays are the images in
+their order. For labels see igpt classify.")]
 pub struct Args {
     /// The ONNX file that `igpt quantize` wrote.
     #[arg(value_name = "MODEL")]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::image_io;
+use igpt_runtime::{counted, image_io};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -244,13 +244,25 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     } = report;
     let (first, second) = (first.display(), second.display());
     if *equal {
-        return writeln!(out, "{first} and {second}: {ours} frames, equal to the bit");
+        return writeln!(
+            out,
+            "{first} and {second}: {}, equal to the bit",
+            counted(*ours, "frame")
+        );
     }
     if ours != theirs {
-        writeln!(out, "{first} has {ours} frames, {second} has {theirs}")?;
+        writeln!(
+            out,
+            "{first} has {}, {second} has {theirs}",
+            counted(*ours, "frame")
+        )?;
     }
     let both = ours.min(theirs);
-    writeln!(out, "{different_frames} of {both} frames differ")?;
+    writeln!(
+        out,
+        "{different_frames} of {} differ",
+        counted(*both, "frame")
+    )?;
     if let Some(Difference {
         frame,
         files: [one, other],

@@ -28,12 +28,15 @@ pub enum Failure {
 /// The table in `--help`; kept beside the codes so that they cannot part.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
-  0  the stream ended, the frame limit was reached, the reader of the output went away, or Ctrl-C or
-     SIGTERM asked for the end
-  1  something failed while running: an output that did not take everything (a full disk), for one
-  2  the command line or the configuration file is wrong; an output that is an input
-  3  the source is missing, unreadable, without a usable picture or lost for good; the screen is not
-     there; with --strict, a picture that cannot be used
+  0  the stream ended, the frame limit was reached, the reader of the output
+     went away, or Ctrl-C or SIGTERM asked for the end
+  1  something failed while running: an output that did not take everything (a
+     full disk), for one
+  2  the command line or the configuration file is wrong; an output that is an
+     input
+  3  the source is missing, unreadable, without a usable picture or lost for
+     good; the screen is not there; with --strict, a picture that cannot be
+     used
   4  the model is missing, damaged or does not suit this app
   5  a sink, the record directory or the log could not be opened";
 

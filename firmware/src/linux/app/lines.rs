@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::anyhow;
+use igpt_runtime::counted;
 
 use super::exit::Failure;
 
@@ -36,7 +37,7 @@ pub(super) fn failure(losses: &[Loss]) -> Option<Failure> {
             } else {
                 format!("{output}: ")
             };
-            format!("{at}{first} ({count} {what} lost)")
+            format!("{at}{first} ({} lost)", counted(*count, what))
         })
         .collect();
     (!told.is_empty()).then(|| Failure::Runtime(anyhow!("{}", told.join("; "))))
@@ -151,8 +152,8 @@ mod tests {
         };
         assert!(failure(&[]).is_none());
         let losses = [
-            loss("standard output", "lines", "no space left"),
-            loss("run", "frames", "run/verdicts.jsonl: cannot write"),
+            loss("standard output", "line", "no space left"),
+            loss("run", "frame", "run/verdicts.jsonl: cannot write"),
         ];
         let failure = failure(&losses).unwrap();
         assert_eq!(

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use igpt_runtime::counted;
 
 use super::exit::Failure;
 use super::origin::Invalid;
@@ -165,9 +166,9 @@ impl Log {
         };
         match lost {
             Some(lost) if lost.error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow!(
-                "{name}: {} ({} entries lost)",
+                "{name}: {} ({} lost)",
                 lost.error,
-                lost.frames
+                counted(lost.frames, "message")
             )),
             _ => Ok(()),
         }
@@ -198,7 +199,8 @@ impl fmt::Display for Event<'_> {
             } => {
                 write!(
                     f,
-                    "model {name}: {classes} classes, {kernels} kernels, loaded in {milliseconds:.0} ms"
+                    "model {name}: {}, {kernels} kernels, loaded in {milliseconds:.0} ms",
+                    counted(*classes, "class")
                 )
             }
             Self::ModelRepacked { name, notice } => write!(f, "model {name}: {notice}"),
@@ -211,17 +213,29 @@ impl fmt::Display for Event<'_> {
             Self::Skipped { name, reason } => write!(f, "skipped {name}: {reason}"),
             Self::SinkOpened { description } => write!(f, "sink: {description}"),
             Self::SinkFailed { error, count } => {
-                write!(f, "{error} ({count} pictures not shown so far)")
+                write!(
+                    f,
+                    "{error} ({} not shown so far)",
+                    counted(*count, "picture")
+                )
             }
             Self::LinesLost {
                 output,
                 error,
                 count,
             } => {
-                write!(f, "{output}: {error} ({count} lines lost so far)")
+                write!(
+                    f,
+                    "{output}: {error} ({} lost so far)",
+                    counted(*count, "line")
+                )
             }
             Self::RecordFailed { error, count } => {
-                write!(f, "record: {error} ({count} frames not kept so far)")
+                write!(
+                    f,
+                    "record: {error} ({} not kept so far)",
+                    counted(*count, "frame")
+                )
             }
             Self::ClassifyFailed { frame, error } => write!(f, "{frame}: not classified: {error}"),
             Self::Verdict {

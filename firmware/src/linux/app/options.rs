@@ -12,13 +12,18 @@ use super::origin::{Invalid, Origin};
 
 const EXAMPLES: &str = "\
 Examples:
-  igpt-cam                                        the bundled model on the bundled pictures
-  igpt-cam --source /dev/video0 --sink /dev/fb0   a USB camera, shown on the screen
+  igpt-cam
+        the bundled model on the bundled pictures
+  igpt-cam --source /dev/video0 --sink /dev/fb0
+        a USB camera, shown on the screen
   rpicam-vid -t 0 --codec mjpeg -o - | igpt-cam --source - --json
-                                                  a Raspberry Pi camera, one JSON object a frame
-  igpt-cam --source photos/ --record run1/        keep the frames and their exact logits,
-  igpt-cam --source run1/ --record run2/          so that another machine can prove it gets the same bits:
-  igpt verify run1/ run2/                         (a command of the other program)";
+        a Raspberry Pi camera, one JSON object a frame
+  igpt-cam --source photos/ --record run1/
+        keep the frames and their exact logits,
+  igpt-cam --source run1/ --record run2/
+        so that another machine can prove it gets the same bits:
+  igpt verify run1/ run2/
+        (a command of the other program)";
 
 /// Classifies what a camera sees with ImageGPT, on this machine, offline.
 ///
@@ -88,8 +93,8 @@ pub struct Options {
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub retries: Option<u32>,
 
-    /// An int8 ONNX file made with `igpt quantize --task classify`. Default: the bundled one, which
-    /// knows ten kinds of clothing on grey 28x28 product pictures.
+    /// An ONNX file made with `igpt quantize --task classify` or `igpt probe`, int8, int4 or f32. Default: the
+    /// bundled one, which knows ten kinds of clothing on grey 28x28 product pictures.
     #[arg(long, value_name = "FILE.onnx", help_heading = "Model")]
     pub model: Option<PathBuf>,
     /// Threads for the model; 0 for one a core. The result is the same for any number. [default: 0]
@@ -246,6 +251,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+        // Clap breaks what is longer anywhere, on a terminal of 80 columns.
+        let help = CommandLine::command()
+            .get_after_long_help()
+            .unwrap()
+            .to_string();
+        for line in help.lines() {
+            assert!(line.len() <= 78, "{line}");
+        }
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Renderer {
         self.sinks.iter().filter_map(|sink| {
             Some(Loss {
                 output: sink.sink.describe(),
-                what: "pictures",
+                what: "picture",
                 count: sink.failures,
                 first: sink.first_error.clone()?,
             })

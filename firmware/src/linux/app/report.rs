@@ -5,8 +5,8 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use igpt_runtime::one_line;
 use igpt_runtime::report::{RunReport, rfc3339};
+use igpt_runtime::{counted, one_line};
 use serde_json::{Map, Value, json};
 
 use super::exit::Failure;
@@ -133,7 +133,7 @@ impl Reporter {
             let first = lines.first_error.clone()?;
             Some(Loss {
                 output: "standard output".to_owned(),
-                what: "lines",
+                what: "line",
                 count: lines.lost,
                 first,
             })
@@ -256,7 +256,8 @@ fn summary_text(summary: &Summary) -> String {
         queued,
     } = summary.queue;
     let mut text = format!(
-        "\n{classified} frames classified in {:.1} s ({}), {} dropped, {undecodable} skipped\n",
+        "\n{} classified in {:.1} s ({}), {} dropped, {undecodable} skipped\n",
+        counted(classified, "frame"),
         summary.elapsed.as_secs_f32(),
         summary.cause,
         dropped + summary.lost_upstream,
@@ -290,24 +291,27 @@ fn summary_text(summary: &Summary) -> String {
     ));
     if summary.lost_upstream > 0 {
         text.push_str(&format!(
-            "source     {} frames lost before they reached the queue\n",
-            summary.lost_upstream
+            "source     {} lost on the way to the queue\n",
+            counted(summary.lost_upstream, "frame")
         ));
     }
     if summary.unclassified > 0 {
         text.push_str(&format!(
-            "model      failed on {} frames\n",
-            summary.unclassified
+            "model      failed on {}\n",
+            counted(summary.unclassified, "frame")
         ));
     }
     if source_losses > 0 {
         text.push_str(&format!(
-            "source     lost {source_losses} times, came back {source_recoveries} times\n"
+            "source     lost {}, came back {}\n",
+            counted(source_losses, "time"),
+            counted(source_recoveries, "time")
         ));
     }
     if output_failures > 0 {
         text.push_str(&format!(
-            "outputs    {output_failures} pictures or records could not be written\n"
+            "outputs    {} a picture or record could not be written\n",
+            counted(output_failures, "time")
         ));
     }
     for output in &summary.outputs {

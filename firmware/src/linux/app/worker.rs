@@ -194,7 +194,7 @@ impl Worker {
                 output_failures += 1;
                 let loss = self.record_lost.get_or_insert_with(|| Loss {
                     output: recorder.describe(),
-                    what: "frames",
+                    what: "frame",
                     count: 0,
                     first: chain(&error),
                 });

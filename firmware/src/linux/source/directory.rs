@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use igpt_runtime::counted;
 use igpt_runtime::image_files::ImageFiles;
 use igpt_runtime::image_io::{ImageIoError, decode_file};
 
@@ -106,11 +107,11 @@ impl FrameSource for DirectorySource {
     }
 
     fn describe(&self) -> String {
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let (count, others) = (self.count, self.others);
-        let mut line = format!("{}: {count} picture{}", self.root.display(), plural(count));
-        if others > 0 {
-            line.push_str(&format!(", {others} other file{} left out", plural(others)));
+        let pictures = counted(self.count, "picture");
+        let mut line = format!("{}: {pictures}", self.root.display());
+        if self.others > 0 {
+            let others = counted(self.others, "other file");
+            line.push_str(&format!(", {others} left out"));
         }
         line
     }

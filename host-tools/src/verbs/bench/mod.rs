@@ -48,11 +48,16 @@ const WARM_LOADS: usize = 3;
 /// `min` beside `median` tells how much other programs disturbed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  igpt bench model.onnx                          a file, on 1, 2, 4, ... all cores
-  igpt bench --size small --generate             ImageGPT-small with random weights, and generation
-  igpt bench --size large --layers 4 --json      four blocks of the large one, for a script
-  igpt bench --isa                               which kernels this machine gets, and why
-  igpt bench model.onnx --isa=avx2 --threads 2   the same file on other kernels")]
+  igpt bench model.onnx
+        a file, on 1, 2, 4, ... all cores
+  igpt bench --size small --generate
+        ImageGPT-small with random weights, and generation
+  igpt bench --size large --layers 4 --json
+        four blocks of the large one, for a script
+  igpt bench --isa
+        which kernels this machine gets, and why
+  igpt bench model.onnx --isa=avx2 --threads 2
+        the same file on other kernels")]
 pub struct Args {
     /// An ONNX file, or a checkpoint in Hugging Face's layout: its folder or its name on the hub.
     #[arg(value_name = "MODEL", required_unless_present_any = ["size", "isa"])]

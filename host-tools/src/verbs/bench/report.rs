@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use igpt_runtime::counted;
 use igpt_runtime::report::ModelReport;
 use serde::Serialize;
 
@@ -179,18 +180,19 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     } = report;
     writeln!(
         out,
-        "{}: {}, {}, {} tokens: {:.1} GMAC of linear layers + {:.1} of attention",
+        "{}: {}, {}, {}: {:.1} GMAC of linear layers + {:.1} of attention",
         subject.source,
         subject.model.dtype,
         subject.model.task,
-        subject.model.tokens,
+        counted(subject.model.tokens, "token"),
         subject.linear_gmac,
         subject.attention_gmac
     )?;
     writeln!(
         out,
-        "{}, {} threads at once, {isa}",
-        machine.processor, machine.cores
+        "{}, {} at once, {isa}",
+        machine.processor,
+        counted(machine.cores, "thread")
     )?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     writeln!(
@@ -247,7 +249,7 @@ fn print_profile(timing: &Timing, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "\n{:32} thread-ms   share  GMAC/s  of peak",
-        format!("operators, {} thread(s)", timing.threads)
+        format!("operators, {}", counted(timing.threads, "thread"))
     )?;
     for o in operators {
         let rate = o.gmac_per_s.map_or(String::new(), |x| format!("{x:.1}"));

@@ -43,26 +43,30 @@ use tally::{Judged, Tally};
 /// and how the error grows from layer to layer.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data):
-  a folder with a folder of images for each class. They are named as the model's labels are,
-    but for case and punctuation (t-shirt-top is T-shirt/top), or by the labels' numbers.
-    Of train/ and test/ or val/ with such folders in them, the latter is measured (or valid, dev,
-    eval and so on, in any case);
-  a folder with IDX files (t10k-images-idx3-ubyte), or one IDX file, its labels beside it;
-  a CSV with the columns file_name and label; the files are named from where it lies.
-For a language model any folder of images, or one image: classes do not matter.
+  a folder with a folder of images for each class. They are named as the
+    model's labels are, but for case and punctuation (t-shirt-top is
+    T-shirt/top), or by the labels' numbers. Of train/ and test/ or val/ with
+    such folders in them, the latter is measured (or valid, dev, eval and so
+    on, in any case);
+  a folder with IDX files (t10k-images-idx3-ubyte), or one IDX file, its
+    labels beside it;
+  a CSV with the columns file_name and label; the files are named from where
+    it lies.
+For a language model any folder of images, or one image: no classes needed.
 
 How to read it:
-  top-1, top-5        share of predictions where what is right has the largest, one of the
-                      five largest logits
-  nats                mean of -ln(probability of what is right); 0 is perfect, guessing is
-                      ln(classes)
-  bits per dimension  of a language model: nats per token / ln 2 / 3, as a token is a pixel
-                      of three channels
-  calibration error   how far probabilities are from the truth: at 1 %, of verdicts that are
-                      90 % sure about 89 or 91 in 100 are right
-  divergence          Kullback-Leibler, in nats: how far the probabilities of an image are
-                      from the other model's
-  hidden states       relative error and cosine of every layer; layer 0 is the embeddings
+  top-1, top-5        share of predictions where what is right has the
+                      largest, one of the five largest logits
+  nats                mean of -ln(probability of what is right); 0 is perfect,
+                      guessing is ln(classes)
+  bits per dimension  of a language model: nats per token / ln 2 / 3, as a
+                      token is a pixel of three channels
+  calibration error   how far probabilities are from the truth: at 1 %, of
+                      verdicts that are 90 % sure 89 or 91 in 100 are right
+  divergence          Kullback-Leibler, in nats: how far the probabilities of
+                      an image are from the other model's
+  hidden states       relative error and cosine of every layer; layer 0 is the
+                      embeddings
 
 Examples:
   igpt eval model.onnx --data photos/

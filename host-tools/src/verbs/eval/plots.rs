@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use igpt_runtime::one_line;
+use igpt_runtime::{counted, one_line};
 
 use super::report::{Report, Score};
 use crate::charts::confusion::{self, Confusion};
@@ -37,7 +37,11 @@ pub(super) fn draw(
     if !cells.is_empty() {
         let matrix = involved(cells, labels);
         let right = (100.0 * score.top1, score.images);
-        let title = format!("{this}: {:.2} % of {} images right", right.0, right.1);
+        let title = format!(
+            "{this}: {:.2} % of {} right",
+            right.0,
+            counted(right.1, "image")
+        );
         let (path, found, most) = (confusion, matrix.labels.len(), confusion::MOST);
         if found <= most {
             let result = confusion::draw(&path, &title, &matrix);
@@ -65,8 +69,8 @@ pub(super) fn draw(
     if let Some(comparison) = report.comparison.as_ref().filter(|c| !c.layers.is_empty()) {
         let against = name(&comparison.against);
         let title = format!(
-            "{this} against {against}, {} images",
-            comparison.layer_images
+            "{this} against {against}, {}",
+            counted(comparison.layer_images, "image")
         );
         let errors: Vec<f64> = comparison.layers.iter().map(|l| l.relative_error).collect();
         let result = errors_by_layer(&layers, &title, &errors);

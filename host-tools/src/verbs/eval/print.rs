@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use igpt_runtime::one_line;
+use igpt_runtime::{counted, one_line};
 
 use super::compare::LayerError;
 use super::report::{Comparison, OtherVerdict, Report, Score, Verdict};
@@ -16,12 +16,12 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
         .map(|comparison| &comparison.against);
     writeln!(
         out,
-        "{}: {} in {} on {}, {} images of {}{}",
+        "{}: {} in {} on {}, {} of {}{}",
         score.run.model.path().display(),
         score.run.model.task,
         score.run.model.dtype,
         score.run.isa,
-        score.images,
+        counted(score.images, "image"),
         report.data.display(),
         report
             .split
@@ -175,8 +175,12 @@ fn layers(out: &mut impl Write, comparison: &Comparison) -> io::Result<()> {
     }
     writeln!(
         out,
-        "hidden states of {} images:\n  {:>5} {:>14} {:>10} {:>22}",
-        comparison.layer_images, "layer", "relative error", "cosine", "least cosine of a token"
+        "hidden states of {}:\n  {:>5} {:>14} {:>10} {:>22}",
+        counted(comparison.layer_images, "image"),
+        "layer",
+        "relative error",
+        "cosine",
+        "least cosine of a token"
     )?;
     for LayerError {
         layer,
@@ -214,10 +218,11 @@ fn confusions(out: &mut impl Write, report: &Report, show: usize) -> io::Result<
         let of = class.map_or(0, |class| class.images);
         writeln!(
             out,
-            "  {} taken for {}: {} of {of} images",
+            "  {} taken for {}: {} of {}",
             one_line(&cell.label),
             one_line(&cell.verdict),
-            cell.images
+            cell.images,
+            counted(of, "image")
         )?;
     }
     Ok(())

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::Packing;
 use igpt_runtime::report::RunReport;
+use igpt_runtime::{Packing, counted};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -33,15 +33,20 @@ use write::Cut;
 /// that stops there is smaller and faster.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data, --test):
-  a folder with a folder of images for each class (their names are the labels), or with train/
-  and test/ of that form (or training, valid, val, dev, eval and so on, in any case);
-  a folder with IDX files (train-images-idx3-ubyte and t10k-...), or one IDX file, its labels beside it;
-  a CSV with the columns file_name and label, the files named from where it lies.
-What is measured: --test, else the data set's own test part, else --held-out of each class.
+  a folder with a folder of images for each class (their names are the
+    labels), or with train/ and test/ of that form (or training, valid, val,
+    dev, eval and so on, in any case);
+  a folder with IDX files (train-images-idx3-ubyte and t10k-...), or one IDX
+    file, its labels beside it;
+  a CSV with the columns file_name and label, the files named from where it
+    lies.
+What is measured: --test, else the data set's own test part, else --held-out
+of each class.
 
 Examples:
-  igpt probe openai/imagegpt-small --data photos/ --plots pictures/ -o photos.onnx
-        a classifier for photos/cat, photos/dog and so on; igpt-cam --model photos.onnx runs it
+  igpt probe openai/imagegpt-small --data photos/ -o photos.onnx
+        a classifier for photos/cat, photos/dog and so on;
+        igpt-cam --model photos.onnx runs it
   igpt probe model.onnx --data labels.csv --limit 2000 --json
         a look at 2000 images, as JSON")]
 pub struct Args {
@@ -196,8 +201,8 @@ impl Data {
         let path = args.data.display();
         anyhow::ensure!(
             train.classes.len() >= 2,
-            "{path}: {} class, expected two at least",
-            train.classes.len()
+            "{path}: {}, expected two at least",
+            counted(train.classes.len(), "class")
         );
         let chosen = train.sample(args.limit, args.seed);
         let other = match &args.test {
@@ -230,8 +235,8 @@ impl Data {
         };
         anyhow::ensure!(
             !data.train.1.is_empty() && !data.test.1.is_empty(),
-            "{path}: {} images to fit and {} to measure, expected some of each",
-            data.train.1.len(),
+            "{path}: {} to fit and {} to measure, expected some of each",
+            counted(data.train.1.len(), "image"),
             data.test.1.len()
         );
         Ok(data)
@@ -433,14 +438,14 @@ fn best<'a>(layers: impl Iterator<Item = &'a LayerReport>) -> usize {
 fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(
         out,
-        "{:>5} {:>9} {:>9} {:>8}  {} images fitted, {} measured, {} classes",
+        "{:>5} {:>9} {:>9} {:>8}  {} fitted, {} measured, {}",
         "layer",
         "fitted",
         "measured",
         "nats",
-        report.train_images,
+        counted(report.train_images, "image"),
         report.test_images,
-        report.classes.len()
+        counted(report.classes.len(), "class")
     )?;
     if let Some((train, test)) = report.train_split.as_ref().zip(report.test_split.as_ref()) {
         writeln!(out, "fitted: {train}, measured: {test}")?;
@@ -473,10 +478,10 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{}: the first {} of {} blocks, {} bytes, {:.2}% of the measured images right when run",
+        "{}: the first {} of {}, {} bytes, {:.2}% of the measured images right when run",
         written.file.display(),
         written.layer,
-        report.layers.len().saturating_sub(1),
+        counted(report.layers.len().saturating_sub(1), "block"),
         written.bytes,
         100.0 * written.accuracy
     )
