@@ -1,7 +1,7 @@
 //! Fuzz targets: every parser of bytes that come from outside, and sessions held against fresh ones.
 //!
-//! Each is a function of bytes that must return: an error of the parser is fine, a panic, a hang or memory without
-//! bound is not. `tests/fuzz` runs them under libFuzzer; `tests/tests/corpus.rs` runs what that found interesting,
+//! Each is a function of bytes that must return whether it took them: an error of the parser is fine, a panic, a hang or
+//! memory without bound is not. `tests/fuzz` runs them under libFuzzer; `tests/tests/corpus.rs` runs what that found interesting,
 //! with every `cargo test`. See docs/fuzzing.md.
 
 mod cam;
@@ -15,7 +15,7 @@ mod session;
 mod tiny;
 
 /// A fuzz target: its name, which is its folder of inputs too, and what is run on each.
-pub type Target = (&'static str, fn(&[u8]));
+pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
@@ -37,12 +37,12 @@ pub const TARGETS: &[Target] = &[
     ("y4m", cam::y4m),
 ];
 
-/// Runs the target of this name on `data`.
+/// Runs the target of this name on `data`; whether the parser took them.
 ///
 /// # Panics
 /// If there is no such target, or if it found something.
-pub fn run(name: &str, data: &[u8]) {
+pub fn run(name: &str, data: &[u8]) -> bool {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     let (_, target) = target.unwrap_or_else(|| panic!("no fuzz target {name:?}"));
-    target(data);
+    target(data)
 }

@@ -1,4 +1,6 @@
 //! libFuzzer's entry to the target `npy` of igpt_tests::fuzz.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| igpt_tests::fuzz::run("npy", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    igpt_tests::fuzz::run("npy", data);
+});

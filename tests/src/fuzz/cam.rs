@@ -20,36 +20,39 @@ fn options() -> SourceOptions {
     }
 }
 
-fn play(mut source: impl FrameSource) {
+/// Whether there was a frame.
+fn play(mut source: impl FrameSource) -> bool {
     let mut frame = FrameBuffer::default();
-    for _ in 0..FRAMES {
+    for frames in 0..FRAMES {
         match source.read(&mut frame) {
             Ok(ReadOutcome::Frame) => {
                 assert_eq!(frame.rgb.len(), 3 * (frame.width * frame.height) as usize);
             }
-            Ok(ReadOutcome::End) | Err(_) => return,
+            Ok(ReadOutcome::End) | Err(_) => return frames > 0,
         }
     }
+    true
 }
 
 /// A Motion JPEG stream.
-pub(super) fn mjpeg(data: &[u8]) {
+pub(super) fn mjpeg(data: &[u8]) -> bool {
     play(MjpegSource::new(
         Cursor::new(data.to_vec()),
         "fuzz",
         &options(),
-    ));
+    ))
 }
 
 /// A YUV4MPEG2 stream.
-pub(super) fn y4m(data: &[u8]) {
-    if let Ok(source) = Y4mSource::new(Cursor::new(data.to_vec()), "fuzz", &options()) {
-        play(source);
+pub(super) fn y4m(data: &[u8]) -> bool {
+    match Y4mSource::new(Cursor::new(data.to_vec()), "fuzz", &options()) {
+        Ok(source) => play(source),
+        Err(_) => false,
     }
 }
 
 /// `igpt-cam.toml`.
-pub(super) fn toml(data: &[u8]) {
+pub(super) fn toml(data: &[u8]) -> bool {
     with_files(&[("igpt-cam.toml", data)], |folder| {
         let path = folder.join("igpt-cam.toml");
         let line = CommandLine::try_parse_from([
@@ -57,6 +60,6 @@ pub(super) fn toml(data: &[u8]) {
             "--config".as_ref(),
             path.as_os_str(),
         ]);
-        let _ = line.expect("a good command line").resolve();
-    });
+        line.expect("a good command line").resolve().is_ok()
+    })
 }

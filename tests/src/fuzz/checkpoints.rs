@@ -12,9 +12,9 @@ use super::files::with_files;
 const CONVERTED: usize = 1 << 16;
 
 /// Opens the checkpoint and reads its tensors as quantisation does.
-fn open(folder: &Path) {
+fn open(folder: &Path) -> bool {
     let Ok(checkpoint) = Checkpoint::open(folder) else {
-        return;
+        return false;
     };
     let mut left = CONVERTED;
     let names: Vec<String> = checkpoint.names().map(str::to_owned).collect();
@@ -32,20 +32,21 @@ fn open(folder: &Path) {
             assert_eq!(values.len(), elements, "{name}");
         }
     }
+    true
 }
 
 /// `model.safetensors`.
-pub(super) fn safetensors(data: &[u8]) {
-    with_files(&[("model.safetensors", data)], open);
+pub(super) fn safetensors(data: &[u8]) -> bool {
+    with_files(&[("model.safetensors", data)], open)
 }
 
 /// `pytorch_model.bin`: a zip archive with a pickle in it.
-pub(super) fn torch_zip(data: &[u8]) {
-    with_files(&[("pytorch_model.bin", data)], open);
+pub(super) fn torch_zip(data: &[u8]) -> bool {
+    with_files(&[("pytorch_model.bin", data)], open)
 }
 
 /// `data.pkl` of an otherwise good `pytorch_model.bin` with two storages.
-pub(super) fn torch_pickle(data: &[u8]) {
+pub(super) fn torch_pickle(data: &[u8]) -> bool {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let storage = [0u8; 256];
@@ -61,5 +62,5 @@ pub(super) fn torch_pickle(data: &[u8]) {
         archive.write_all(bytes).expect("in memory");
     }
     let archive = archive.finish().expect("in memory").into_inner();
-    with_files(&[("pytorch_model.bin", &archive)], open);
+    with_files(&[("pytorch_model.bin", &archive)], open)
 }

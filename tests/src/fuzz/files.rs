@@ -31,7 +31,7 @@ fn new_folder() -> Folder {
 
 /// Runs `try_it` on a folder that holds `files` and nothing else. One folder serves all calls of a thread, as a fuzzer
 /// makes millions.
-pub(super) fn with_files(files: &[(&str, &[u8])], try_it: impl FnOnce(&Path)) {
+pub(super) fn with_files(files: &[(&str, &[u8])], try_it: impl FnOnce(&Path) -> bool) -> bool {
     FOLDER.with_borrow_mut(|kept| {
         let Folder { folder, names } = kept.get_or_insert_with(new_folder);
         let path = folder.path();
@@ -48,6 +48,6 @@ pub(super) fn with_files(files: &[(&str, &[u8])], try_it: impl FnOnce(&Path)) {
                 names.push((*name).to_owned());
             }
         }
-        try_it(path);
-    });
+        try_it(path)
+    })
 }

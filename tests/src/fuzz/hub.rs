@@ -3,9 +3,9 @@
 use igpt_tools::hub::answer;
 
 /// The first two bytes are the status; lines `name: value` up to an empty one are headers; the rest is the body.
-pub(super) fn hub(data: &[u8]) {
+pub(super) fn hub(data: &[u8]) -> bool {
     let Some((&[high, low], rest)) = data.split_first_chunk::<2>() else {
-        return;
+        return false;
     };
     let end = rest.windows(2).position(|pair| pair == b"\n\n");
     let (head, body) = match end {
@@ -20,8 +20,10 @@ pub(super) fn hub(data: &[u8]) {
         })
         .collect();
     let status = 100 + u16::from_be_bytes([high, low]) % 500;
-    if let Ok(files) = answer::read(status, &headers, &String::from_utf8_lossy(body)) {
-        // A name becomes part of a path: none may lead out of its folder.
-        assert!(files.iter().all(|file| !file.contains('/') && file != ".."));
-    }
+    let Ok(files) = answer::read(status, &headers, &String::from_utf8_lossy(body)) else {
+        return false;
+    };
+    // A name becomes part of a path: none may lead out of its folder.
+    assert!(files.iter().all(|file| !file.contains('/') && file != ".."));
+    true
 }

@@ -8,29 +8,33 @@ use igpt_runtime::{
 const SEAL: usize = 24;
 
 /// `config.json`; what was read is written and read again.
-pub(super) fn config_json(data: &[u8]) {
+pub(super) fn config_json(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return false;
     };
-    if let Ok(config) = ImageGptConfig::from_json(text) {
-        let again = ImageGptConfig::from_json(&config.to_json());
-        assert_eq!(again.expect("our own writing"), config);
-    }
+    let Ok(config) = ImageGptConfig::from_json(text) else {
+        return false;
+    };
+    let again = ImageGptConfig::from_json(&config.to_json());
+    assert_eq!(again.expect("our own writing"), config);
+    true
 }
 
 /// `preprocessor_config.json`; what was read is written and read again.
-pub(super) fn preprocessor_json(data: &[u8]) {
+pub(super) fn preprocessor_json(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return false;
     };
-    if let Ok(processor) = ImageGptImageProcessor::from_json(text) {
-        let again = ImageGptImageProcessor::from_json(&processor.to_json());
-        assert_eq!(again.expect("our own writing").config(), processor.config());
-    }
+    let Ok(processor) = ImageGptImageProcessor::from_json(text) else {
+        return false;
+    };
+    let again = ImageGptImageProcessor::from_json(&processor.to_json());
+    assert_eq!(again.expect("our own writing").config(), processor.config());
+    true
 }
 
 /// A model file, with the right checksum put on it; what loads classifies a picture.
-pub(super) fn onnx(data: &[u8]) {
+pub(super) fn onnx(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     if let Some(body) = bytes.len().checked_sub(SEAL) {
         let sum = format!("{:08x}", crc32fast::hash(&bytes[..body]));
@@ -41,9 +45,10 @@ pub(super) fn onnx(data: &[u8]) {
         cpu: None,
     };
     let Ok(model) = ImageGptForImageClassification::from_bytes(bytes, &options) else {
-        return;
+        return false;
     };
     let mut session = model.session().expect("a model that loads has sessions");
     // Weights may be such that activations overflow: that is an error, not a panic.
     let _ = session.classify_rgb8(&[90; 12], 2, 2);
+    true
 }

@@ -66,10 +66,10 @@ fn models() -> &'static Models {
 }
 
 /// Edits an image again and again: one session and the steps of one sequence must give what fresh ones give.
-pub(super) fn session(data: &[u8]) {
+pub(super) fn session(data: &[u8]) -> bool {
     let mut input = Unstructured::new(data);
     let Ok(first) = <[u8; 4]>::arbitrary(&mut input) else {
-        return;
+        return false;
     };
     let length = 1 + usize::from(first[0]) % POSITIONS;
     let mut tokens: Vec<u16> = (0..length)
@@ -84,7 +84,7 @@ pub(super) fn session(data: &[u8]) {
         assert!(reused <= tokens.len());
         feed(&models.causal, &mut steps, &mut fed, &tokens);
         let Ok(edit) = Edit::arbitrary(&mut input) else {
-            return;
+            return true;
         };
         if let Edit::Unknown { at } = edit {
             let mut wrong = tokens.clone();
@@ -94,9 +94,10 @@ pub(super) fn session(data: &[u8]) {
         }
         edit.apply(&mut tokens);
         if input.is_empty() {
-            return;
+            return true;
         }
     }
+    true
 }
 
 /// Classifies in both sessions; how many tokens the old one reused.
