@@ -25,6 +25,25 @@ const KEYWORDS: [(&str, Split); 10] = [
     ("evaluation", Split::Test),
 ];
 
+/// What a split's name is written together with.
+const COMPOUNDS: [&str; 6] = ["set", "sets", "data", "images", "imgs", "split"];
+
+/// A name's words in lower case, with spaces between them.
+fn spaced(name: &str) -> String {
+    let mut spaced = String::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        if !c.is_alphabetic() || (c.is_uppercase() && before.is_lowercase()) {
+            spaced.push(' ');
+        }
+        if c.is_alphabetic() {
+            spaced.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    spaced
+}
+
 impl Split {
     /// The split whose name this is, in any case.
     pub fn named(name: &str) -> Option<Self> {
@@ -34,11 +53,16 @@ impl Split {
         found.map(|(_, split)| *split)
     }
 
-    /// The split that a word of this name says, as `seg_train` and `test2017` do; words end where letters do.
-    /// None if it says two.
+    /// The split that a word of this name says, as `seg_train`, `test2017`, `trainA` and `testset` do; words end
+    /// where letters do and before capitals. None if it says two.
     pub fn within(name: &str) -> Option<Self> {
-        let words = name.split(|c: char| !c.is_alphabetic());
-        let mut splits = words.filter_map(Self::named);
+        let spaced = spaced(name);
+        let words = spaced.split_whitespace();
+        let of_word = |word: &str| {
+            let mut bare = COMPOUNDS.iter().filter_map(|end| word.strip_suffix(end));
+            Self::named(word).or_else(|| bare.find_map(Self::named))
+        };
+        let mut splits = words.filter_map(of_word);
         let first = splits.next()?;
         splits.all(|other| other == first).then_some(first)
     }
@@ -70,6 +94,8 @@ mod tests {
                     format!("my-{name}"),
                     format!("{name}_set"),
                     format!("{name}2017"),
+                    format!("{name}set"),
+                    format!("{}A", name.to_lowercase()),
                 ] {
                     assert_eq!(Split::named(&part), None, "{part}");
                     assert_eq!(Split::within(&part), Some(split), "{part}");
@@ -80,7 +106,10 @@ mod tests {
             "trainer",
             "contest",
             "valley",
-            "trainA",
+            "trains",
+            "tr",
+            "asset",
+            "set",
             "developer",
             "bag",
             "train_val",

@@ -3,6 +3,8 @@
 //! What a folder's name says, its content has to bear out: a name that looks like a split's on a folder that
 //! cannot be one is refused, because as a class it would make a model that knows "train" from "test".
 
+mod rules;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -249,13 +251,14 @@ impl Survey {
 }
 
 fn names(folders: &[&Folder]) -> String {
+    let names: Vec<&str> = folders.iter().map(|folder| folder.name.as_str()).collect();
+    listed(&names)
+}
+
+fn listed(all: &[&str]) -> String {
     const SHOWN: usize = 5;
-    let mut names: Vec<&str> = folders
-        .iter()
-        .map(|folder| folder.name.as_str())
-        .take(SHOWN)
-        .collect();
-    if folders.len() > SHOWN {
+    let mut names: Vec<&str> = all.iter().copied().take(SHOWN).collect();
+    if all.len() > SHOWN {
         names.push("others");
     }
     match names.split_last() {
@@ -335,7 +338,7 @@ fn unpacked(mut survey: Survey) -> anyhow::Result<Survey> {
 /// The classes that `chosen` holds.
 ///
 /// # Errors
-/// No folders with images, splits within a class, a folder that cannot be read.
+/// No folders with images, folders that are no classes by what is in them, a folder that cannot be read.
 pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
     let survey = unpacked(Survey::of(&chosen.folder)?)?;
     let at = chosen.folder.display();
@@ -366,22 +369,8 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
     classes.passed_over.extend(survey.passed_over);
     let mut folders = survey.folders;
     folders.sort_by(|a, b| super::class_order(&a.name, &b.name));
+    rules::check(&survey.root, &folders)?;
     for folder in folders {
-        for file in &folder.listing.files {
-            let within = file.strip_prefix(&folder.path).ok().and_then(Path::parent);
-            let mut parts = within.into_iter().flat_map(Path::components);
-            let split =
-                parts.find(|part| Split::named(&part.as_os_str().to_string_lossy()).is_some());
-            if let Some(split) = split {
-                bail!(
-                    "{}: holds {}, a split by its name, and is a class by its place: expected splits above \
-                     classes; if {} is the data set, name it itself",
-                    folder.path.display(),
-                    split.as_os_str().display(),
-                    folder.name
-                );
-            }
-        }
         classes.labels.resize(
             classes.files.len() + folder.listing.files.len(),
             classes.names.len(),
