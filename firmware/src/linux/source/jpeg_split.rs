@@ -3,17 +3,30 @@
 //! not begin with a picture, and pictures need not have an end marker.
 //!
 //! A picture's end is found by walking its structure, not by looking for the end marker's bytes:
-//! those also occur inside segments (an EXIF thumbnail is a whole JPEG). Every byte is looked at once,
-//! so that no input takes more than linear time; the price is that a damaged length of an application's
-//! segment may swallow up to 64 KiB of the pictures behind it.
+//! those also occur inside segments (an EXIF thumbnail is a whole JPEG). A picture that is cut in its header
+//! swallows what follows it. Tables and headers hold no picture's start, so that one there ends the picture
+//! at once. An application's segment may hold one; if the picture turns out to be broken, the stream is read
+//! again from the first start that it swallowed. A picture found so, or first in a stream that was joined in a
+//! header, may be a thumbnail: it is held until [`follow`] tells.
+//!
+//! No input takes more than linear time: a byte is looked at once as part of a picture or a gap, once more in
+//! search of a start if its picture is broken, and once more behind a picture that is held. Reading
+//! again is paid for by new bytes ([`input`]), eight for each, and where that does not do, what is left of the
+//! swallowed bytes is passed over.
 
+mod follow;
 mod gap;
+mod input;
 mod marker;
+mod walk;
 
 use std::io::{self, BufRead};
 
+use follow::Follow;
 use gap::Gap;
-use marker::{EOI, SOI, SOS, TEM, ends_scan, longest_segment};
+use input::Input;
+use marker::SOI;
+use walk::Walk;
 
 /// The largest JPEG accepted, in bytes. It bounds what a stream without an end marker can claim.
 pub(super) const MAX_FRAME_BYTES: usize = 16 << 20;
@@ -28,8 +41,9 @@ pub(super) enum Piece {
     Jpeg,
     /// The buffer holds a JPEG without an end marker: another picture begins behind its scan, or the
     /// stream ends, for `reason`. It may be complete, or cut; what was between it and the next
-    /// picture is at its end.
-    Unended { reason: &'static str },
+    /// picture is at its end. `in_rest`: it lies in what a broken picture claimed, and if it cannot be decoded
+    /// it is part of that loss.
+    Unended { reason: &'static str, in_rest: bool },
     /// This many bytes lie between pictures, and none was lost with them.
     Between { bytes: u64 },
     /// This many bytes are what is left of a picture.
@@ -38,35 +52,19 @@ pub(super) enum Piece {
     End,
 }
 
-/// Where a picture's walk stands.
-enum Walk {
-    /// The end marker was reached.
-    Whole,
-    /// It cannot be one.
-    Broken(&'static str),
-    /// Another picture's [`START`], which is consumed, came first.
-    Restarted,
-    /// The stream ended first.
-    Cut,
-}
-
-/// What follows a stretch of a picture.
-enum Next {
-    /// The marker of this code.
-    Marker(u8),
-    /// Nothing that continues the picture.
-    Over(Walk),
-}
-
 /// Reads JPEGs off a byte stream.
 pub(super) struct JpegSplitter<R> {
-    reader: R,
-    /// Bytes consumed.
-    offset: u64,
-    /// The [`START`] of the next picture was consumed.
-    started: bool,
+    input: Input<R>,
     /// A picture was given up: what follows it up to the next one is its rest.
     in_rest: bool,
+    /// Where the last segment ends, or claims to, that may hold anything, in the picture read last.
+    claimed: u64,
+    /// In such a segment of it another picture began and did not end: a frame that follows, or a broken thumbnail.
+    swallows: bool,
+    /// [`Self::claimed`] of the last picture that was given up.
+    rest_until: u64,
+    /// A picture that begins before this offset may be a thumbnail.
+    doubt_until: u64,
     /// What the stream begins with, where that is no picture.
     head: Vec<u8>,
 }
@@ -74,18 +72,19 @@ pub(super) struct JpegSplitter<R> {
 impl<R: BufRead> JpegSplitter<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
-            reader,
-            offset: 0,
-            started: false,
+            input: Input::new(reader),
             in_rest: false,
+            claimed: 0,
+            swallows: false,
+            rest_until: 0,
+            doubt_until: 0,
             head: Vec::new(),
         }
     }
 
     /// Where the piece last returned ends, in bytes from the start of the stream.
     pub(super) fn offset(&self) -> u64 {
-        // The next picture's start is consumed already.
-        self.offset - if self.started { START.len() as u64 } else { 0 }
+        self.input.offset()
     }
 
     /// The first bytes of a stream that does not begin with a picture.
@@ -95,58 +94,137 @@ impl<R: BufRead> JpegSplitter<R> {
 
     /// Reads the next piece; a JPEG is put into `frame`.
     pub(super) fn next(&mut self, frame: &mut Vec<u8>) -> io::Result<Piece> {
-        if !self.started {
-            let (gap, found) = self.hunt()?;
-            self.started = found;
-            if let Some(piece) = gap {
-                return Ok(piece);
-            }
-            if !found {
-                return Ok(Piece::End);
-            }
+        let (gap, found) = self.hunt()?;
+        if let Some(piece) = gap {
+            return Ok(piece);
         }
-        self.started = false;
-        self.in_rest = false;
+        if !found {
+            return Ok(Piece::End);
+        }
+        let start = self.offset() - START.len() as u64;
+        let in_rest = std::mem::take(&mut self.in_rest);
+        let in_claimed = in_rest && start < self.rest_until;
+        (self.claimed, self.swallows) = (0, false);
         frame.clear();
         frame.extend_from_slice(&START);
         let (walk, scanned) = self.walk(frame)?;
         let reason = match walk {
-            Walk::Whole => return Ok(Piece::Jpeg),
-            Walk::Broken(reason) => {
-                self.in_rest = true;
-                reason
+            Walk::Whole if scanned => return self.whole(frame, start, in_rest),
+            Walk::Whole => "a JPEG without image data",
+            Walk::Broken(reason) => reason,
+            // A start marker written twice.
+            Walk::Restarted if frame.len() <= START.len() => {
+                self.in_rest = in_rest;
+                return Ok(Piece::Between {
+                    bytes: frame.len() as u64,
+                });
             }
-            Walk::Restarted => {
-                frame.truncate(frame.len() - START.len());
-                self.started = true;
-                "a JPEG without an end"
-            }
+            Walk::Restarted => "a JPEG without an end",
             Walk::Cut => "the stream ends inside a JPEG",
         };
-        Ok(match walk {
-            Walk::Restarted | Walk::Cut if scanned => Piece::Unended { reason },
-            // A start marker written twice.
-            Walk::Restarted if frame.len() <= START.len() => Piece::Between {
-                bytes: frame.len() as u64,
-            },
-            _ => Piece::Broken {
-                bytes: frame.len() as u64,
+        if scanned && matches!(walk, Walk::Restarted | Walk::Cut) {
+            self.doubt_until = 0;
+            return Ok(Piece::Unended {
                 reason,
-            },
+                in_rest: in_claimed,
+            });
+        }
+        if matches!(walk, Walk::Broken(_)) {
+            // A length that is too small leaves a thumbnail behind what it claims.
+            self.doubt_until = self.doubt_until.max(self.offset() + LONGEST_SEGMENT);
+        }
+        self.rewind(frame, !matches!(walk, Walk::Cut));
+        self.in_rest = true;
+        let bytes = frame.len() as u64;
+        Ok(if in_claimed {
+            Piece::Between { bytes }
+        } else {
+            Piece::Broken { bytes, reason }
         })
     }
 
-    /// Looks for a picture's start and consumes it. What came before it, and whether there was one.
+    /// Takes back the picture returned last, in `frame`, which cannot be decoded: if it swallowed others, they
+    /// come next.
+    pub(super) fn reject(&mut self, frame: &mut Vec<u8>) {
+        let swallowed = self.rewind(frame, false);
+        self.in_rest |= swallowed;
+    }
+
+    /// A picture from `start` on that has its end: a frame, or else a thumbnail.
+    fn whole(&mut self, frame: &mut Vec<u8>, start: u64, in_rest: bool) -> io::Result<Piece> {
+        if start >= self.doubt_until && !self.swallows {
+            return Ok(Piece::Jpeg);
+        }
+        if !self.was_thumbnail()? {
+            self.doubt_until = 0;
+            return Ok(Piece::Jpeg);
+        }
+        if self.swallows {
+            self.rewind(frame, false);
+        }
+        self.in_rest = true;
+        let bytes = frame.len() as u64;
+        Ok(if in_rest {
+            Piece::Between { bytes }
+        } else if self.swallows {
+            Piece::Broken {
+                bytes,
+                reason: "a JPEG that goes on in the next one's thumbnail",
+            }
+        } else {
+            Piece::Broken {
+                bytes,
+                reason: "the thumbnail of a picture that began before the stream was joined, and its rest",
+            }
+        })
+    }
+
+    /// Whether what follows a picture shows that it was a thumbnail.
+    fn was_thumbnail(&mut self) -> io::Result<bool> {
+        let (mut follow, mut ahead) = (Follow::default(), Vec::new());
+        let thumbnail = loop {
+            let Some(byte) = self.input.keep(&mut ahead)? else {
+                break false;
+            };
+            if let Some(thumbnail) = follow.take(byte) {
+                break thumbnail;
+            }
+        };
+        self.input.put_back(&ahead);
+        Ok(thumbnail)
+    }
+
+    /// Cuts `frame`, the bytes read last, off where another picture begins in it, or with `partly` may
+    /// begin, and has the stream read again from there.
+    fn rewind(&mut self, frame: &mut Vec<u8>, partly: bool) -> bool {
+        self.rest_until = self.claimed;
+        self.doubt_until = self.doubt_until.max(self.claimed);
+        let own = START.len() - 1;
+        let behind = frame.get(own..).unwrap_or_default();
+        let whole = behind.windows(START.len()).position(|at| at == START);
+        let part = || Some(behind.len() - begun(behind)).filter(|_| partly);
+        let Some(at) = whole.or_else(part).map(|at| at + own) else {
+            return false;
+        };
+        let again = frame.get(at..).unwrap_or_default();
+        if !self.input.rewind(again) {
+            return false;
+        }
+        frame.truncate(at);
+        true
+    }
+
+    /// Looks for a picture's start. What came before it, or else whether it was found and is consumed.
     fn hunt(&mut self) -> io::Result<(Option<Piece>, bool)> {
-        let mut gap = Gap::new(self.offset == 0);
+        let mut gap = Gap::new(self.offset() == 0);
         loop {
-            let available = self.fill()?;
+            let available = self.input.fill()?;
             if available.is_empty() {
                 break;
             }
             let room = MAX_FRAME_BYTES.saturating_sub(gap.bytes as usize);
             let count = gap.take(available.get(..room).unwrap_or(available));
-            self.consume(count);
+            self.input.consume(count);
             // Returning now and then lets the caller give up on a stream that never makes sense.
             // A start cut in two just here costs its picture.
             if gap.found || gap.bytes >= MAX_FRAME_BYTES as u64 {
@@ -154,170 +232,27 @@ impl<R: BufRead> JpegSplitter<R> {
             }
         }
         let piece = gap.piece(self.in_rest);
+        if gap.in_header() {
+            self.doubt_until = u64::MAX;
+        }
         self.head.append(&mut gap.head);
+        if piece.is_some() && gap.found {
+            self.input.put_back(&START);
+        }
         Ok((piece, gap.found))
-    }
-
-    /// Walks one picture's segments and scans, from behind its [`START`], and copies them to `frame`.
-    /// How that ended, and whether a scan had begun.
-    fn walk(&mut self, frame: &mut Vec<u8>) -> io::Result<(Walk, bool)> {
-        let mut scanned = false;
-        // Here 0xff was just kept.
-        let mut next = self.code(frame)?;
-        loop {
-            let code = match next {
-                Next::Marker(code) => code,
-                Next::Over(walk) => return Ok((walk, scanned)),
-            };
-            match code {
-                EOI => return Ok((Walk::Whole, scanned)),
-                SOI => return Ok((self.restart(frame)?, scanned)),
-                TEM => {}
-                code => {
-                    if let Some(walk) = self.segment(code, frame)? {
-                        return Ok((walk, scanned));
-                    }
-                }
-            }
-            scanned |= code == SOS;
-            next = if scanned {
-                self.scan(frame)?
-            } else {
-                self.marker(frame)?
-            };
-        }
-    }
-
-    /// Copies the code of a marker, whose 0xff was just kept; any number of them may precede it.
-    fn code(&mut self, frame: &mut Vec<u8>) -> io::Result<Next> {
-        loop {
-            if frame.len() >= MAX_FRAME_BYTES {
-                return Ok(Next::Over(Walk::Broken(TOO_LONG)));
-            }
-            match self.keep(frame)? {
-                None => return Ok(Next::Over(Walk::Cut)),
-                Some(0xff) => {}
-                Some(code) => return Ok(Next::Marker(code)),
-            }
-        }
-    }
-
-    /// Copies the marker that must follow a segment before the first scan.
-    fn marker(&mut self, frame: &mut Vec<u8>) -> io::Result<Next> {
-        match self.keep(frame)? {
-            Some(0xff) => self.code(frame),
-            Some(_) => Ok(Next::Over(Walk::Broken(
-                "data where a segment should begin",
-            ))),
-            None => Ok(Next::Over(Walk::Cut)),
-        }
-    }
-
-    /// After a start marker inside a picture: whether it begins another one.
-    fn restart(&mut self, frame: &mut Vec<u8>) -> io::Result<Walk> {
-        Ok(match self.keep(frame)? {
-            Some(0xff) => Walk::Restarted,
-            Some(_) => Walk::Broken("a start marker that no segment follows"),
-            None => Walk::Cut,
-        })
-    }
-
-    /// Copies a segment's length and content. `Some` if that ends the walk.
-    fn segment(&mut self, code: u8, frame: &mut Vec<u8>) -> io::Result<Option<Walk>> {
-        let Some(longest) = longest_segment(code) else {
-            return Ok(Some(Walk::Broken("data where a segment should begin")));
-        };
-        let (Some(high), Some(low)) = (self.keep(frame)?, self.keep(frame)?) else {
-            return Ok(Some(Walk::Cut));
-        };
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        // A damaged length must not swallow the pictures that follow.
-        if length < 2 || length > longest {
-            return Ok(Some(Walk::Broken("a segment of an impossible length")));
-        }
-        let mut left = length - 2;
-        if frame.len() + left > MAX_FRAME_BYTES {
-            return Ok(Some(Walk::Broken(TOO_LONG)));
-        }
-        while left > 0 {
-            let available = self.fill()?;
-            if available.is_empty() {
-                return Ok(Some(Walk::Cut));
-            }
-            let part = available.get(..left).unwrap_or(available);
-            frame.extend_from_slice(part);
-            let count = part.len();
-            self.consume(count);
-            left -= count;
-        }
-        Ok(None)
-    }
-
-    /// Copies entropy-coded data up to and with the marker that ends it. Whatever else looks like a marker
-    /// there (stray bytes, damage) stays in: the decoder judges it, and the end is found all the same.
-    fn scan(&mut self, frame: &mut Vec<u8>) -> io::Result<Next> {
-        loop {
-            let available = self.fill()?;
-            if available.is_empty() {
-                return Ok(Next::Over(Walk::Cut));
-            }
-            let ff = available.iter().position(|&byte| byte == 0xff);
-            let count = ff.map_or(available.len(), |at| at + 1);
-            let part = available.get(..count).unwrap_or(available);
-            if frame.len() + part.len() > MAX_FRAME_BYTES {
-                return Ok(Next::Over(Walk::Broken(TOO_LONG)));
-            }
-            frame.extend_from_slice(part);
-            self.consume(count);
-            if ff.is_none() {
-                continue;
-            }
-            match self.code(frame)? {
-                // Another picture, if a segment follows.
-                Next::Marker(SOI) if self.peek()? != Some(0xff) => {}
-                Next::Marker(code) if ends_scan(code) => return Ok(Next::Marker(code)),
-                // A stuffed 0xff, a restart marker, or none at all.
-                Next::Marker(_) => {}
-                over => return Ok(over),
-            }
-        }
-    }
-
-    /// Takes one byte and appends it to `frame`.
-    fn keep(&mut self, frame: &mut Vec<u8>) -> io::Result<Option<u8>> {
-        let byte = self.peek()?;
-        if byte.is_some() {
-            self.consume(1);
-        }
-        frame.extend(byte);
-        Ok(byte)
-    }
-
-    fn peek(&mut self) -> io::Result<Option<u8>> {
-        Ok(self.fill()?.first().copied())
-    }
-
-    /// `fill_buf`, which does not retry interrupted reads by itself.
-    fn fill(&mut self) -> io::Result<&[u8]> {
-        loop {
-            match self.reader.fill_buf() {
-                Ok([]) => return Ok(&[]),
-                Ok(_) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // Filled already: this only hands the bytes out (the borrow checker wants it in two steps).
-        self.reader.fill_buf()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.reader.consume(count);
-        self.offset += count as u64;
     }
 }
 
-const TOO_LONG: &str = "no end of the JPEG within 16 MiB";
+/// How many of a [`START`]'s bytes these end with.
+fn begun(bytes: &[u8]) -> usize {
+    (1..=START.len())
+        .rev()
+        .find(|&count| START.get(..count).is_some_and(|part| bytes.ends_with(part)))
+        .unwrap_or(0)
+}
+
+/// The longest that a segment's length can claim.
+const LONGEST_SEGMENT: u64 = 0xffff;
 
 #[cfg(test)]
 #[path = "jpeg_split/tests.rs"]

@@ -60,20 +60,20 @@ impl<R: BufRead + Send> MjpegSource<R> {
     }
 }
 
-/// Removes the headers of the next part of a multipart body from the end of a JPEG without an end marker:
-/// a line end, two dashes and a boundary, then text alone.
-fn trim_part_headers(jpeg: &mut Vec<u8>) {
+/// A JPEG without an end marker, without the headers of the next part of a multipart body at its end: a line
+/// end, two dashes and a boundary, then text alone.
+fn without_part_headers(jpeg: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');
     let data = jpeg.iter().rposition(|byte| !is_text(byte)).unwrap_or(0);
     let text = jpeg.get(data..).unwrap_or_default();
     let Some(dashes) = text.windows(3).position(|three| three == b"\n--") else {
-        return;
+        return jpeg;
     };
     let line_end = match text.get(..dashes) {
         Some([.., b'\r']) => dashes - 1,
         _ => dashes,
     };
-    jpeg.truncate(data + line_end);
+    jpeg.get(..data + line_end).unwrap_or(jpeg)
 }
 
 impl<R: BufRead + Send> FrameSource for MjpegSource<R> {
@@ -86,14 +86,21 @@ impl<R: BufRead + Send> FrameSource for MjpegSource<R> {
             })? {
                 Piece::Jpeg => match self.decoder.decode(&self.jpeg, frame) {
                     Ok(()) => break,
-                    Err(reason) => self.skip(self.jpeg.len() as u64, &reason),
+                    Err(reason) => {
+                        self.skip(self.jpeg.len() as u64, &reason);
+                        self.splitter.reject(&mut self.jpeg);
+                    }
                 },
-                Piece::Unended { reason } => {
-                    let bytes = self.jpeg.len() as u64;
-                    trim_part_headers(&mut self.jpeg);
-                    match self.decoder.decode(&self.jpeg, frame) {
+                Piece::Unended { reason, in_rest } => {
+                    let data = without_part_headers(&self.jpeg);
+                    match self.decoder.decode(data, frame) {
                         Ok(()) => break,
-                        Err(error) => self.skip(bytes, &format!("{reason}: {error}")),
+                        Err(error) => {
+                            if !in_rest {
+                                self.skip(self.jpeg.len() as u64, &format!("{reason}: {error}"));
+                            }
+                            self.splitter.reject(&mut self.jpeg);
+                        }
                     }
                 }
                 Piece::Broken { bytes, reason } => self.skip(bytes, reason),
@@ -267,6 +274,60 @@ mod tests {
             assert!(frames == plain[1..], "from {from}: {} frames", frames.len());
             assert!(reports.len() <= 1, "{reports:?}");
         }
+    }
+
+    /// A picture with a smaller one in an EXIF segment.
+    fn with_thumbnail(seed: u8) -> Vec<u8> {
+        let thumbnail = sample(16, 16, seed);
+        let content = [b"Exif\0\0II*\0\x08\0\0\0", thumbnail.as_slice(), &[0; 3]].concat();
+        let [high, low] = (content.len() as u16 + 2).to_be_bytes();
+        let app = [&[0xff, 0xe1, high, low], content.as_slice()].concat();
+        let mut jpeg = sample(64, 48, seed);
+        jpeg.splice(2..2, app);
+        jpeg
+    }
+
+    #[test]
+    fn a_picture_cut_anywhere_costs_no_other() {
+        for thumbnails in [false, true] {
+            let frame = |seed| match thumbnails {
+                true => with_thumbnail(seed),
+                false => sample(64, 48, seed),
+            };
+            let good = [1, 2, 3, 4].map(frame);
+            let bad = frame(9);
+            let plain = drain(&good.concat()).0;
+            let thumbnail = drain(&sample(16, 16, 9)).0.remove(0);
+            let end = 20 + sample(16, 16, 9).len();
+            for cut in 4..bad.len() - 2 {
+                let stream = [&good[0], &bad[..cut], &good[1], &good[2], &good[3]].concat();
+                let (mut frames, reports) = drain(&stream);
+                // Between the thumbnail's end and the next segment it looks like a frame of its own. Without the
+                // last byte of its end marker it is complete all the same.
+                if thumbnails && (end - 2..end + 6).contains(&cut) {
+                    frames.retain(|pixels| *pixels != thumbnail);
+                }
+                assert!(frames == plain, "cut at {cut}: {} frames", frames.len());
+                assert_eq!(reports.len(), 1, "cut at {cut}: {reports:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_joined_in_an_exif_segment_does_not_begin_with_the_thumbnail() {
+        let (first, second) = (with_thumbnail(1), with_thumbnail(2));
+        let plain = drain(&second).0;
+        let thumbnail = 20;
+        for from in (1..first.len()).filter(|&from| from != thumbnail) {
+            let (frames, reports) = drain(&[&first[from..], &second].concat());
+            assert!(frames == plain, "from {from}: {} frames", frames.len());
+            assert!(reports.len() <= 1, "from {from}: {reports:?}");
+        }
+        let (_, reports) = drain(&[&first[10..], &second].concat());
+        assert!(
+            reports[0].contains("from offset 10: the thumbnail of a picture"),
+            "{reports:?}"
+        );
     }
 
     #[test]

@@ -17,8 +17,10 @@ pub(super) struct Gap {
     at_start: bool,
     /// Then, its first bytes.
     pub(super) head: Vec<u8>,
-    /// The last four of them.
-    tail: u32,
+    /// The last eight of them.
+    tail: u64,
+    /// How many of them are no text.
+    binary: u64,
     /// Among them was the header of a scan, or the end of one whose beginning nobody saw.
     headless: bool,
 }
@@ -31,6 +33,7 @@ impl Gap {
             at_start,
             head: Vec::new(),
             tail: 0,
+            binary: 0,
             headless: false,
         }
     }
@@ -42,24 +45,37 @@ impl Gap {
             self.head.extend(bytes.iter().take(room));
         }
         for (at, &byte) in bytes.iter().enumerate() {
-            self.tail = self.tail << 8 | u32::from(byte);
+            self.tail = self.tail << 8 | u64::from(byte);
+            self.binary += u64::from(!matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t'));
             match self.tail.to_be_bytes() {
-                [_, 0xff, SOI, 0xff] => {
+                [.., 0xff, SOI, 0xff] => {
                     // Its own three bytes are seen and not counted.
                     self.bytes = (self.bytes + at as u64 + 1).saturating_sub(3);
                     self.found = true;
                     return at + 1;
                 }
                 // A scan header of one to four components: by chance once in a gigabyte.
-                [0xff, SOS, 0, 8 | 10 | 12 | 14] => self.headless = true,
+                [.., 0xff, SOS, 0, 8 | 10 | 12 | 14] => self.headless = true,
                 // Padding may hold such bytes (a camera's buffer with the last picture's end in it), but
                 // nothing precedes a stream that was joined in its middle.
-                [_, _, 0xff, EOI] if self.at_start => self.headless = true,
+                [.., 0xff, EOI] if self.at_start => self.headless = true,
                 _ => {}
             }
         }
         self.bytes += bytes.len() as u64;
         bytes.len()
+    }
+
+    /// Whether the stream may have been joined in a picture's header, so that the picture found may be the
+    /// thumbnail in it. Not so behind the rest of a scan, or behind the headers of a multipart body: text
+    /// that ends in an empty line.
+    pub(super) fn in_header(&self) -> bool {
+        let headers = self.binary == 3
+            && matches!(
+                self.tail.to_be_bytes(),
+                [.., b'\n', b'\n', _, _, _] | [.., b'\n', b'\r', b'\n', _, _, _]
+            );
+        self.at_start && self.found && self.bytes > 0 && !self.headless && !headers
     }
 
     /// What it is, if it is anything. `rest`: a picture before it was given up and reported.

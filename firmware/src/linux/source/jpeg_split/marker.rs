@@ -2,6 +2,7 @@
 
 pub(super) const TEM: u8 = 0x01;
 const SOF0: u8 = 0xc0;
+const SOF2: u8 = 0xc2;
 const DHT: u8 = 0xc4;
 const SOF15: u8 = 0xcf;
 pub(super) const SOI: u8 = 0xd8;
@@ -38,4 +39,14 @@ pub(super) fn longest_segment(code: u8) -> Option<usize> {
 /// and a damaged scan that seems to hold one swallows nothing.
 pub(super) fn ends_scan(code: u8) -> bool {
     matches!(code, DHT | SOI | EOI | SOS | DQT | DNL | DRI)
+}
+
+/// Whether a segment of this code may hold anything, even a JPEG.
+pub(super) fn holds_anything(code: u8) -> bool {
+    matches!(code, APP0..=APP15 | COM)
+}
+
+/// Whether a segment of this code, and of a length that fits, is of a JPEG and seen nowhere else.
+pub(super) fn begins_picture_data(code: u8) -> bool {
+    matches!(code, SOF0..=SOF2 | DHT | SOS | DQT | DRI)
 }
