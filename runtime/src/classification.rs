@@ -169,7 +169,7 @@ impl TryFrom<ImageGptModel> for ImageGptForImageClassification {
         let Some(processor) = model.processor.clone() else {
             return Err(Error::Format {
                 name: model.name,
-                what: "metadata has no igpt.preprocessor".into(),
+                what: crate::processor::NO_PROCESSOR.into(),
             });
         };
         let labels = model.config.labels().into();

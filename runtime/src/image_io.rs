@@ -19,6 +19,7 @@
 mod bmp;
 mod colour;
 mod error;
+mod foreign;
 mod gif;
 mod jpeg;
 mod orientation;
@@ -30,11 +31,13 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use image::error::ImageFormatHint;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 pub(crate) use colour::rgb_of_cmyk;
 pub use error::ImageIoError;
+pub use foreign::Foreign;
 
 use crate::processor::{MAX_SIDE, ProcessorError};
 
@@ -145,7 +148,11 @@ pub fn decode_bytes_within(bytes: &[u8], max_pixels: u32) -> Result<DecodedImage
         [b'G', b'I', b'F', b'8', ..] => (gif::decode(bytes, max)?, Orientation::NoTransforms),
         _ if pnm::is_pnm(bytes) => (pnm::decode(bytes, max)?, Orientation::NoTransforms),
         _ if tiff::is_tiff(bytes) => tiff::decode(bytes, max)?,
-        _ => others(bytes, max)?,
+        [] => return Err(ImageIoError::NoBytes),
+        _ => match foreign::of(bytes) {
+            Some(found) => return Err(ImageIoError::Foreign(found)),
+            None => others(bytes, max).map_err(|error| plain(bytes, error))?,
+        },
     };
     let (width, height, rgb) = orientation::apply(pixels, orientation);
     Ok(DecodedImage::new(width as usize, height as usize, rgb)?)
@@ -176,6 +183,22 @@ fn others(bytes: &[u8], max: u32) -> Result<(Pixels, Orientation), ImageIoError>
         bmp::correct(bytes, &mut rgb);
     }
     Ok(((width, height, rgb), orientation))
+}
+
+/// An error of the `image` crate in words for who has the file and not the crate's source.
+fn plain(bytes: &[u8], error: ImageIoError) -> ImageIoError {
+    let ImageIoError::Decode(cause) = &error else {
+        return error;
+    };
+    match cause {
+        ImageError::Unsupported(found) if found.format_hint() == ImageFormatHint::Unknown => {
+            ImageIoError::Unknown
+        }
+        ImageError::Decoding(_) | ImageError::IoError(_) if bytes.starts_with(png::SIGNATURE) => {
+            ImageIoError::Png(png::damage(bytes).unwrap_or_else(|| png::words(&cause.to_string())))
+        }
+        _ => error,
+    }
 }
 
 /// The bytes of RGB8 that a picture takes, if it may be that large.

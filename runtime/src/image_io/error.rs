@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use super::MAX_FILE;
+use super::foreign::Foreign;
 use crate::jpeg::JpegError;
 use crate::processor::{MAX_SIDE, ProcessorError};
+
+/// What is read.
+const READ: &str = "PNG, JPEG, BMP, GIF, PNM, TIFF and WebP";
 
 /// Why an image could not be decoded.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,18 @@ pub enum ImageIoError {
         /// The caller's limit.
         max_pixels: u32,
     },
+    /// A file without a byte.
+    #[error("is empty")]
+    NoBytes,
+    /// Something that is known and not read.
+    #[error("is {}, and what is read is {READ}: {}", .0.found, .0.remedy)]
+    Foreign(Foreign),
+    /// It begins like nothing that is known.
+    #[error("is not a readable image: by its content it is none of {READ}")]
+    Unknown,
+    /// A damaged PNG.
+    #[error("is not a readable image: broken PNG: {0}")]
+    Png(String),
     /// The bytes are no image we know, or a damaged one.
     #[error("is not a readable image: {0}")]
     Decode(#[from] image::ImageError),

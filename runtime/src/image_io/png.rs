@@ -13,6 +13,75 @@ const MAX_TEXT: u64 = 1 << 20;
 const RAW_EXIF: &[u8] = b"Raw profile type exif";
 const XMP: &[u8] = b"XML:com.adobe.xmp";
 
+/// How every PNG begins.
+pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// What is wrong with the chunks of a PNG, if it is that: the first that is not whole or not as it was written.
+pub(super) fn damage(bytes: &[u8]) -> Option<String> {
+    let mut at = SIGNATURE.len();
+    loop {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty());
+        let Some((head, after)) = rest.and_then(|rest| rest.split_first_chunk::<8>()) else {
+            return Some("it ends before its end (no chunk `IEND`)".to_owned());
+        };
+        let (length, kind) = head.split_at(4);
+        let length = length
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        if !kind.iter().all(u8::is_ascii_alphabetic) {
+            let kind = kind.escape_ascii();
+            return Some(format!(
+                "at byte {at} is `{kind}` where the name of a chunk should be: it is damaged there or before"
+            ));
+        }
+        let kind = kind.escape_ascii();
+        let Some((data, sum)) = after
+            .split_at_checked(length)
+            .and_then(|(data, after)| Some((data, after.first_chunk::<4>()?)))
+        else {
+            let left = after.len();
+            return Some(format!(
+                "its chunk `{kind}` at byte {at} is of {length} bytes, and {left} follow: the file is cut, or damaged \
+                 there"
+            ));
+        };
+        let mut crc = flate2::Crc::new();
+        crc.update(&head[4..]);
+        crc.update(data);
+        let (found, expected) = (crc.sum(), u32::from_be_bytes(*sum));
+        if found != expected {
+            return Some(format!(
+                "its chunk `{kind}` at byte {at} is damaged: its CRC-32 is {found:08x}, expected {expected:08x}"
+            ));
+        }
+        if head.ends_with(b"IEND") {
+            return None;
+        }
+        at += 12 + length;
+    }
+}
+
+/// The decoder's own words, in which a chunk is its name and not the decoder's record of it.
+pub(super) fn words(message: &str) -> String {
+    const RECORD: &str = "ChunkType { type: ";
+    let message = message
+        .strip_prefix("Format error decoding Png: ")
+        .unwrap_or(message);
+    let mut plain = String::new();
+    let mut rest = message;
+    while let Some((before, record)) = rest.split_once(RECORD) {
+        let (fields, after) = record.split_once('}').unwrap_or((record, ""));
+        let name = fields.split(',').next().unwrap_or(fields).trim();
+        plain.push_str(before);
+        plain.push('`');
+        plain.push_str(name);
+        plain.push('`');
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain
+}
+
 /// The orientation that a PNG's metadata ask for.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     let (mut exif, mut raw, mut xmp) = (None, None, None);
@@ -88,4 +157,59 @@ fn unhex(profile: &[u8]) -> Option<Vec<u8>> {
         .collect();
     let (pairs, _) = digits.as_chunks::<2>();
     Some(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::{DynamicImage, ImageFormat};
+
+    use super::super::decode_bytes;
+    use super::{damage, words};
+
+    #[test]
+    fn a_damaged_png_is_told_in_plain_words() {
+        let mut whole = Cursor::new(Vec::new());
+        let picture = DynamicImage::new_rgb8(40, 40);
+        picture.write_to(&mut whole, ImageFormat::Png).unwrap();
+        let whole = whole.into_inner();
+        assert_eq!(damage(&whole), None);
+        // The signature is 8 bytes and IHDR's chunk 25; IDAT's name begins at 37 and its data at 41.
+        assert_eq!(&whole[37..41], b"IDAT");
+        let changed = |at: usize, to: u8| {
+            let mut bytes = whole.clone();
+            bytes[at] = to;
+            bytes
+        };
+        for (bytes, message) in [
+            (changed(40, 0), "at byte 33 is `IDA\\x00` where the name"),
+            (
+                changed(45, whole[45] ^ 4),
+                "chunk `IDAT` at byte 33 is damaged: its CRC-32 is ",
+            ),
+            (
+                changed(17, 9),
+                "chunk `IHDR` at byte 8 is damaged: its CRC-32 is ",
+            ),
+            (changed(34, 1), "and 32 follow"),
+            (whole[..44].to_vec(), "3 follow: the file is cut"),
+        ] {
+            let found = decode_bytes(&bytes).unwrap_err().to_string();
+            let follow = found.contains("follow: the file is cut") && message.contains("follow");
+            assert!(found.contains(message) || follow, "{message}: {found}");
+            assert!(
+                found.contains("broken PNG: ") && !found.contains("ChunkType"),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_chunk_becomes_its_name() {
+        let record = "Format error decoding Png: ChunkType { type: PLTE, critical: true, private: false } chunk appeared \
+                      before IHDR chunk";
+        assert_eq!(words(record), "`PLTE` chunk appeared before IHDR chunk");
+        assert_eq!(words("Missing palette"), "Missing palette");
+    }
 }
