@@ -175,6 +175,13 @@ fn error_headers_say_why_and_what_to_do() {
             &["wait 7 s", "set HF_TOKEN"],
         ),
         (
+            "429 Too Many Requests",
+            "RateLimit: \"api\";r=0;t=133\r\nRateLimit-Policy: \"fixed window\";\"api\";q=500;w=300\r\n",
+            None,
+            1,
+            &["wait 133 s", "set HF_TOKEN"],
+        ),
+        (
             "503 Oh",
             "X-Error-Message: maintenance\r\n",
             None,
@@ -195,6 +202,29 @@ fn error_headers_say_why_and_what_to_do() {
             );
         }
         assert!(!message.contains("hf_mine"), "{message}");
+    }
+}
+
+/// What a hub that is there and answers with an error says is told; the model in the cache serves.
+#[test]
+fn a_hub_without_an_answer_is_not_called_out_of_reach() {
+    let hub = Hub::start(&golden("safetensors"));
+    let user = User::of(&hub);
+    user.succeeds("some/model");
+    for (status, headers, words) in [
+        ("500 Oh", "", "500"),
+        (
+            "429 Too Many Requests",
+            "RateLimit: \"api\";r=0;t=5\r\n",
+            "wait 5 s",
+        ),
+    ] {
+        hub.refuse(status, headers);
+        let served = user.quantize("some/model").assert().success();
+        let said = String::from_utf8_lossy(&served.get_output().stderr).into_owned();
+        let cached = said.contains("some/model@main as it was fetched last");
+        assert!(cached && said.contains(words), "{said}");
+        assert!(!said.contains("out of reach"), "{said}");
     }
 }
 

@@ -47,6 +47,34 @@ fn a_word_that_is_no_path_may_be_half_of_a_name_on_the_hub() {
         let message = refusal(folder.path(), arguments);
         assert!(message.contains(hint), "{arguments:?}: {message}");
     }
+    for (nearly, name) in [
+        (
+            "https://huggingface.co/openai/imagegpt-small",
+            "OWNER/NAME, here openai/imagegpt-small",
+        ),
+        (
+            "https://huggingface.co/a/b/tree/main",
+            "OWNER/NAME, here a/b",
+        ),
+        (
+            "huggingface.co/a/b/blob/main/config.json",
+            "OWNER/NAME, here a/b",
+        ),
+        ("hf://x/y", "OWNER/NAME, here x/y"),
+        (
+            "x/y@",
+            "OWNER/NAME@REVISION with a branch, tag or commit, here x/y",
+        ),
+        (
+            "https://example.com",
+            "OWNER/NAME, such as openai/imagegpt-small",
+        ),
+    ] {
+        let message = refusal(folder.path(), &["quantize", nearly, "-o", "made.onnx"]);
+        let words =
+            format!("{nearly}: no such file or folder; a model on the hub is called {name}");
+        assert!(message.contains(&words), "{nearly}: {message}");
+    }
     // A model file and a path are no names on the hub.
     for path in ["nowhere.onnx", "./nowhere", "a/b/nowhere"] {
         let message = refusal(folder.path(), &["classify", path, &sample]);
@@ -69,6 +97,55 @@ fn a_checkpoint_in_a_model_files_place_is_to_be_quantized() {
             "clf: is a folder, expected a model file; of a checkpoint `igpt quantize` makes one";
         assert!(message.contains(hint), "{message}");
     }
+}
+
+#[test]
+fn pictures_to_calibrate_on_need_what_tokens_only_leaves_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let clf = root("tests/golden/checkpoint/safetensors");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_igpt"));
+    let line = [
+        "quantize",
+        &clf,
+        "--tokens-only",
+        "--calibrate",
+        "photos",
+        "-o",
+        "made.onnx",
+    ];
+    let output = command
+        .current_dir(folder.path())
+        .args(line)
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("or do without --tokens-only"), "{message}");
+}
+
+#[test]
+fn a_model_without_an_image_processor_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let clf = root("tests/golden/checkpoint/safetensors");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_igpt"));
+    let line = [
+        "quantize",
+        &clf,
+        "--task",
+        "classify",
+        "--tokens-only",
+        "-o",
+        "m.onnx",
+    ];
+    let made = command.current_dir(folder.path()).args(line).status();
+    assert!(made.unwrap().success());
+    let sample = root("models/fashion-mnist/sample/0000-ankle-boot.png");
+    let message = refusal(folder.path(), &["classify", "m.onnx", &sample]);
+    assert!(
+        message.contains("--processor-config FILE.json"),
+        "{message}"
+    );
+    assert!(!message.contains("metadata has no"), "{message}");
 }
 
 #[test]

@@ -61,12 +61,19 @@ def main():
         "hyper_parameters": {"lr": 1e-3, "seed": 1 << 90, "dtype": torch.float32, "size": torch.Size([2, 2])},
     }
     bin_file("lightning", lightning)
+    # Views whose values PyTorch negates when they are read: what is stored has the other sign.
+    complex_pairs = {name: torch.stack([torch.zeros_like(tensor), -tensor], -1) for name, tensor in weights.items()}
+    bin_file("negative_bit", {name: torch.view_as_complex(pair).conj().imag for name, pair in complex_pairs.items()})
     bin_file("nested", {"step": 7, "checkpoint": {"model": prefixed("module."), "optimizer": {"state": {}}}})
 
     # Refused, each with what to do.
     few = {"transformer.wte.weight": weights["transformer.wte.weight"]}
     bin_file("legacy", few, _use_new_zipfile_serialization=False)
     bin_file("float8", {"transformer.wte.weight": few["transformer.wte.weight"].to(torch.float8_e4m3fn)})
+    bin_file("conjugate_bit", {"transformer.wte.weight": torch.complex(few["transformer.wte.weight"],
+                                                                       few["transformer.wte.weight"]).conj()})
+    wrapped = {**weights, "_orig_mod.transformer.ln_f.weight": first.clone()}
+    bin_file("wrapped_twice", {name: wrapped[name] for name in wrapped if "ln_f" in name or "wte" in name})
     bin_file("two_models", {"model": few, "ema": dict(few)})
     bin_file("two_prefixes", {"student.wte.weight": first, "teacher.wte.weight": first})
     bin_file("whole_model", torch.nn.Linear(2, 2))

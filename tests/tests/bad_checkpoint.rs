@@ -188,7 +188,20 @@ fn an_index_may_not_reach_out_of_its_folder_nor_lie() {
     fs::write(&path, &index).unwrap();
     let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
     assert!(
-        error.contains("model-00003-of-00003.safetensors"),
+        error.contains("model-00003-of-00003.safetensors: is not there"),
+        "{error}"
+    );
+    // One tensor is said to be in a file that is not there, and is in one that is.
+    fs::write(
+        &path,
+        index.replacen("model-00001-of-00003", "model-00009-of-00003", 1),
+    )
+    .unwrap();
+    fs::write(folder.path().join("model-00003-of-00003.safetensors"), "").unwrap();
+    let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+    let words = "model-00009-of-00003.safetensors: is not there, and";
+    assert!(
+        error.contains(words) && error.contains("it holds 1 of "),
         "{error}"
     );
 }

@@ -37,6 +37,7 @@ fn what_training_tools_save_gives_the_same_tensors() {
         "safetensors_as_bin",
         "bin_as_safetensors",
         "lightning",
+        "negative_bit",
         "nested",
     ] {
         let checkpoint = Checkpoint::open(&golden("training").join(folder)).unwrap();
@@ -61,6 +62,14 @@ fn what_is_not_read_says_what_to_do() {
         (
             "float8",
             "`transformer.wte.weight`: its elements are float8_e4m3fn, expected f64, f32, f16 or bf16",
+        ),
+        (
+            "conjugate_bit",
+            "`transformer.wte.weight`: its elements are complex64",
+        ),
+        (
+            "wrapped_twice",
+            "once what torch.compile and the like put into names is taken off: take one of them out",
         ),
         ("two_models", "`model` and `ema` all hold a model's weights"),
         ("two_prefixes", "with `student.` and with `teacher.` before"),

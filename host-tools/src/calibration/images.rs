@@ -41,8 +41,8 @@ pub fn read(
         return set.with_context(at).bad_input();
     }
     let no_processor = || {
-        let what =
-            "the checkpoint has no preprocessor_config.json: calibrate with tokens, in an .npy";
+        let what = "the checkpoint has no preprocessor_config.json, by which pictures become tokens: give \
+                    --processor-config FILE.json, or calibrate with tokens, in an .npy";
         format!("{}: {what}", at())
     };
     let processor = processor.with_context(no_processor).bad_input()?;

@@ -80,11 +80,13 @@ pub fn check(
             Some(_) => {}
         }
     }
+    let mut extra = Vec::new();
     for name in checkpoint.names() {
         // Another task's head does no harm: a classifier's checkpoint still has features.
         if !expected.contains_key(name) && name != SCORE && name != LM_HEAD {
             let shape = checkpoint.shape(name).unwrap_or_default();
             problems.push(format!("  unexpected: `{name}` {shape:?}"));
+            extra.push((name, shape));
         }
     }
     if problems.is_empty() {
@@ -92,8 +94,50 @@ pub fn check(
     }
     Err(CheckpointError::Mismatch {
         folder: checkpoint.folder().to_owned(),
-        problems: shorten(problems),
+        problems: shorten(problems)
+            .into_iter()
+            .chain(next_step(checkpoint, &expected, &extra))
+            .collect(),
     })
+}
+
+/// What to do about tensors that a training script added or called otherwise; nothing if the configuration is
+/// another model's, of which many differ.
+fn next_step(
+    checkpoint: &Checkpoint,
+    expected: &BTreeMap<String, Vec<usize>>,
+    extra: &[(&str, &[usize])],
+) -> Option<String> {
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|(name, _)| checkpoint.shape(name).is_none())
+        .collect();
+    let of_model = |name: &str| name.starts_with("h.") || expected.contains_key(name);
+    let fits = checkpoint.names().all(|name| {
+        expected
+            .get(name)
+            .is_none_or(|shape| checkpoint.shape(name) == Some(shape))
+    });
+    if !fits || extra.is_empty() || extra.iter().any(|(name, _)| of_model(name)) {
+        return None;
+    }
+    match missing.as_slice() {
+        [] => {
+            let names: Vec<String> = extra.iter().map(|(name, _)| format!("{name:?}")).collect();
+            Some(format!(
+                "  ImageGPT has no such tensors: take {} out of the state_dict and save it again",
+                names.join(", ")
+            ))
+        }
+        [(name, shape)] => {
+            let (other, _) = extra.iter().find(|(_, found)| found == &shape.as_slice())?;
+            Some(format!(
+                "  if `{other}` is what ImageGPT calls `{name}`, rename it and save the state_dict again: \
+                 weights[\"{name}\"] = weights.pop(\"{other}\")"
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// A wrong `n_layer` makes hundreds of lines of which ten tell the story.

@@ -147,6 +147,19 @@ impl Checkpoint {
     fn open_shards(&mut self, index: &Path) -> Result<(), CheckpointError> {
         let weight_map = index::read(index)?;
         let shards: BTreeSet<&String> = weight_map.values().collect();
+        // Before any is opened: the others may have tensors that the index says are in the missing one.
+        if let Some(missing) = shards.iter().find(|name| !self.folder.join(name).exists()) {
+            let tensors = weight_map.values().filter(|file| file == missing).count();
+            return Err(CheckpointError::Malformed {
+                path: self.folder.join(missing),
+                message: format!(
+                    "is not there, and {} says that it holds {tensors} of {} tensors: fetch it, or the whole \
+                     checkpoint again",
+                    index.display(),
+                    weight_map.len()
+                ),
+            });
+        }
         for shard in shards {
             let listed = weight_map
                 .iter()
@@ -173,7 +186,10 @@ impl Checkpoint {
                 } else {
                     ("index", "shard")
                 };
-                let message = format!("tensor `{name}` is in the {has} but not in the {other}");
+                let message = format!(
+                    "tensor `{name}` is in the {has} but not in the {other}: the two are of different checkpoints; \
+                     fetch or save them again"
+                );
                 return Err(CheckpointError::Malformed {
                     path: path.to_owned(),
                     message,
@@ -209,7 +225,10 @@ impl Checkpoint {
             if let Some((_, other)) = tensors.insert(short, (index, name.clone())) {
                 let message = match other == name {
                     true => format!("tensor `{name}` is there twice"),
-                    false => format!("tensors `{other}` and `{name}` are the same one"),
+                    false => format!(
+                        "tensors `{other}` and `{name}` are the same one, once what torch.compile and the like put \
+                         into names is taken off: take one of them out of the dict and save it again"
+                    ),
                 };
                 return Err(malformed(index, message));
             }

@@ -95,7 +95,7 @@ impl<'a> Machine<'a> {
                 self.get(index)?
             }
             b'N' => Value::None,
-            0x88 | 0x89 => Value::Bool,
+            0x88 | 0x89 => Value::Bool(opcode == 0x88),
             b'K' => Value::Int(u8::from_le_bytes(self.array()?).into()),
             b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
             b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),

@@ -50,6 +50,7 @@ impl<'a> Machine<'a> {
                     offset: size(offset)?,
                     shape: self.sizes(shape)?,
                     stride: self.sizes(stride)?,
+                    negated: self.is_negated(rest)?,
                 };
                 self.tensors.push(tensor);
                 Ok(Value::Tensor(self.tensors.len() - 1))
@@ -67,6 +68,33 @@ impl<'a> Machine<'a> {
                 arguments.len()
             )),
         }
+    }
+
+    /// Whether a tensor has PyTorch's negative bit, by the arguments after its strides: whether it learns, its hooks,
+    /// and at the end a dict of what else there is to know of it.
+    fn is_negated(&self, rest: &[Value]) -> Step<bool> {
+        let mut negated = false;
+        for value in rest.get(2..).unwrap_or_default() {
+            let Value::Dict(metadata) = value else {
+                continue;
+            };
+            for (key, value) in self.dict_entries(*metadata) {
+                match (self.str(*key)?, value) {
+                    ("neg", Value::Bool(set)) => negated = *set,
+                    // Only complex numbers differ from their conjugates, and their element type is refused.
+                    ("conj", Value::Bool(_)) => {}
+                    (_, value) => {
+                        return Err(format!(
+                            "a tensor with `{}` = {} in its metadata, whose meaning is not known here: save \
+                             tensor.detach().cpu().clone() in its place",
+                            self.short(*key)?,
+                            value.words()
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(negated)
     }
 
     /// An instance of a class: the class is all that is kept.

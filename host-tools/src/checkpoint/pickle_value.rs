@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value {
     None,
-    Bool,
+    Bool(bool),
     Int(i64),
     /// An integer of more than 64 bits.
     BigInt,
@@ -28,7 +28,7 @@ impl Value {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::None => "None",
-            Self::Bool => "a bool",
+            Self::Bool(_) => "a bool",
             Self::Int(_) | Self::BigInt => "an integer",
             Self::Float => "a float",
             Self::Bytes => "bytes",
@@ -140,6 +140,8 @@ pub(super) struct RawTensor {
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
     pub(super) stride: Vec<usize>,
+    /// Whether its values are what is stored with the other sign (PyTorch's negative bit).
+    pub(super) negated: bool,
 }
 
 /// Why the machine stopped.

@@ -158,6 +158,10 @@ impl TorchFile {
         let bytes = layout
             .gather(bytes, dtype.size())
             .ok_or("its strides leave its storage")?;
+        let bytes = match tensor.negated {
+            true => Cow::Owned(negated(bytes.into_owned(), dtype.size())),
+            false => bytes,
+        };
         Ok(TensorView {
             dtype,
             shape: tensor.shape.clone(),
@@ -259,6 +263,16 @@ fn bytes_of<'a>(map: &'a Mmap, entry: &Entry) -> Result<Cow<'a, [u8]>, String> {
     }
 }
 
+/// Little-endian floats of so many bytes with the other sign, which is the highest bit of each.
+fn negated(mut floats: Vec<u8>, width: usize) -> Vec<u8> {
+    for float in floats.chunks_exact_mut(width) {
+        if let Some(highest) = float.last_mut() {
+            *highest ^= 0x80;
+        }
+    }
+    floats
+}
+
 /// Where a tensor's elements lie within its storage, in elements, checked to be inside it.
 struct Layout<'a> {
     tensor: &'a RawTensor,
@@ -273,6 +287,7 @@ impl<'a> Layout<'a> {
             offset,
             shape,
             stride,
+            ..
         } = tensor;
         let count = element_count(shape).filter(|count| *count <= storage.numel);
         let count = count

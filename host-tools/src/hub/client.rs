@@ -19,6 +19,8 @@ use super::token::{self, Credentials};
 pub(super) enum HubError {
     /// It could not be reached, or the connection broke.
     Transport(anyhow::Error),
+    /// It was reached and has no answer for now: it is broken, or we ask too often.
+    Unavailable(anyhow::Error),
     /// It says that there is no such thing, or not for us.
     Refused(anyhow::Error),
     /// It said something that makes no sense.

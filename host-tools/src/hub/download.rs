@@ -54,7 +54,7 @@ pub(super) fn fetch(
     loop {
         let error = match more(client, remote, &mut file, have, bar) {
             Ok(()) => break,
-            Err(HubError::Transport(error)) => error,
+            Err(HubError::Transport(error) | HubError::Unavailable(error)) => error,
             Err(error) => return Err(error),
         };
         let now = file.metadata().map_err(|error| local(error, &part))?.len();

@@ -48,6 +48,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     match path.to_str().and_then(HubName::parse) {
         Some(name) if !path.exists() => fetch(&name),
         None if is_bare_name(path) => Err(missing(path)).bad_input(),
+        None if !path.exists() && is_nearly_a_name(path) => Err(missing(path)).bad_input(),
         _ => Ok(path.to_owned()),
     }
 }
@@ -66,11 +67,44 @@ fn is_bare_name(path: &Path) -> bool {
     word && !file && !path.exists()
 }
 
+/// Whether it may have been meant as a model on the hub and is not written as one: an address, or a name with an
+/// `@` and no revision after it that could be one.
+fn is_nearly_a_name(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let revised = text
+        .split_once('@')
+        .is_some_and(|(repo, _)| HubName::parse(repo).is_some());
+    text.contains("://") || text.starts_with("huggingface.co/") || revised
+}
+
 fn missing(path: &Path) -> anyhow::Error {
-    let path = path.display();
+    let text = path.to_string_lossy();
+    let hint = match meant(&text) {
+        Some(name) => format!(", here {name}"),
+        None => ", such as openai/imagegpt-small".to_owned(),
+    };
+    let revision = match text.contains('@') {
+        true => ", or OWNER/NAME@REVISION with a branch, tag or commit",
+        false => "",
+    };
     anyhow!(
-        "{path}: no such file or folder; a model on the hub is called OWNER/NAME, such as openai/imagegpt-small"
+        "{text}: no such file or folder; a model on the hub is called OWNER/NAME{revision}{hint}"
     )
+}
+
+/// The name in an address of the hub (`https://huggingface.co/OWNER/NAME/tree/main`, `hf://OWNER/NAME`), or before
+/// an `@`.
+fn meant(text: &str) -> Option<String> {
+    let rest = match text.split_once("://") {
+        Some(("hf", rest)) => rest,
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => text.strip_prefix("huggingface.co/").unwrap_or(text),
+    };
+    let rest = rest.split(['@', '?', '#']).next().unwrap_or(rest);
+    let rest = rest.strip_prefix("models/").unwrap_or(rest);
+    let mut parts = rest.split('/');
+    let name = format!("{}/{}", parts.next()?, parts.next()?);
+    HubName::parse(&name).map(|name| name.repo)
 }
 
 fn fetch(name: &HubName) -> Result<PathBuf, Failure> {
@@ -93,6 +127,13 @@ fn fetch(name: &HubName) -> Result<PathBuf, Failure> {
                     "{} is out of reach: {name} as it was fetched last",
                     client.endpoint()
                 ));
+                Ok(folder)
+            }
+            None => Err(not_cached(name, error)),
+        },
+        Err(HubError::Unavailable(error)) => match cached(&cache) {
+            Some(folder) => {
+                say(&format!("{error:#}; {name} as it was fetched last"));
                 Ok(folder)
             }
             None => Err(not_cached(name, error)),
@@ -183,7 +224,7 @@ fn failure(name: &HubName, error: HubError) -> Failure {
     let context = format!("{name}, which is no path here, as a model on the hub");
     match error {
         HubError::Refused(error) => Failure::BadInput(error.context(context)),
-        HubError::Transport(error) | HubError::Nonsense(error) => {
+        HubError::Transport(error) | HubError::Unavailable(error) | HubError::Nonsense(error) => {
             Failure::Failed(error.context(context))
         }
     }

@@ -57,15 +57,14 @@ impl Client {
         }
         Err(match status.as_u16() {
             429 => {
-                let wait = text(response.headers(), "retry-after");
-                let wait = wait.map_or("a while".to_owned(), |seconds| format!("{seconds} s"));
+                let wait = wait(response.headers());
                 let more = match self.credentials() {
                     Credentials::None => ", or set HF_TOKEN, which allows more requests",
                     _ => "",
                 };
-                HubError::Transport(anyhow!("{url}: {status}: wait {wait}{more}{says}"))
+                HubError::Unavailable(anyhow!("{url}: {status}: wait {wait}{more}{says}"))
             }
-            500.. => HubError::Transport(anyhow!("{url}: {status}{says}")),
+            500.. => HubError::Unavailable(anyhow!("{url}: {status}{says}")),
             _ => HubError::Nonsense(anyhow!("{url}: {status}{says}")),
         })
     }
@@ -130,6 +129,23 @@ impl Client {
             ),
         }
     }
+}
+
+/// How long one should wait before asking again, in words: as Retry-After says, or `t` of RateLimit, which the hub
+/// sends (`"api";r=0;t=133`, the seconds until the window begins anew).
+fn wait(headers: &HeaderMap) -> String {
+    if let Some(after) = text(headers, "retry-after") {
+        return match after.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => format!("{after} s"),
+            false => format!("until {after}"),
+        };
+    }
+    let limit = text(headers, "ratelimit").unwrap_or_default();
+    let seconds = limit
+        .split(';')
+        .filter_map(|part| part.trim().strip_prefix("t=")?.parse::<u32>().ok())
+        .next();
+    seconds.map_or("a while".to_owned(), |seconds| format!("{seconds} s"))
 }
 
 /// A header for a person to read: on one line, and not without end.

@@ -185,6 +185,17 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         ))
         .misused();
     }
+    if args.tokens_only
+        && let Some(path) = &args.calibrate
+        && path.extension().is_none_or(|extension| extension != "npy")
+    {
+        return Err(anyhow!(
+            "--calibrate {}: pictures become tokens by the image processor that --tokens-only leaves out: calibrate \
+             with tokens, in an .npy, or do without --tokens-only",
+            path.display()
+        ))
+        .misused();
+    }
     let mut outputs = Outputs::made_from(args.calibrate.iter().chain(&args.processor_config));
     outputs.file(&args.output)?;
     let folder = &hub::resolve(&args.checkpoint)?;

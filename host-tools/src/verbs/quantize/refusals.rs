@@ -36,6 +36,7 @@ pub(super) fn head_is_missing(
     checkpoint: &Checkpoint,
     config: &ImageGptConfig,
 ) -> Option<anyhow::Error> {
+    // With tensors that nobody expects, one of them may be the head under another name: that is told instead.
     expected::check(checkpoint, config, Head::Any).ok()?;
     let path = args.checkpoint.display();
     let lacks = |tensor: &str| checkpoint.shape(tensor).is_none();
