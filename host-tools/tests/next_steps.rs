@@ -63,7 +63,7 @@ fn a_word_that_is_no_path_may_be_half_of_a_name_on_the_hub() {
         ("hf://x/y", "OWNER/NAME, here x/y"),
         (
             "x/y@",
-            "OWNER/NAME@REVISION with a branch, tag or commit, here x/y",
+            "OWNER/NAME, or OWNER/NAME@REVISION with a branch, tag or commit, here x/y",
         ),
         (
             "https://example.com",
