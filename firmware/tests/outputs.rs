@@ -4,6 +4,7 @@
 mod program;
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -36,6 +37,60 @@ fn a_full_standard_output_is_a_failure_that_names_it() {
     ends_with(&output, 1, reason);
     assert!(fs::read_dir(dir.path().join("out")).unwrap().count() >= 10);
     assert!(text(&output.stderr).contains("lines lost"));
+}
+
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    for ask in ["--help", "-h", "--version"] {
+        let output = onto_full(dir.path(), &[ask]);
+        ends_with(&output, 1, "standard output: No space left on device");
+        let output = run(dir.path(), &[ask]);
+        assert!(output.status.success() && output.stdout.len() > 5, "{ask}");
+        // Whoever went away has read enough.
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let gone = cam(dir.path()).arg(ask).stdout(writer).output().unwrap();
+        assert_eq!(
+            (gone.status.code(), text(&gone.stderr).as_str()),
+            (Some(0), "")
+        );
+    }
+}
+
+#[test]
+fn a_link_to_nothing_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    for (option, code) in [("--sink", 5), ("--record", 5)] {
+        symlink("unmounted/run", dir.path().join("link")).unwrap();
+        let arguments = ["--source", "sample", "--frames", "1", option, "link"];
+        refused(
+            dir.path(),
+            &arguments,
+            code,
+            "link is a link to unmounted/run, which is not there",
+        );
+        assert!(dir.path().join("link").is_symlink());
+        assert!(!dir.path().join("unmounted").exists());
+        fs::remove_file(dir.path().join("link")).unwrap();
+    }
+    // Nor is one where a recording would begin; a log goes to where its link leads.
+    fs::create_dir(dir.path().join("run")).unwrap();
+    symlink("gone", dir.path().join("run/verdicts.jsonl")).unwrap();
+    let record = ["--sink", "none", "--record", "run"];
+    refused(dir.path(), &record, 5, "run: holds a recording already");
+    symlink("real.log", dir.path().join("linked.log")).unwrap();
+    let arguments = [
+        "--sink",
+        "none",
+        "--frames",
+        "1",
+        "--log",
+        "defmt:linked.log",
+    ];
+    assert!(run(dir.path(), &arguments).status.success());
+    assert!(dir.path().join("linked.log").is_symlink());
+    assert!(fs::metadata(dir.path().join("real.log")).unwrap().len() > 0);
 }
 
 #[test]

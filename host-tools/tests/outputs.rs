@@ -40,7 +40,7 @@ fn workplace() -> TempDir {
     fs::create_dir(&recording).unwrap();
     let picture = shipped("sample/0000-ankle-boot.png");
     fs::copy(picture, recording.join("0.png")).unwrap();
-    let frame = r#"{"file": "0.png", "tokens_crc32": "00000000", "logits": [1.0]}"#;
+    let frame = r#"{"file": "0.png", "tokens_crc32": "00000000", "logits": ["3f800000"]}"#;
     fs::write(recording.join("verdicts.jsonl"), frame).unwrap();
     let made = igpt(folder.path(), &["quantize", &tiny(), "-o", "tiny.onnx"]);
     assert!(made.status.success(), "{}", error(&made));

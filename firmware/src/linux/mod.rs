@@ -2,5 +2,6 @@
 
 pub mod app;
 pub mod defmt_log;
+mod folder;
 pub mod sink;
 pub mod source;

@@ -143,6 +143,24 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
                 return Err(anyhow!("{}: no {key}, expected a line of igpt-cam", at()));
             }
         }
+        // Two that hold no bits would be equal whatever was computed.
+        let logits = value.get("logits").and_then(Value::as_array);
+        if !logits.is_some_and(|all| !all.is_empty() && all.iter().all(|one| logit(one).is_some()))
+        {
+            let found = value
+                .get("logits")
+                .map(Value::to_string)
+                .unwrap_or_default();
+            let mut short: String = found.chars().take(60).collect();
+            if short.len() < found.len() {
+                short.push_str(" ...");
+            }
+            return Err(anyhow!(
+                "{}: logits: found {short}, expected at least one, each its 32 bits as 8 hexadecimal digits; \
+                 record again with `igpt-cam --record`",
+                at()
+            ));
+        }
         lines.push(value);
     }
     if lines.is_empty() {
@@ -204,7 +222,7 @@ fn entries(key: &str, ours: &[Value], theirs: &[Value]) -> Option<(String, [Stri
 
 /// A logit as a number and as its bits.
 fn logit(entry: &Value) -> Option<String> {
-    let text = entry.as_str()?;
+    let text = entry.as_str().filter(|text| text.len() == 8)?;
     let bits = u32::from_str_radix(text, 16).ok()?;
     Some(format!("{:?} ({text})", f32::from_bits(bits)))
 }
@@ -283,6 +301,31 @@ mod tests {
 
     fn line(text: &str) -> Map<String, Value> {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_recording_without_the_bits_of_its_logits_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = |logits: &str| {
+            let line = format!(r#"{{"file":"0.png","tokens_crc32":"0","logits":{logits}}}"#);
+            fs::write(folder.path().join(VERDICTS), line).unwrap();
+            read(folder.path())
+        };
+        assert_eq!(recording(r#"["3fc00000"]"#).unwrap().len(), 1);
+        for wrong in [
+            "[]",
+            "null",
+            "\"3fc00000\"",
+            "[1.5]",
+            r#"["3fc0"]"#,
+            r#"["3fc00000", "zzzzzzzz"]"#,
+        ] {
+            let message = format!("{:#}", recording(wrong).unwrap_err());
+            assert!(
+                message.contains("verdicts.jsonl: line 1: logits: found"),
+                "{wrong}: {message}"
+            );
+        }
     }
 
     #[test]

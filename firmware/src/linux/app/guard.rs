@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::boot_guard::{BootGuard, Decision, ModelId, Policy, RECORD_BYTES, Storage};
+use crate::linux::folder;
 
 const RECORD: &str = "boot-guard.bin";
 const LAST_GOOD: &str = "last-good.onnx";
@@ -112,7 +113,7 @@ impl Guard {
     }
 
     fn start_at(dir: &Path, configured: &Path, now: u64) -> io::Result<(Self, Choice)> {
-        fs::create_dir_all(dir)?;
+        folder::create(dir)?;
         let id = checksum(configured).unwrap_or(ModelId(0));
         let storage = FileStorage {
             path: dir.join(RECORD),

@@ -40,7 +40,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Parser;
 
 pub use bell::Shared;
 pub use capture::Opener;
@@ -63,20 +62,22 @@ use crate::linux::sink::{self, FrameSink, SinkError};
 use crate::linux::source;
 
 /// Reads the command line, runs the app, and says how it went. clap itself ends the process with
-/// code 2 for a wrong command line and 0 for `--help`.
+/// code 2 for a wrong command line.
 pub fn main() -> ExitCode {
-    let shared = Arc::new(Shared::new());
-    match CommandLine::parse()
-        .resolve()
-        .and_then(|(options, origin)| start(options, &origin, &shared))
-    {
-        Ok(_) => ExitCode::SUCCESS,
+    match CommandLine::of_process().and_then(|line| line.map_or(Ok(()), run_line)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // A standard error that is full or gone leaves nobody to tell, but the exit code.
             let _ = writeln!(io::stderr(), "igpt-cam: {failure}");
             ExitCode::from(&failure)
         }
     }
+}
+
+fn run_line(line: CommandLine) -> Result<(), Failure> {
+    let shared = Arc::new(Shared::new());
+    let (options, origin) = line.resolve()?;
+    start(options, &origin, &shared).map(drop)
 }
 
 /// Sets everything up in the order in which mistakes are cheapest, then runs to the end.

@@ -1,5 +1,6 @@
 //! What can be asked for: one struct that is both the command line and the configuration file.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -180,6 +181,26 @@ impl Options {
 }
 
 impl CommandLine {
+    /// The command line of this process; none if all it asked for was `--help` or `--version`. A wrong one ends
+    /// the process with code 2.
+    ///
+    /// # Errors
+    /// A standard output that does not take the help, of which clap would say nothing.
+    pub(super) fn of_process() -> Result<Option<Self>, Failure> {
+        let help = match Self::try_parse() {
+            Ok(line) => return Ok(Some(line)),
+            Err(error) if error.use_stderr() => error.exit(),
+            Err(help) => help,
+        };
+        match help.print().and_then(|()| io::stdout().flush()) {
+            // Whoever went away has read enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Runtime(
+                anyhow::Error::new(error).context("standard output"),
+            )),
+            _ => Ok(None),
+        }
+    }
+
     /// The options, completed from the configuration file, and which came from there.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::verdict::{ProblemType, Score};
 
 /// The verdict of a model that is not sure of any class.
-pub(super) const UNSURE: &str = "unsure";
+const UNSURE: &str = "unsure";
 /// The verdict of a multi-label model that sees none of its labels.
-pub(super) const NONE: &str = "none";
+const NONE: &str = "none";
 
 /// A class and what the model says of it.
 #[derive(Debug, Clone, PartialEq)]

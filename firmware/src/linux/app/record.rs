@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::classify::{Classified, Classify};
 use super::ranked::Ranked;
+use crate::linux::folder;
 use crate::linux::source::FrameBuffer;
 use crate::verdict::Score;
 
@@ -72,10 +73,11 @@ impl Recorder {
     /// # Errors
     /// When that fails, or the directory holds a recording: two must not mix.
     pub(super) fn create(dir: &Path, model: &dyn Classify) -> anyhow::Result<Self> {
-        fs::create_dir_all(dir)
+        folder::create(dir)
             .with_context(|| format!("{}: cannot create the directory", dir.display()))?;
         let path = dir.join(VERDICTS);
-        if path.exists() {
+        // Also of a link to nothing.
+        if path.symlink_metadata().is_ok() {
             bail!(
                 "{}: holds a recording already; name another directory",
                 dir.display()

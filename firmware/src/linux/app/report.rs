@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use igpt_runtime::report::{RunReport, rfc3339};
 use igpt_runtime::{counted, one_line};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::exit::Failure;
 use super::lines::{Lines, Loss};
@@ -262,20 +262,34 @@ fn summary_text(summary: &Summary) -> String {
         summary.cause,
         dropped + summary.lost_upstream,
     );
-    let verdicts: Vec<String> = summary
-        .stats
-        .verdicts()
+    let counts = summary.stats.verdicts();
+    let labels: Vec<&str> = counts.iter().map(|count| count.label.as_str()).collect();
+    let verdicts: Vec<String> = counts
         .iter()
-        .map(|(label, count)| format!("{} {count}", one_line(label)))
+        .map(|one| format!("{} {}", distinct(&labels, one.class, &one.label), one.count))
         .collect();
     if !verdicts.is_empty() {
         text.push_str(&format!("verdicts   {}\n", verdicts.join(", ")));
     }
-    for (label, range) in summary.stats.values() {
+    // On lines of their own: a label may be the same word.
+    for (word, count) in [
+        ("unsure", summary.stats.unsure),
+        ("none", summary.stats.none),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("{word:<10} {}\n", counted(count, "frame")));
+        }
+    }
+    let labels: Vec<&str> = summary
+        .stats
+        .values()
+        .map(|range| range.label.as_str())
+        .collect();
+    for range in summary.stats.values() {
         let [mean, least, most] = [range.mean(), range.least, range.most].map(Score::Value);
         text.push_str(&format!(
             "value      {}: mean {mean}, {least} to {most}\n",
-            one_line(label)
+            distinct(&labels, range.class, &range.label)
         ));
     }
     if let (Some(median), Some(slow)) = (
@@ -320,6 +334,14 @@ fn summary_text(summary: &Summary) -> String {
     text
 }
 
+/// The label, with the class where another has the same.
+fn distinct(labels: &[&str], class: usize, label: &str) -> String {
+    match labels.iter().filter(|other| **other == label).count() {
+        0 | 1 => one_line(label).into_owned(),
+        _ => format!("{} (class {class})", one_line(label)),
+    }
+}
+
 fn end_json(summary: &Summary, failure: Option<&Failure>) -> Value {
     let Counters {
         captured,
@@ -335,19 +357,23 @@ fn end_json(summary: &Summary, failure: Option<&Failure>) -> Value {
         dropped,
         queued,
     } = summary.queue;
-    let verdicts: Map<String, Value> = summary
+    let verdicts: Vec<Value> = summary
         .stats
         .verdicts()
         .into_iter()
-        .map(|(label, count)| (label.to_owned(), json!(count)))
+        .map(|one| json!({ "class": one.class, "label": one.label, "count": one.count }))
         .collect();
-    let values: Map<String, Value> = summary
+    let values: Vec<Value> = summary
         .stats
         .values()
-        .iter()
-        .map(|(label, range)| {
-            let range = json!({ "mean": range.mean(), "min": range.least, "max": range.most });
-            (label.clone(), range)
+        .map(|range| {
+            json!({
+                "class": range.class,
+                "label": range.label,
+                "mean": range.mean(),
+                "min": range.least,
+                "max": range.most,
+            })
         })
         .collect();
     let mut object = json!({
@@ -362,6 +388,8 @@ fn end_json(summary: &Summary, failure: Option<&Failure>) -> Value {
         "source_losses": source_losses,
         "source_recoveries": source_recoveries,
         "verdicts": verdicts,
+        "unsure": summary.stats.unsure,
+        "none": summary.stats.none,
         "median_seconds": summary.stats.percentile(0.5).map(seconds),
         "p95_seconds": summary.stats.percentile(0.95).map(seconds),
         "queue": { "produced": produced, "consumed": consumed, "dropped": dropped, "queued": queued },
@@ -370,7 +398,7 @@ fn end_json(summary: &Summary, failure: Option<&Failure>) -> Value {
         "exit_code": failure.map_or(0, Failure::code),
     });
     if let (false, Some(object)) = (values.is_empty(), object.as_object_mut()) {
-        object.insert("values".into(), Value::Object(values));
+        object.insert("values".into(), Value::Array(values));
     }
     object
 }

@@ -14,13 +14,28 @@ pub(super) struct Stats {
     milliseconds: VecDeque<f32>,
     /// When the last verdicts came, since the start.
     moments: VecDeque<Duration>,
-    verdicts: BTreeMap<String, u64>,
-    values: BTreeMap<String, Range>,
+    /// By class: two may have one label, and a label may be any word.
+    verdicts: BTreeMap<usize, Count>,
+    /// Frames of which a single-label model was not sure.
+    pub(super) unsure: u64,
+    /// Frames in which a multi-label model saw none of its labels.
+    pub(super) none: u64,
+    values: BTreeMap<usize, Range>,
+}
+
+/// How often a class was the verdict, or part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) class: usize,
+    pub(super) label: String,
+    pub(super) count: u64,
 }
 
 /// The values of one of a regression's outputs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Range {
+    pub(super) class: usize,
+    pub(super) label: String,
     pub(super) least: f32,
     pub(super) most: f32,
     sum: f64,
@@ -40,36 +55,36 @@ impl Stats {
         push_bounded(&mut self.moments, now, RATE_FRAMES);
     }
 
-    /// Notes a verdict, or one label of it: `unsure` and `none` are counted too.
-    pub(super) fn verdict(&mut self, label: &str) {
-        match self.verdicts.get_mut(label) {
-            Some(count) => *count += 1,
-            None => {
-                self.verdicts.insert(label.to_owned(), 1);
-            }
-        }
+    /// Notes that the verdict was, or held, this class.
+    pub(super) fn verdict(&mut self, class: usize, label: &str) {
+        let new = || Count {
+            class,
+            label: label.to_owned(),
+            count: 0,
+        };
+        self.verdicts.entry(class).or_insert_with(new).count += 1;
     }
 
-    /// Notes a value of a regression's output.
-    pub(super) fn value(&mut self, label: &str, value: f32) {
-        let range = match self.values.get_mut(label) {
-            Some(range) => range,
-            None => self.values.entry(label.to_owned()).or_insert(Range {
-                least: value,
-                most: value,
-                sum: 0.0,
-                count: 0,
-            }),
+    /// Notes the value of a regression's output.
+    pub(super) fn value(&mut self, class: usize, label: &str, value: f32) {
+        let new = || Range {
+            class,
+            label: label.to_owned(),
+            least: value,
+            most: value,
+            sum: 0.0,
+            count: 0,
         };
+        let range = self.values.entry(class).or_insert_with(new);
         range.least = range.least.min(value);
         range.most = range.most.max(value);
         range.sum += f64::from(value);
         range.count += 1;
     }
 
-    /// The outputs of a regression, by name.
-    pub(super) fn values(&self) -> &BTreeMap<String, Range> {
-        &self.values
+    /// The outputs of a regression, in their order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Range> {
+        self.values.values()
     }
 
     /// Verdicts per second lately; 0 before the second one.
@@ -90,14 +105,11 @@ impl Stats {
         sorted.get(rank.max(1) - 1).copied()
     }
 
-    /// How often each verdict was given, most frequent first, then by name.
-    pub(super) fn verdicts(&self) -> Vec<(&str, u64)> {
-        let mut counts: Vec<_> = self
-            .verdicts
-            .iter()
-            .map(|(label, count)| (label.as_str(), *count))
-            .collect();
-        counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    /// How often each class was told, most frequent first, then in their order.
+    pub(super) fn verdicts(&self) -> Vec<&Count> {
+        let mut counts: Vec<_> = self.verdicts.values().collect();
+        // A stable sort keeps the lower class first among equals.
+        counts.sort_by_key(|count| std::cmp::Reverse(count.count));
         counts
     }
 }
@@ -131,23 +143,39 @@ mod tests {
         let mut stats = Stats::default();
         for _ in 0..10 {
             stats.time(1000.0, Duration::ZERO);
-            stats.verdict("coat");
+            stats.verdict(0, "coat");
         }
         for _ in 0..KEPT {
             stats.time(1.0, Duration::ZERO);
-            stats.verdict("bag");
+            stats.verdict(1, "bag");
         }
         assert_eq!(stats.percentile(1.0), Some(1.0));
-        assert_eq!(stats.verdicts(), [("bag", KEPT as u64), ("coat", 10)]);
+        let counts = stats.verdicts().into_iter();
+        let counts: Vec<_> = counts.map(|c| (c.label.as_str(), c.count)).collect();
+        assert_eq!(counts, [("bag", KEPT as u64), ("coat", 10)]);
+    }
+
+    #[test]
+    fn classes_of_one_label_are_counted_each() {
+        let mut stats = Stats::default();
+        for class in [2, 0, 2] {
+            stats.verdict(class, "cat");
+            stats.value(class, "cat", class as f32);
+        }
+        let counts = stats.verdicts().into_iter();
+        let counts: Vec<_> = counts.map(|c| (c.class, c.count)).collect();
+        assert_eq!(counts, [(2, 2), (0, 1)]);
+        let means: Vec<_> = stats.values().map(|range| range.mean()).collect();
+        assert_eq!(means, [0.0, 2.0]);
     }
 
     #[test]
     fn values_have_a_range_and_a_mean() {
         let mut stats = Stats::default();
         for value in [-1.0, 2.0, 0.5] {
-            stats.value("wear", value);
+            stats.value(0, "wear", value);
         }
-        let wear = stats.values()["wear"];
+        let wear = stats.values().next().unwrap();
         assert_eq!((wear.least, wear.most, wear.mean()), (-1.0, 2.0, 0.5));
     }
 

@@ -10,7 +10,7 @@ use super::classify::Classify;
 use super::exit::{Failure, chain};
 use super::lines::Loss;
 use super::log::{Event, Log};
-use super::ranked::{NONE, Ranked, UNSURE, label, order, strongest, word};
+use super::ranked::{Ranked, label, order, strongest, word};
 use super::record::Recorder;
 use super::render::Renderer;
 use super::report::{Report, Reporter, Start};
@@ -279,18 +279,18 @@ impl Worker {
     ) {
         self.stats.time(milliseconds, now);
         match (self.classifier.problem_type(), sure) {
-            (ProblemType::SingleLabel, true) => self.stats.verdict(&shown.label),
-            (ProblemType::SingleLabel, false) => self.stats.verdict(UNSURE),
+            (ProblemType::SingleLabel, true) => self.stats.verdict(shown.class, &shown.label),
+            (ProblemType::SingleLabel, false) => self.stats.unsure += 1,
             // Each label for itself: combinations of them could be without end.
             (ProblemType::MultiLabel, true) => {
                 let present = top.iter().filter(|ranked| ranked.present);
-                present.for_each(|ranked| self.stats.verdict(&ranked.label));
+                present.for_each(|ranked| self.stats.verdict(ranked.class, &ranked.label));
             }
-            (ProblemType::MultiLabel, false) => self.stats.verdict(NONE),
+            (ProblemType::MultiLabel, false) => self.stats.none += 1,
             (ProblemType::Regression, _) => {
                 for (class, value) in self.filter.average().iter().enumerate() {
                     let label = label(self.classifier.labels(), class);
-                    self.stats.value(&label, *value);
+                    self.stats.value(class, &label, *value);
                 }
             }
         }

@@ -10,6 +10,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use rustix::io::Errno;
 
 use super::{FrameSink, SinkError, check};
+use crate::linux::folder;
 
 /// The longest label in a file name, in bytes.
 const MAX_LABEL: usize = 64;
@@ -36,7 +37,7 @@ impl PngDirSink {
             path: directory.to_owned(),
             source,
         };
-        fs::create_dir_all(directory).map_err(open)?;
+        folder::create(directory).map_err(open)?;
         let mut next = 0;
         for entry in fs::read_dir(directory).map_err(open)? {
             let name = entry.map_err(open)?.file_name();

@@ -56,9 +56,11 @@ fn of_a_multi_label_model_every_label_above_the_threshold_is_told() {
     );
     assert!((first["probability"].as_f64().unwrap() - 0.9).abs() < 1e-6);
     let summary = objects.last().unwrap();
-    for label in ["zero", "one", "two"] {
-        assert_eq!(summary["verdicts"][label], 2, "{summary}");
-    }
+    let counted = ["zero", "one", "two"].iter().enumerate();
+    let counted: Vec<Value> = counted
+        .map(|(class, label)| serde_json::json!({"class": class, "label": label, "count": 2}))
+        .collect();
+    assert_eq!(summary["verdicts"], Value::Array(counted), "{summary}");
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn a_multi_label_model_that_sees_nothing_says_so() {
         (&objects[0]["labels"], &objects[0]["sure"]),
         (&serde_json::json!([]), &false.into())
     );
-    assert_eq!(objects.last().unwrap()["verdicts"]["none"], 3);
+    assert_eq!(objects.last().unwrap()["none"], 3);
 }
 
 #[test]
@@ -96,8 +98,45 @@ fn a_regression_gives_values() {
         assert!(first.get(absent).is_none(), "{absent}: {first}");
     }
     let summary = objects.last().unwrap();
-    assert_eq!(summary["values"]["one"]["min"], -7.5, "{summary}");
-    assert_eq!(summary["verdicts"], serde_json::json!({}));
+    assert_eq!(summary["values"][1]["label"], "one", "{summary}");
+    assert_eq!(summary["values"][1]["min"], -7.5, "{summary}");
+    assert_eq!(summary["verdicts"], serde_json::json!([]));
+}
+
+#[test]
+fn a_label_that_is_a_word_of_ours_or_of_another_class_is_counted_for_itself() {
+    let named = |labels: [&str; 3], threshold: f32| {
+        let labels = labels.map(str::to_owned).to_vec();
+        move |rig: &mut Rig| {
+            rig.model.labels = labels;
+            rig.options.threshold = Some(threshold);
+        }
+    };
+    let end = |problem, labels, threshold| {
+        let (text, _) = run(problem, true, named(labels, threshold));
+        objects(&text).pop().unwrap()
+    };
+    let single = end(ProblemType::SingleLabel, ["unsure", "b", "b"], 0.5);
+    assert_eq!(
+        single["verdicts"],
+        serde_json::json!([
+            {"class": 0, "label": "unsure", "count": 1},
+            {"class": 1, "label": "b", "count": 1},
+            {"class": 2, "label": "b", "count": 1},
+        ])
+    );
+    assert_eq!((&single["unsure"], &single["none"]), (&0.into(), &0.into()));
+    let none_sure = end(ProblemType::SingleLabel, ["unsure", "b", "b"], 0.95);
+    assert_eq!(none_sure["unsure"], 3);
+    assert_eq!(none_sure["verdicts"], serde_json::json!([]));
+    let several = end(ProblemType::MultiLabel, ["none", "b", "c"], 0.6);
+    assert_eq!(
+        several["verdicts"][0],
+        serde_json::json!({"class": 0, "label": "none", "count": 2})
+    );
+    assert_eq!(several["none"], 0);
+    let values = end(ProblemType::Regression, ["b", "b", "c"], 0.5);
+    assert_eq!(values["values"].as_array().unwrap().len(), 3);
 }
 
 #[test]
