@@ -159,6 +159,115 @@ fn wrong_command_lines_are_refused_by_name() {
     refused(dir.path(), &["--cpu", foreign], 2, foreign);
 }
 
+/// Runs with this configuration, and expects this exit code and an error that begins with its file and line.
+fn refused_of(dir: &Path, config: &str, code: i32, culprit: &str) {
+    fs::write(dir.join("cam.toml"), format!("# the camera\n{config}\n")).unwrap();
+    let output = run(dir, &["--config", "cam.toml"]);
+    let key = config.split(' ').next().unwrap();
+    program::ends_with(&output, code, &format!("igpt-cam: cam.toml:2: {key}"));
+    program::ends_with(&output, code, culprit);
+}
+
+#[test]
+fn a_source_that_can_never_be_one_is_a_wrong_setting_and_one_that_may_come_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("film"), b"\0\0\0\x20ftypisom\0\0\0\0").unwrap();
+    fs::write(dir.path().join("film.mkv"), b"no Matroska at all").unwrap();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    let long = "x".repeat(300);
+    for never in [
+        "",
+        "pattern:",
+        "pattern:9",
+        "pattern:0x9",
+        "pattern:65536x65536",
+        "pattern:9x9x9",
+        "rtsp://x",
+        "http://cam/stream",
+        "v4l2:///dev/video0",
+        "film",
+        "film.mkv",
+        &long,
+        "a\\u0000b",
+    ] {
+        let named = never.split('\\').next().unwrap();
+        refused_of(dir.path(), &format!("source = \"{never}\""), 2, named);
+    }
+    for may_come in ["nowhere", "empty", "empty/photos", "/dev/video987"] {
+        let config = format!("source = \"{may_come}\"\nretries = 0");
+        refused_of(dir.path(), &config, 3, may_come);
+    }
+    // The same on the command line, where no file is to be named.
+    refused(
+        dir.path(),
+        &["--source", "pattern:9"],
+        2,
+        "igpt-cam: source \"pattern:9\"",
+    );
+    refused(dir.path(), &["--source", ""], 2, "igpt-cam: source \"\"");
+    refused(
+        dir.path(),
+        &["--source", "film"],
+        2,
+        "igpt-cam: film: an MP4",
+    );
+}
+
+#[test]
+fn a_value_of_the_configuration_is_named_with_its_file_wherever_it_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let foreign = if cfg!(target_arch = "x86_64") {
+        "neon"
+    } else {
+        "avx2"
+    };
+    for isa in ["foo", foreign] {
+        let config = format!("isa = \"{isa}\"");
+        let culprit = format!(
+            "isa = \"{isa}\": expected an instruction set of this machine, which has scalar"
+        );
+        refused_of(dir.path(), &config, 2, &culprit);
+    }
+    let folder = fs::canonicalize(dir.path()).unwrap();
+    let start = format!(
+        "; relative paths start in the working folder, {},",
+        folder.display()
+    );
+    fs::write(dir.path().join("file"), "x").unwrap();
+    refused_of(
+        dir.path(),
+        "model = \"nix.onnx\"",
+        4,
+        "nix.onnx: No such file",
+    );
+    refused_of(dir.path(), "model = \"nix.onnx\"", 4, &start);
+    refused_of(dir.path(), "model = \"file\"", 4, "file: ");
+    refused_of(dir.path(), "source = \"nowhere\"", 3, &start);
+    refused_of(dir.path(), "sink = [\"file\"]", 5, "file");
+    refused_of(dir.path(), "sink = [\"/dev/fb987\"]", 3, "/dev/fb987");
+    refused_of(dir.path(), "record = \"file\"", 5, "file");
+    refused_of(dir.path(), "log = \"defmt:no/log\"", 5, &start);
+    refused_of(
+        dir.path(),
+        "log = \"defmt:cam.toml\"",
+        2,
+        "is the input --config cam.toml",
+    );
+    if Path::new("/dev/full").exists() {
+        let full = "log = \"defmt:/dev/full\"\nframes = 1\nsink = [\"none\"]";
+        refused_of(
+            dir.path(),
+            full,
+            1,
+            "log = \"defmt:/dev/full\": No space left",
+        );
+    }
+    // The command line's has the word, and is named as such.
+    let line = ["--config", "cam.toml", "--model", "nix.onnx"];
+    fs::write(dir.path().join("cam.toml"), "model = \"other.onnx\"").unwrap();
+    refused(dir.path(), &line, 4, "igpt-cam: nix.onnx: No such file");
+}
+
 #[test]
 fn missing_and_broken_sources_are_named() {
     let dir = tempfile::tempdir().unwrap();

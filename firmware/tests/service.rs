@@ -37,6 +37,9 @@ fn what_somebody_has_to_mend_is_not_tried_for_ever_and_what_may_come_is() {
     fs::write(dir.path().join("file"), "").unwrap();
     for mend in [
         &["--config", "bad.toml"][..],
+        &["--source", "rtsp://camera/1"],
+        &["--source", "pattern:9"],
+        &["--source", ""],
         &["--model", "missing.onnx", "--sink", "none"],
         &["--source", "sample", "--sink", "file"],
     ] {

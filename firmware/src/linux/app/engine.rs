@@ -127,19 +127,27 @@ impl Engine {
             self.log.write(&LogEvent::GuardFailed { error: &error });
         }
         let source = Path::new(&self.settings.source);
+        let blamed = |error| self.settings.origin.blame_path("source", source, error);
         let mut failure = outcome.err().or_else(|| match (cause, self.source_error) {
             (Cause::NeverOpened | Cause::SourceLost, Some(error)) => {
-                Some(Failure::Source(service::explain(error.into(), source)))
+                let wrong = error.is_of_the_spec();
+                let error = blamed(service::explain(error.into(), source));
+                // What no camera and no file that may come would mend is not tried again.
+                Some(match wrong {
+                    true => Failure::Usage(error),
+                    false => Failure::Source(error),
+                })
             }
             (Cause::NeverOpened | Cause::SourceLost, None) => {
-                Some(Failure::Source(anyhow!("{cause}: lost")))
+                Some(Failure::Source(blamed(anyhow!("{cause}: lost"))))
             }
             _ if summary.counters.classified == 0 && summary.unclassified > 0 => {
                 Some(Failure::Runtime(anyhow!("the model failed on every frame")))
             }
-            (Cause::EndOfStream, _) if summary.counters.captured == 0 => Some(Failure::Source(
-                anyhow!("{}: ended without a frame", source.display()),
-            )),
+            (Cause::EndOfStream, _) if summary.counters.captured == 0 => {
+                let error = anyhow!("{}: ended without a frame", source.display());
+                Some(Failure::Source(blamed(error)))
+            }
             _ => None,
         });
         failure = failure.or_else(|| lines::failure(&self.worker.lost()));

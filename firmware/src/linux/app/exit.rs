@@ -32,8 +32,9 @@ Exit codes:
      went away, or Ctrl-C or SIGTERM asked for the end
   1  something failed while running: an output that did not take everything (a
      full disk), for one
-  2  the command line or the configuration file is wrong; an output that is an
-     input
+  2  the command line or the configuration file is wrong, also a source that
+     can never be one: an address, a film, a malformed pattern; an output that
+     is an input
   3  the source is missing, unreadable, without a usable picture or lost for
      good; the screen is not there; with --strict, a picture that cannot be
      used

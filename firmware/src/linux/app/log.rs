@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use igpt_runtime::counted;
 
 use super::exit::Failure;
-use super::origin::Invalid;
+use super::origin::{Invalid, Origin};
 use crate::linux::defmt_log;
 use crate::verdict::Score;
 
@@ -157,12 +157,14 @@ impl Log {
     ///
     /// # Errors
     /// When it did not take everything; a reader that went away wanted no more.
-    pub(super) fn close(&self) -> anyhow::Result<()> {
+    pub(super) fn close(&self, origin: &Origin) -> anyhow::Result<()> {
         let lost = defmt_log::lost();
         defmt_log::uninstall();
         let name = match &self.target {
-            LogTarget::DefmtFile(path) => format!("--log defmt:{}", path.display()),
-            _ => "--log defmt:-".to_owned(),
+            LogTarget::DefmtFile(path) => {
+                origin.setting("log", format!("defmt:{}", path.display()))
+            }
+            _ => origin.setting("log", "defmt:-"),
         };
         match lost {
             Some(lost) if lost.error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow!(

@@ -86,21 +86,27 @@ fn start(options: Options, origin: &Origin, shared: &Arc<Shared>) -> Result<Summ
     let state_directory = std::env::var_os("STATE_DIRECTORY")
         .and_then(|dirs| std::env::split_paths(&dirs).next())
         .filter(|dir| !dir.as_os_str().is_empty());
-    let settings = Settings::new(options, state_directory)
+    let mut settings = Settings::new(options, state_directory)
         .map_err(|invalid| Failure::Usage(origin.explain(invalid)))?;
-    outputs::check(&settings, origin.file()).map_err(Failure::Usage)?;
-    let log = Arc::new(Log::open(settings.log.clone()).map_err(Failure::Output)?);
-    let outcome = start_logged(settings, origin, shared, &log);
+    settings.origin = origin.clone();
+    outputs::check(&settings).map_err(Failure::Usage)?;
+    let log = Log::open(settings.log.clone()).map_err(|error| {
+        Failure::Output(match &settings.log {
+            LogTarget::DefmtFile(path) => origin.blame_path("log", path, error),
+            _ => origin.blame("log", error),
+        })
+    });
+    let log = Arc::new(log?);
+    let outcome = start_logged(settings, shared, &log);
     if let Err(failure) = &outcome {
         log.write(&Event::Failed { failure });
     }
-    let closed = log.close().map_err(Failure::Runtime);
+    let closed = log.close(origin).map_err(Failure::Runtime);
     outcome.and_then(|summary| closed.map(|()| summary))
 }
 
 fn start_logged(
     settings: Settings,
-    origin: &Origin,
     shared: &Arc<Shared>,
     log: &Arc<Log>,
 ) -> Result<Summary, Failure> {
@@ -125,7 +131,7 @@ fn start_logged(
     };
     if let Err(invalid) = settings.check_for(classifier.problem_type(), classifier.name()) {
         not_the_models_fault(guard.as_mut());
-        return Err(Failure::Usage(origin.explain(invalid)));
+        return Err(Failure::Usage(settings.origin.explain(invalid)));
     }
     let opener = opener(&settings.source);
     run(
@@ -165,7 +171,11 @@ fn run(
         recorder,
         reporter,
         (settings.top_k, settings.strict),
-    )?;
+    )
+    .map_err(|failure| match failure {
+        Failure::Model(error) => Failure::Model(settings.origin.blame("model", error)),
+        failure => failure,
+    })?;
     worker.start(&settings.source);
     Engine::new(
         settings,
@@ -191,22 +201,26 @@ fn not_the_models_fault(guard: Option<&mut Guard>) {
 type Outputs = (Vec<Box<dyn FrameSink>>, Option<Recorder>);
 
 fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Outputs, Failure> {
+    let explained = |option, error, path: &Path| {
+        let error = service::explain(error, path);
+        settings.origin.blame_path(option, path, error)
+    };
     let mut sinks = Vec::new();
     for spec in &settings.sinks {
         let opened = sink::open(spec).map_err(|error| {
             let screen = spec.starts_with("/dev/");
             match error {
                 SinkError::Open { ref source, .. } if screen && source.kind() == NotFound => {
-                    Failure::Screen(error.into())
+                    Failure::Screen(settings.origin.blame("sink", error.into()))
                 }
-                error => Failure::Output(service::explain(error.into(), Path::new(spec))),
+                error => Failure::Output(explained("sink", error.into(), Path::new(spec))),
             }
         });
         sinks.push(opened?);
     }
     let recorder = settings.record.as_deref().map(|dir| {
         Recorder::create(dir, classifier)
-            .map_err(|error| Failure::Output(service::explain(error, dir)))
+            .map_err(|error| Failure::Output(explained("record", error, dir)))
     });
     Ok((sinks, recorder.transpose()?))
 }

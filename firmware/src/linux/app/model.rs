@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use igpt_runtime::report::RunReport;
-use igpt_runtime::{Error, ImageGptForImageClassification, Isa, LoadOptions, Session};
+use igpt_runtime::{Error, ImageGptForImageClassification, LoadOptions, Session};
 
 use super::classify::{Classified, Classify};
 use super::embedded::{MODEL, MODEL_NAME};
@@ -38,15 +38,20 @@ pub(super) fn load(
     log: &Log,
 ) -> Result<Box<dyn Classify>, Failure> {
     let begun = Instant::now();
-    let cpu = settings
-        .isa
-        .as_deref()
-        .map(str::parse::<Isa>)
-        .transpose()
-        .context("--isa")
-        .map_err(Failure::Usage)?;
+    let origin = &settings.origin;
     let threads = settings.threads.unwrap_or(0);
-    let options = LoadOptions { threads, cpu };
+    let options = LoadOptions {
+        threads,
+        cpu: settings.isa,
+    };
+    // The copy that stands in for a model that failed was nobody's setting.
+    let blamed = |error: anyhow::Error| match path {
+        Some(path) if settings.model.as_deref() == Some(path) => {
+            origin.blame_path("model", path, service::explain(error, path))
+        }
+        Some(path) => service::explain(error, path),
+        None => error,
+    };
     let (name, model) = match path {
         Some(path) => {
             let stem = path
@@ -63,22 +68,20 @@ pub(super) fn load(
         ),
     };
     let model = model.map_err(|error| match error {
-        Error::Isa(error) => Failure::Usage(anyhow::Error::new(error).context("--isa")),
-        error => Failure::Model(service::explain(
-            error.into(),
-            path.unwrap_or(Path::new("")),
-        )),
+        Error::Isa(error) => Failure::Usage(origin.blame("isa", error.into())),
+        Error::Threads { .. } => Failure::Model(origin.blame("threads", error.into())),
+        error => Failure::Model(blamed(error.into())),
     })?;
     let crc32 = match path {
         Some(path) => checksum(path)
             .map(|ModelId(crc32)| crc32)
             .with_context(|| format!("{}: cannot read again", path.display()))
-            .map_err(Failure::Model)?,
+            .map_err(|error| Failure::Model(blamed(error)))?,
         None => crc32fast::hash(MODEL),
     };
     let session = model
         .session()
-        .map_err(|error| Failure::Model(error.into()))?;
+        .map_err(|error| Failure::Model(blamed(error.into())))?;
     log.write(&Event::ModelLoaded {
         name: &name,
         classes: model.config().num_labels(),

@@ -2,10 +2,14 @@
 //! line, or a key and a line of the configuration file.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use toml::Spanned;
+
+use super::exit::chain;
 
 /// A setting whose value cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +71,61 @@ impl Origin {
         (!self.file.as_os_str().is_empty()).then_some(&self.file)
     }
 
+    /// `cam.toml:3: model`, if the setting came from the file.
+    fn key(&self, option: &str) -> Option<String> {
+        let line = self.lines.get(option)?;
+        Some(format!("{}:{line}: {option}", self.file.display()))
+    }
+
+    /// A setting and its value as they were written: `--sink out`, or `cam.toml:4: sink = "out"`.
+    pub(super) fn setting(&self, option: &str, value: impl Display) -> String {
+        match self.key(option) {
+            Some(key) => format!("{key} = {:?}", value.to_string()),
+            None => format!("--{option} {value}"),
+        }
+    }
+
+    /// An error that a setting leads to and that names its value: of a setting from the file it names that too. On
+    /// the command line the value stands before the reader's eyes.
+    pub(super) fn blame(&self, option: &str, error: anyhow::Error) -> anyhow::Error {
+        let named = format!("{option} \"");
+        match self.key(option) {
+            // It names the setting itself.
+            Some(key) if chain(&error).starts_with(&named) => {
+                let place = key.strip_suffix(option).unwrap_or(&key);
+                anyhow!("{place}{}", chain(&error))
+            }
+            Some(key) => error.context(key),
+            None => error,
+        }
+    }
+
+    /// [`blame`](Self::blame), where the value is a path: one that is not there may have been meant to begin where
+    /// the file is.
+    pub(super) fn blame_path(
+        &self,
+        option: &str,
+        path: &Path,
+        error: anyhow::Error,
+    ) -> anyhow::Error {
+        let not_found = |cause: &(dyn std::error::Error + 'static)| {
+            let kind = cause.downcast_ref().map(io::Error::kind);
+            kind == Some(ErrorKind::NotFound)
+        };
+        let astray = path.is_relative() && error.chain().any(not_found);
+        match (self.key(option), std::env::current_dir()) {
+            (Some(_), Ok(folder)) if astray => {
+                let error = anyhow!(
+                    "{}; relative paths start in the working folder, {}, wherever the configuration is",
+                    chain(&error),
+                    folder.display()
+                );
+                self.blame(option, error)
+            }
+            _ => self.blame(option, error),
+        }
+    }
+
     /// The error as the author of the setting reads it.
     pub(super) fn explain(&self, invalid: Invalid) -> anyhow::Error {
         let Invalid {
@@ -74,11 +133,8 @@ impl Origin {
             found,
             expected,
         } = &invalid;
-        match self.lines.get(*option) {
-            Some(line) => anyhow!(
-                "{}:{line}: {option} = {found}: expected {expected}",
-                self.file.display()
-            ),
+        match self.key(option) {
+            Some(key) => anyhow!("{key} = {found}: expected {expected}"),
             None => invalid.into(),
         }
     }
@@ -86,7 +142,45 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
-    use super::{Invalid, Origin};
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_that_led_to_it_and_where_a_relative_path_starts() {
+        let text = "model = \"m.onnx\"\nsink = [\"out\"]\n";
+        let keys = ["model", "sink"].map(str::to_owned).to_vec();
+        let origin = Origin::new("etc/cam.toml".into(), text, keys);
+        assert_eq!(
+            origin.setting("sink", "out"),
+            "etc/cam.toml:2: sink = \"out\""
+        );
+        assert_eq!(origin.setting("record", "run"), "--record run");
+        let missing = || anyhow::Error::new(io::Error::from(ErrorKind::NotFound)).context("m.onnx");
+        let said =
+            |option, path: &str| chain(&origin.blame_path(option, Path::new(path), missing()));
+        let relative = said("model", "m.onnx");
+        assert!(
+            relative.starts_with("etc/cam.toml:1: model: m.onnx: "),
+            "{relative}"
+        );
+        let folder = std::env::current_dir().unwrap();
+        assert!(
+            relative.contains("working folder") && relative.contains(&*folder.to_string_lossy())
+        );
+        assert!(!said("model", "/m.onnx").contains("working folder"));
+        assert_eq!(
+            said("record", "m.onnx"),
+            chain(&missing()),
+            "the command line's"
+        );
+        let other = anyhow::Error::new(io::Error::from(ErrorKind::InvalidData));
+        let other = chain(&origin.blame_path("model", Path::new("m.onnx"), other));
+        assert!(!other.contains("working folder"), "{other}");
+        let itself = origin.blame("sink", anyhow!("sink \"\": expected a directory"));
+        assert_eq!(
+            chain(&itself),
+            "etc/cam.toml:2: sink \"\": expected a directory"
+        );
+    }
 
     #[test]
     fn a_setting_is_named_as_it_was_written() {

@@ -29,18 +29,18 @@ struct Output<'a> {
 ///
 /// # Errors
 /// The first that must not be, by name.
-pub(super) fn check(settings: &Settings, config: Option<&PathBuf>) -> anyhow::Result<()> {
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
     let outputs = outputs(settings);
     let folders = source_folders(settings, &outputs);
-    let files = input_files(settings, config);
+    let files = input_files(settings);
     for output in &outputs {
         let Output { name, path, place } = output;
         if let Some(folder) = folders.iter().find(|folder| place.starts_with(folder)) {
             bail!(
-                "{name}: lies in {}, whose pictures --source {} reads: they would be joined by what is written; \
+                "{name}: lies in {}, whose pictures {} reads: they would be joined by what is written; \
                  name a directory outside of it",
                 folder.display(),
-                settings.source
+                settings.origin.setting("source", &settings.source)
             );
         }
         // Its place, not its name: `new/../file` is that file as soon as the folder `new` is made.
@@ -97,20 +97,14 @@ fn among_themselves(settings: &Settings, outputs: &[Output<'_>]) -> anyhow::Resu
 }
 
 fn outputs(settings: &Settings) -> Vec<Output<'_>> {
-    let sinks = settings
-        .sinks
-        .iter()
-        .map(|sink| ("--sink", Path::new(sink)));
-    let record = settings
-        .record
-        .iter()
-        .map(|dir| ("--record", dir.as_path()));
+    let sinks = settings.sinks.iter().map(|sink| ("sink", Path::new(sink)));
+    let record = settings.record.iter().map(|dir| ("record", dir.as_path()));
     let state = settings
         .state_dir
         .iter()
-        .map(|dir| ("--state-dir", dir.as_path()));
+        .map(|dir| ("state-dir", dir.as_path()));
     let log = match &settings.log {
-        LogTarget::DefmtFile(path) => Some(("--log defmt:", path.as_path())),
+        LogTarget::DefmtFile(path) => Some(("log", path.as_path())),
         LogTarget::Text | LogTarget::DefmtStdout | LogTarget::None => None,
     };
     let all = sinks.chain(record).chain(state).chain(log);
@@ -119,9 +113,11 @@ fn outputs(settings: &Settings) -> Vec<Output<'_>> {
         |path: &Path| fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir());
     all.filter(|(_, path)| !path.as_os_str().is_empty() && to_keep(path))
         .map(|(option, path)| Output {
-            name: match option.strip_suffix(':') {
-                Some(_) => format!("{option}{}", path.display()),
-                None => format!("{option} {}", path.display()),
+            name: match option {
+                "log" => settings
+                    .origin
+                    .setting(option, format!("defmt:{}", path.display())),
+                _ => settings.origin.setting(option, path.display()),
             },
             path,
             place: place_of(path, 0),
@@ -140,25 +136,32 @@ fn source_folders(settings: &Settings, outputs: &[Output<'_>]) -> Vec<PathBuf> {
 }
 
 /// The single files that are read.
-fn input_files(settings: &Settings, config: Option<&PathBuf>) -> Vec<(String, Metadata)> {
+fn input_files(settings: &Settings) -> Vec<(String, Metadata)> {
     let mut files = Vec::new();
     let named = [
-        ("--source", Some(Path::new(&settings.source))),
-        ("--model", settings.model.as_deref()),
-        ("--config", config.map(PathBuf::as_path)),
+        ("source", Some(Path::new(&settings.source))),
+        ("model", settings.model.as_deref()),
+        ("config", settings.origin.file().map(PathBuf::as_path)),
     ];
     for (option, path) in named {
         if let Some(path) = path
             && let Ok(found) = fs::metadata(path)
         {
-            files.push((format!("the input {option} {}", path.display()), found));
+            files.push((
+                format!(
+                    "the input {}",
+                    settings.origin.setting(option, path.display())
+                ),
+                found,
+            ));
         }
     }
     if settings.source == "-"
         && let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned()
         && let Ok(found) = fs::File::from(stdin).metadata()
     {
-        files.push(("the input --source - (standard input)".to_owned(), found));
+        let source = settings.origin.setting("source", "-");
+        files.push((format!("the input {source} (standard input)"), found));
     }
     files.retain(|(_, found)| found.is_file());
     files
@@ -241,7 +244,7 @@ mod tests {
             };
             change(&mut options);
             let settings = Settings::new(options, None).unwrap();
-            check(&settings, None).err().map(|error| error.to_string())
+            check(&settings).err().map(|error| error.to_string())
         }
     }
 

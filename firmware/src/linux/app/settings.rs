@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use igpt_runtime::Isa;
+
 use super::log::LogTarget;
 use super::options::{Options, parse_size, parse_time};
-use super::origin::Invalid;
+use super::origin::{Invalid, Origin};
 use crate::linux::source::SourceOptions;
 use crate::pipeline::RetryPolicy;
 use crate::verdict::{FilterSettings, ProblemType, VerdictFilter};
@@ -27,6 +29,8 @@ const DEFAULT_SINK: &str = "out";
 /// What to do.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
+    /// Where each came from.
+    pub(super) origin: Origin,
     pub(super) source: String,
     pub(super) source_options: SourceOptions,
     pub(super) drop: Option<bool>,
@@ -35,7 +39,7 @@ pub(super) struct Settings {
     pub(super) retry: RetryPolicy,
     pub(super) model: Option<PathBuf>,
     pub(super) threads: Option<usize>,
-    pub(super) isa: Option<String>,
+    pub(super) isa: Option<Isa>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) top_k: usize,
     pub(super) threshold: Option<f32>,
@@ -62,6 +66,20 @@ fn check<T: std::fmt::Debug>(
     }
 }
 
+/// One of the instruction sets that this machine has.
+fn parse_isa(name: &str) -> Result<Isa, Invalid> {
+    Isa::available()
+        .find(|isa| isa.name() == name)
+        .ok_or_else(|| {
+            let here: Vec<&str> = Isa::available().map(Isa::name).collect();
+            let expected = format!(
+                "an instruction set of this machine, which has {}",
+                here.join(", ")
+            );
+            Invalid::new("isa", format!("{name:?}"), &expected)
+        })
+}
+
 impl Settings {
     /// Checks the options. `state_directory` is what systemd put into the environment.
     ///
@@ -75,6 +93,7 @@ impl Settings {
         }
         check("frames", options.frames, |n| *n > 0, "at least 1")?;
         check("threads", options.threads, |n| *n <= 1024, "at most 1024")?;
+        let isa = options.isa.as_deref().map(parse_isa).transpose()?;
         check("top-k", options.top_k, |k| *k > 0, "at least 1")?;
         let window = format!("1 to {MAX_WINDOW}");
         check(
@@ -136,6 +155,7 @@ impl Settings {
             ..RetryPolicy::default()
         };
         Ok(Self {
+            origin: Origin::default(),
             source: options.source.unwrap_or_else(|| SAMPLE.to_owned()),
             source_options,
             drop,
@@ -146,7 +166,7 @@ impl Settings {
             retry,
             model: options.model,
             threads: options.threads,
-            isa: options.isa,
+            isa,
             state_dir: options.state_dir.or(state_directory),
             top_k: options.top_k.unwrap_or(3),
             threshold: options.threshold,

@@ -19,6 +19,14 @@ pub enum SourceError {
         /// What was given.
         spec: String,
     },
+    /// A pattern of no possible size.
+    #[error("source {spec:?}: {reason}; expected pattern:WIDTHxHEIGHT, such as pattern:640x480")]
+    Pattern {
+        /// What was given.
+        spec: String,
+        /// What is wrong with its size.
+        reason: String,
+    },
     /// A file or directory could not be opened.
     #[error("{}: cannot open: {source}", path.display())]
     Open {
@@ -186,6 +194,21 @@ impl SourceError {
                 | Self::Camera { .. }
         )
     }
+
+    /// Whether it is the spec that is wrong: nothing that may be plugged in or copied to its place will make a
+    /// source of it. A file, folder or camera that is not there may come.
+    pub fn is_of_the_spec(&self) -> bool {
+        match self {
+            Self::UnknownSpec { .. } | Self::Pattern { .. } | Self::Foreign { .. } => true,
+            Self::Open { source, .. } => never_opens(source),
+            _ => false,
+        }
+    }
+}
+
+fn never_opens(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput};
+    matches!(error.kind(), InvalidFilename | InvalidInput)
 }
 
 fn last_of(skipped: &Option<Skipped>) -> String {

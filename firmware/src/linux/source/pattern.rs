@@ -74,14 +74,15 @@ impl PatternSource {
             Some((_, size)) => size
                 .split_once('x')
                 .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
-                .ok_or_else(|| SourceError::Format {
-                    name: spec.to_owned(),
-                    reason: format!(
-                        "size {size:?}: expected WIDTHxHEIGHT, such as pattern:640x480"
-                    ),
+                .ok_or_else(|| SourceError::Pattern {
+                    spec: spec.to_owned(),
+                    reason: format!("{size:?} is no size"),
                 })?,
         };
-        Self::new(width, height, options.max_pixels)
+        Self::new(width, height, options.max_pixels).map_err(|error| SourceError::Pattern {
+            spec: spec.to_owned(),
+            reason: error.to_string(),
+        })
     }
 }
 
@@ -228,7 +229,7 @@ mod tests {
         }
         for spec in ["pattern:0x4", "pattern:4x0", "pattern:65536x65536"] {
             let error = PatternSource::from_spec(spec, &SourceOptions::default()).unwrap_err();
-            assert!(matches!(error, SourceError::Size { .. }), "{error}");
+            assert!(matches!(error, SourceError::Pattern { .. }), "{error}");
         }
     }
 }
