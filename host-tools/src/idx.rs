@@ -1,5 +1,6 @@
 //! IDX, the format of MNIST and its kin: unsigned bytes of up to three dimensions, plain or gzipped.
 
+mod gzip;
 mod names;
 
 use std::fs::File;
@@ -7,7 +8,6 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use flate2::bufread::MultiGzDecoder;
 use igpt_runtime::lfs;
 
 pub use names::{Parts, parts};
@@ -102,11 +102,30 @@ fn read_idx(path: &Path) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     // By content: unpacked files keep their `.gz` and packed ones lose it.
     let zipped = file.fill_buf().with_context(at)?.starts_with(&[0x1f, 0x8b]);
     let mut reader: Box<dyn Read> = match zipped {
-        true => Box::new(MultiGzDecoder::new(file)),
+        true => Box::new(gzip::Members::new(file)),
         false => Box::new(file),
     };
-    let mut magic = [0; 4];
-    reader.read_exact(&mut magic).with_context(at)?;
+    let mut header = Vec::new();
+    let mut four = || -> anyhow::Result<[u8; 4]> {
+        let before = header.len();
+        let mut more = reader.by_ref().take(4);
+        more.read_to_end(&mut header).with_context(at)?;
+        ensure!(
+            !header.is_empty(),
+            "{}: is empty, expected IDX; is it copied or downloaded whole?",
+            at()
+        );
+        let read = header.get(before..).unwrap_or_default();
+        <[u8; 4]>::try_from(read).map_err(|_| {
+            anyhow!(
+                "{}: {} bytes, expected {} at least of IDX's header; is it copied or downloaded whole?",
+                at(),
+                header.len(),
+                before + 4
+            )
+        })
+    };
+    let magic = four()?;
     let dimensions = match magic {
         [0, 0, 8, dimensions @ 1..=4] => dimensions,
         [0, 0, kind @ 8..=0x0e, dimensions] => bail!(
@@ -121,9 +140,7 @@ fn read_idx(path: &Path) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
     };
     let mut shape = Vec::new();
     for _ in 0..dimensions {
-        let mut size = [0; 4];
-        reader.read_exact(&mut size).with_context(at)?;
-        shape.push(u32::from_be_bytes(size) as usize);
+        shape.push(u32::from_be_bytes(four()?) as usize);
     }
     let expected = shape
         .iter()
@@ -138,8 +155,13 @@ fn read_idx(path: &Path) -> anyhow::Result<(Vec<usize>, Vec<u8>)> {
         .with_context(at)?;
     let found = bytes.len() as u64;
     ensure!(
+        found >= expected,
+        "{}: {found} values, expected {expected} of its shape {shape:?}; is it copied or downloaded whole?",
+        path.display()
+    );
+    ensure!(
         found == expected,
-        "{}: {found} values or more, its shape {shape:?} needs {expected}",
+        "{}: more than {expected} values, expected as many of its shape {shape:?}",
         path.display()
     );
     Ok((shape, bytes))
@@ -200,7 +222,10 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for cut in [0, 3, 17, whole.len()] {
             let members = [gzipped(&whole[..cut]), gzipped(&whole[cut..])].concat();
-            fs::write(&path, members).unwrap();
+            fs::write(&path, &members).unwrap();
+            assert_eq!(read_test(folder.path()).unwrap(), set, "{cut}");
+            // Blocks of tapes and disks are filled with zeros.
+            fs::write(&path, [members, vec![0; 512]].concat()).unwrap();
             assert_eq!(read_test(folder.path()).unwrap(), set, "{cut}");
         }
     }
@@ -224,6 +249,22 @@ mod tests {
                 "3 dimensions of 32-bit floats",
             ),
             (vec![0x89, b'P', b'N', b'G'], "expected IDX"),
+            (vec![], "is empty, expected IDX"),
+            (vec![0, 0], "2 bytes, expected 4 at least of IDX's header"),
+            (
+                [vec![0, 0, 8, 3], sizes(2)].concat(),
+                "12 bytes, expected 16 at least of IDX's header",
+            ),
+            (
+                [vec![0, 0, 8, 3], sizes(3)].concat(),
+                "0 values, expected 1 of its shape [1, 1, 1]",
+            ),
+            (
+                [vec![0, 0, 8, 3], sizes(3), vec![9, 9, 9]].concat(),
+                "more than 1 values, expected as many of its shape [1, 1, 1]",
+            ),
+            (gzipped(&[]), "is empty, expected IDX"),
+            (gzipped(&[0, 0, 8]), "3 bytes, expected 4 at least"),
             (
                 b"version https://git-lfs.github.com/spec/v1\noid".to_vec(),
                 "Git LFS pointer",

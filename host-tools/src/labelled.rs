@@ -67,7 +67,7 @@ enum Images {
 }
 
 impl LabelledSet {
-    /// Reads the set at `path`: a table (CSV) of files and labels; an IDX file of images, its labels beside it;
+    /// Reads the set at `path`: a table (CSV) of files and labels, perhaps with a column of splits; an IDX file of images, its labels beside it;
     /// a folder with IDX files of a training and a test set; a folder with a folder of images a class, or with
     /// a folder for each split (by Hugging Face's names) that hold those.
     ///
@@ -80,11 +80,10 @@ impl LabelledSet {
         // What is not there is told before what it should have been called.
         let found = fs::metadata(path).with_context(at)?;
         if !found.is_dir() {
-            let set = match table::is_table(path) {
-                true => Self::from_table(path, true)?,
-                false => Self::from_idx(path)?,
+            return match table::is_table(path) {
+                true => Self::from_table(path, true, part),
+                false => Ok((Self::from_idx(path)?, false)),
             };
-            return Ok((set, false));
         }
         let parts = idx::parts(path)?;
         let (this, other) = match part {
@@ -139,8 +138,9 @@ impl LabelledSet {
         .checked(path)
     }
 
-    fn from_table(path: &Path, labelled: bool) -> anyhow::Result<Self> {
-        let table = table::read(path, labelled)?;
+    /// Returns also whether the other part is there.
+    fn from_table(path: &Path, labelled: bool, part: Part) -> anyhow::Result<(Self, bool)> {
+        let table = table::read(path, labelled, part)?;
         let mut classes = table.labels.clone();
         classes.sort_by(|a, b| class_order(a, b));
         classes.dedup();
@@ -149,14 +149,14 @@ impl LabelledSet {
                 .binary_search_by(|class| class_order(class, name))
                 .ok()
         };
-        Self {
+        let set = Self {
             labels: table.labels.iter().filter_map(class).collect(),
             images: Images::Files(table.files),
             classes,
-            split: None,
+            split: table.split,
             passed_over: PassedOver::default(),
-        }
-        .checked(path)
+        };
+        Ok((set.checked(path)?, table.other))
     }
 
     fn checked(self, path: &Path) -> anyhow::Result<Self> {
@@ -207,7 +207,7 @@ impl LabelledSet {
                 return Ok(Self::read(path, part)?.0);
             }
         } else if table::is_table(path) {
-            return Self::from_table(path, false);
+            return Ok(Self::from_table(path, false, part)?.0);
         } else if !is_image(path) {
             return Self::from_idx(path);
         }
@@ -394,6 +394,19 @@ mod tests {
             (set.classes.join(";"), &set.labels),
             ("9;10".into(), &vec![1, 0, 1])
         );
+        fs::write(
+            &path,
+            "label,file_name,split\n10,x.png,train\n9,y.png,train\n10,z.png,test\n",
+        )
+        .unwrap();
+        for (part, labels) in [(Part::Train, &[1, 0][..]), (Part::Test, &[0])] {
+            let (set, other) = LabelledSet::read(&path, part).unwrap();
+            assert_eq!((set.labels.as_slice(), other), (labels, true));
+            let name = if part == Part::Train { "train" } else { "test" };
+            assert_eq!(set.split.as_deref(), Some(name));
+            let set = LabelledSet::read_unlabelled(&path, part).unwrap();
+            assert_eq!(set.len(), labels.len());
+        }
         fs::write(&path, "file_name,label\n").unwrap();
         let error = LabelledSet::read(&path, Part::Train)
             .unwrap_err()

@@ -158,3 +158,63 @@ fn calibration_takes_the_training_split_and_quantize_what_lightning_saved() {
         "{lightning} and {plain} bytes"
     );
 }
+
+#[test]
+fn parts_by_other_names_and_one_picture_are_refused_and_a_tables_column_is_followed() {
+    let data = tempfile::tempdir().unwrap();
+    let at = |name: &str| data.path().join(name);
+    let images = classes(&at("parts/trn"));
+    classes(&at("parts/tst"));
+    for verb in ["eval", "probe"] {
+        let error = refusal(igpt(verb, &model(), &at("parts")));
+        assert!(
+            error.contains("trn and tst hold no pictures themselves")
+                && error.contains("(bag, coat and trouser)"),
+            "{error}"
+        );
+        let error = refusal(igpt(
+            verb,
+            &model(),
+            &models().join("sample/0002-trouser.png"),
+        ));
+        assert!(
+            error.contains("is one picture by its name, expected a data set")
+                && error.contains("`igpt classify`"),
+            "{error}"
+        );
+    }
+    // A picture in PAM is among those that are read.
+    let pam = b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n\x80";
+    fs::write(at("parts/tst/bag/grey.pam"), pam).unwrap();
+    let mut table = "file_name,label,split\n".to_owned();
+    for part in ["trn", "tst"] {
+        for class in ["bag", "coat", "trouser"] {
+            for entry in fs::read_dir(at("parts").join(part).join(class)).unwrap() {
+                let file = entry.unwrap().path();
+                let split = if part == "trn" { "train" } else { "test" };
+                table += &format!("{},{class},{split}\n", file.display());
+            }
+        }
+    }
+    fs::write(at("labels.csv"), table).unwrap();
+    let found = report(igpt("eval", &model(), &at("labels.csv")));
+    assert_eq!(
+        (&found["images"], &found["split"], &found["skipped_images"]),
+        (&(images + 1).into(), &"test".into(), &0.into())
+    );
+    let found = report(igpt("probe", &model(), &at("labels.csv")));
+    assert_eq!(
+        (
+            &found["train_images"],
+            &found["test_images"],
+            &found["train_split"],
+            &found["test_split"]
+        ),
+        (
+            &images.into(),
+            &(images + 1).into(),
+            &"train".into(),
+            &"test".into()
+        )
+    );
+}

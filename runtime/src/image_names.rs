@@ -5,9 +5,9 @@ use std::path::Path;
 
 /// The extensions taken for images, in lower case: those of the formats that [`crate::image_io`] decodes, as
 /// Pillow knows them.
-pub const EXTENSIONS: [&str; 15] = [
-    "png", "apng", "jpg", "jpeg", "jfif", "jpe", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "tif",
-    "tiff", "webp",
+pub const EXTENSIONS: [&str; 16] = [
+    "png", "apng", "jpg", "jpeg", "jfif", "jpe", "bmp", "gif", "pbm", "pgm", "ppm", "pnm", "pam",
+    "tif", "tiff", "webp",
 ];
 
 /// Whether a file's name says that it is an image.
@@ -123,6 +123,7 @@ mod tests {
             ("c.Tiff", true),
             ("d.jfif", true),
             ("e.JPE", true),
+            ("f.pam", true),
             ("png", false),
             ("notes.txt", false),
         ] {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use igpt_runtime::image_names::is_image;
 
 use crate::split::Split;
 
@@ -77,6 +78,12 @@ pub fn parts(folder: &Path) -> anyhow::Result<Parts> {
 pub(super) fn labels_of(images: &Path) -> anyhow::Result<PathBuf> {
     let name = plain_name(images);
     let Some(prefix) = name.strip_suffix(IMAGES) else {
+        ensure!(
+            !is_image(images),
+            "{}: is one picture by its name, expected a data set: a folder of pictures for each class, a table of \
+             file_name and label (.csv, .tsv) or an IDX file; `igpt classify` takes single pictures",
+            images.display()
+        );
         bail!(
             "{}: is no folder, no picture and no CSV by its name; of an IDX file expected `{IMAGES}` at the end \
              of its name, to find the labels by",
@@ -232,6 +239,14 @@ mod tests {
         let error = labels_of(&images).unwrap_err().to_string();
         assert!(
             error.contains("no emnist-letters-test-labels-idx1-ubyte beside it"),
+            "{error}"
+        );
+        let error = labels_of(&folder.path().join("k/rgba.PNG"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("rgba.PNG: is one picture by its name, expected a data set")
+                && error.contains("`igpt classify` takes single pictures"),
             "{error}"
         );
         let error = labels_of(&folder.path().join("data.parquet"))

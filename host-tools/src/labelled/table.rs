@@ -1,10 +1,15 @@
 //! A table of image files and their labels: CSV as people, spreadsheets and data sets write it.
 
+mod parts;
+
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use igpt_runtime::lfs;
+
+use super::Part;
 
 /// What a table's extension may be, with the separators its columns may have.
 const KINDS: [(&str, &[u8]); 2] = [("csv", b",;\t|"), ("tsv", b"\t,;|")];
@@ -38,6 +43,9 @@ const LABEL: [&str; 9] = [
     "target",
 ];
 
+/// The same of the column of splits.
+const SPLIT: [&str; 4] = ["split", "set", "subset", "partition"];
+
 /// Images with the name of each one's class.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -45,6 +53,10 @@ pub(super) struct Table {
     pub(super) files: Vec<PathBuf>,
     /// The label of each.
     pub(super) labels: Vec<String>,
+    /// What the table calls the part that was read, if it has a column of splits.
+    pub(super) split: Option<String>,
+    /// Whether the other part is there as well.
+    pub(super) other: bool,
 }
 
 /// Whether a path is a table's, by its name.
@@ -60,17 +72,17 @@ fn separators(path: &Path) -> Option<&'static [u8]> {
     kind.map(|(_, separators)| *separators)
 }
 
-/// Reads a table; relative files are looked for from its folder. Without `labelled` a column of labels may be
-/// missing.
+/// Reads `part` of a table, or all if it has no column of splits; relative files are looked for from its folder.
+/// Without `labelled` a column of labels may be missing.
 ///
 /// # Errors
-/// A table that cannot be read, has no such columns or several, a record without a value, files of which not
-/// one is there.
-pub(super) fn read(path: &Path, labelled: bool) -> anyhow::Result<Table> {
-    read_table(path, labelled).with_context(|| path.display().to_string())
+/// A table that cannot be read, has no such columns or several, a record without a value, a file of two labels,
+/// splits that are none or not the part, files of which not one is there.
+pub(super) fn read(path: &Path, labelled: bool, part: Part) -> anyhow::Result<Table> {
+    read_table(path, labelled, part).with_context(|| path.display().to_string())
 }
 
-fn read_table(path: &Path, labelled: bool) -> anyhow::Result<Table> {
+fn read_table(path: &Path, labelled: bool, part: Part) -> anyhow::Result<Table> {
     let bytes = fs::read(path)?;
     ensure!(!lfs::is_pointer(&bytes), lfs::MESSAGE);
     let text = text(&bytes)?;
@@ -79,21 +91,42 @@ fn read_table(path: &Path, labelled: bool) -> anyhow::Result<Table> {
         .delimiter(separator)
         .from_reader(text.as_bytes());
     let folder = path.parent().unwrap_or(Path::new(""));
+    let records = reader.records().collect::<Result<Vec<_>, _>>()?;
+    let value = |record: &csv::StringRecord, index: usize| -> String {
+        record.get(index).unwrap_or_default().trim().to_owned()
+    };
+    let chosen = match columns.split {
+        None => parts::Chosen::default(),
+        Some(split) => {
+            let values: Vec<String> = records.iter().map(|record| value(record, split)).collect();
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            parts::choose(&values, columns.name(split), part, labelled)?
+        }
+    };
     let (mut files, mut labels) = (Vec::new(), Vec::new());
-    for record in reader.records() {
-        let record = record?;
-        let number = files.len() + 1;
+    let mut first_of: HashMap<PathBuf, (usize, String)> = HashMap::new();
+    for (index, record) in records.iter().enumerate() {
+        if !chosen.holds(index) {
+            continue;
+        }
+        let number = index + 1;
         let field = |index: usize| {
-            let field = record.get(index).unwrap_or_default().trim();
-            let column = columns.names.get(index).map_or("", String::as_str);
+            let field = value(record, index);
+            let column = columns.name(index);
             ensure!(!field.is_empty(), "record {number} has no {column}");
             Ok(field)
         };
-        files.push(located(folder, field(columns.file)?));
-        labels.push(match columns.label {
-            Some(label) => field(label)?.to_owned(),
-            None => String::new(),
-        });
+        let file = located(folder, &field(columns.file)?);
+        let label = columns.label.map_or(Ok(String::new()), field)?;
+        let entry = first_of.entry(file.clone());
+        let (before, other) = entry.or_insert_with(|| (number, label.clone()));
+        ensure!(
+            *other == label,
+            "record {number} calls {} {label:?} and record {before} {other:?}: expected one label for each picture",
+            file.display()
+        );
+        files.push(file);
+        labels.push(label);
     }
     if let Some(first) = files.first()
         && !files.iter().any(|file| file.exists())
@@ -104,7 +137,12 @@ fn read_table(path: &Path, labelled: bool) -> anyhow::Result<Table> {
             first.display()
         );
     }
-    Ok(Table { files, labels })
+    Ok(Table {
+        files,
+        labels,
+        split: chosen.split,
+        other: chosen.other,
+    })
 }
 
 /// The text, without the mark that spreadsheets begin it with.
@@ -124,6 +162,13 @@ struct Columns {
     names: Vec<String>,
     file: usize,
     label: Option<usize>,
+    split: Option<usize>,
+}
+
+impl Columns {
+    fn name(&self, index: usize) -> &str {
+        self.names.get(index).map_or("", String::as_str)
+    }
 }
 
 /// The separator by which the header has the columns, and where they are.
@@ -155,16 +200,19 @@ fn columns(text: &str, separators: &[u8], labelled: bool) -> anyhow::Result<(u8,
 /// Where the columns are, or how many names the header has and what is wrong with it.
 fn of_header(names: Vec<String>, labelled: bool) -> Result<Columns, (usize, anyhow::Error)> {
     let found = (|| {
-        let file = column(&names, &FILE)?;
-        let label = column(&names, &LABEL)?;
-        Ok::<_, anyhow::Error>(
-            file.zip(label)
-                .map(|(file, label)| (file, Some(label)))
-                .or(file.filter(|_| !labelled).map(|file| (file, None))),
-        )
+        let file = column(&names, &FILE, "file_name")?;
+        let label = column(&names, &LABEL, "label")?;
+        let split = column(&names, &SPLIT, "split")?;
+        let file = file.filter(|_| label.is_some() || !labelled);
+        Ok::<_, anyhow::Error>(file.map(|file| (file, label, split)))
     })();
     match found {
-        Ok(Some((file, label))) => Ok(Columns { names, file, label }),
+        Ok(Some((file, label, split))) => Ok(Columns {
+            names,
+            file,
+            label,
+            split,
+        }),
         Ok(None) => {
             let error = anyhow!("columns {names:?}, expected file_name and label");
             Err((names.len(), error))
@@ -173,8 +221,8 @@ fn of_header(names: Vec<String>, labelled: bool) -> Result<Columns, (usize, anyh
     }
 }
 
-/// The column with one of these names: the first of them, else the only one there is.
-fn column(names: &[String], wanted: &[&str]) -> anyhow::Result<Option<usize>> {
+/// The column that is `called` so, by one of these names: the first of them, else the only one there is.
+fn column(names: &[String], wanted: &[&str], called: &str) -> anyhow::Result<Option<usize>> {
     let plain = |name: &str| {
         let kept = name.chars().filter(|c| c.is_alphanumeric());
         kept.flat_map(char::to_lowercase).collect::<String>()
@@ -192,14 +240,7 @@ fn column(names: &[String], wanted: &[&str]) -> anyhow::Result<Option<usize>> {
         [only] => Ok(Some(only)),
         _ => {
             let several: Vec<_> = found.iter().filter_map(|index| names.get(*index)).collect();
-            bail!(
-                "columns {several:?} may all be the {}, expected one: rename the others",
-                if wanted.first() == FILE.first() {
-                    "file_name"
-                } else {
-                    "label"
-                }
-            )
+            bail!("columns {several:?} may all be the {called}, expected one: rename the others")
         }
     }
 }
@@ -226,7 +267,7 @@ mod tests {
         }
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        match read(&path, true) {
+        match read(&path, true, Part::Test) {
             Ok(table) => {
                 let relative = |file: PathBuf| file.strip_prefix(folder.path()).unwrap().to_owned();
                 Ok((
@@ -255,6 +296,18 @@ mod tests {
                 "l.csv",
                 "Image Path,ClassId,label\nx.png,0,dog\na/y.png,1,\"a, b\"",
             ),
+            (
+                "l.csv",
+                "file_name,label,split\ngone.png,,train\nx.png,dog,test\na/y.png,\"a, b\",Test\n",
+            ),
+            (
+                "l.csv",
+                "Subset;file;class\ntrain;gone.png;cat\nval;x.png;dog\nval;a/y.png;a, b\n",
+            ),
+            (
+                "l.csv",
+                "set,file_name,label\n75192,x.png,dog\n75192,a/y.png,\"a, b\"\n",
+            ),
             ("l.tsv", "path\ttarget\nx.png\tdog\na/y.png\ta, b\n"),
         ] {
             let found = parsed(name, text.as_bytes());
@@ -281,6 +334,18 @@ mod tests {
                 "record 2 has no file_name",
             ),
             (b"file_name,label\nx.png\n", "l.csv"),
+            (
+                b"file_name,label\nx.png,a\na/y.png,b\nx.png,b\n",
+                "x.png \"b\" and record 1 \"a\": expected one label for each picture",
+            ),
+            (
+                b"file_name,label,partition\nx.png,a,0\na/y.png,b,1\n",
+                "record 1 has the partition \"0\", expected train, validation or test",
+            ),
+            (
+                b"file_name,label,set,subset\nx.png,a,train,1\n",
+                "[\"set\", \"subset\"] may all be the split",
+            ),
             (
                 b"file_name,label\nno.png,a\nneither.png,b\n",
                 "none of its 2 files is there; the first is",
