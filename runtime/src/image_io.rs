@@ -35,11 +35,10 @@ use image::error::ImageFormatHint;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-pub(crate) use colour::rgb_of_cmyk;
 pub use error::ImageIoError;
 pub use foreign::Foreign;
 
-use crate::processor::{MAX_SIDE, ProcessorError};
+use crate::image::{DecodedImage, MAX_SIDE};
 
 /// Most memory a decoder may take for pixels, in bytes.
 const MAX_DECODED: u64 = 256 << 20;
@@ -50,59 +49,6 @@ const MAX_FILE: u64 = 256 << 20;
 
 /// Width, height and RGB8 pixels.
 type Pixels = (u32, u32, Vec<u8>);
-
-/// An RGB8 image: rows from the top, pixels from the left, three bytes each, no padding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodedImage {
-    width: usize,
-    height: usize,
-    rgb: Vec<u8>,
-}
-
-impl DecodedImage {
-    /// An image from its pixels.
-    ///
-    /// # Errors
-    /// A side of 0 or beyond [`MAX_SIDE`], or a buffer that is not `3 * width * height` long.
-    pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Result<Self, ProcessorError> {
-        if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
-            return Err(ProcessorError::Dimensions { width, height });
-        }
-        let expected = width.checked_mul(height).and_then(|n| n.checked_mul(3));
-        if expected != Some(rgb.len()) {
-            return Err(ProcessorError::BufferLength {
-                width,
-                height,
-                found: rgb.len(),
-            });
-        }
-        Ok(Self { width, height, rgb })
-    }
-
-    /// Width in pixels.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Height in pixels.
-    #[must_use]
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// The pixels.
-    #[must_use]
-    pub fn rgb(&self) -> &[u8] {
-        &self.rgb
-    }
-
-    /// The pixels, by value.
-    #[must_use]
-    pub fn into_rgb(self) -> Vec<u8> {
-        self.rgb
-    }
-}
 
 /// Decodes the image file at `path`.
 ///

@@ -13,7 +13,7 @@
 
 mod shim;
 
-use crate::image_io::rgb_of_cmyk;
+use crate::cmyk::rgb_of_cmyk;
 use shim::Picture;
 
 /// What to do about a JPEG without an end-of-image marker (FF D9).

@@ -5,10 +5,12 @@
 
 mod causal;
 mod classification;
+mod cmyk;
 pub mod config;
 mod counted;
 mod error;
 mod huge_pages;
+mod image;
 pub mod image_files;
 pub mod image_io;
 pub mod image_names;
@@ -24,6 +26,7 @@ mod profile;
 pub mod report;
 mod steps;
 
+pub use self::image::{DecodedImage, ImageError, MAX_SIDE};
 pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
 pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score};
@@ -33,7 +36,7 @@ pub use igpt_kernels::{
     INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Isa, IsaError, Kernels, Layout, Panels, PanelsName,
     pack_nibbles, peak_benchmark, read_benchmark, tile_benchmark,
 };
-pub use image_io::{DecodedImage, ImageIoError};
+pub use image_io::ImageIoError;
 pub use lockstep::Lockstep;
 pub use model::{ImageGptModel, LoadOptions, ModelOutput, Packing};
 pub use one_line::one_line;

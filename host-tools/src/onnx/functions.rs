@@ -6,7 +6,9 @@
 use igpt_runtime::Activation;
 
 use super::linears::{int4_weight, linear_f32, linear_int8, linear_uint8};
-use super::nodes::{call, cast, constant_f32, constant_ints, float, int, node, opsets, reference};
+use super::nodes::{
+    call, cast, constant_f32, constant_ints, float, function, int, node, reference,
+};
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
 use super::pb::{FunctionProto, NodeProto};
@@ -42,23 +44,6 @@ pub(super) fn op_names(dtype: ModelDtype) -> (&'static str, &'static str) {
         ModelDtype::Int8 => ("ImageGptLinearInt8", "ImageGptBlockInt8"),
         ModelDtype::Int4 => ("ImageGptLinearInt8", "ImageGptBlockInt4"),
         ModelDtype::F32 => ("ImageGptLinearF32", "ImageGptBlockF32"),
-    }
-}
-
-pub(super) fn function(
-    name: &str,
-    inputs: &[&str],
-    output: &str,
-    body: Vec<NodeProto>,
-) -> FunctionProto {
-    FunctionProto {
-        name: Some(name.into()),
-        domain: Some(super::DOMAIN.into()),
-        input: inputs.iter().map(|name| (*name).into()).collect(),
-        output: vec![output.into()],
-        node: body,
-        opset_import: opsets(),
-        ..FunctionProto::default()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use igpt_runtime::{INT4_GROUP, Panels};
 
-use super::functions::function;
-use super::nodes::{cast, constant_f32, constant_i32, constant_ints, constant_u8, int, ints, node};
+use super::nodes::{
+    cast, constant_f32, constant_i32, constant_ints, constant_u8, function, int, ints, node,
+};
 use super::pb::tensor_proto::DataType;
 use super::pb::{FunctionProto, NodeProto};
 

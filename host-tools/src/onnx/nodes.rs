@@ -3,8 +3,8 @@
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
 use super::pb::{
-    AttributeProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, tensor_shape_proto, type_proto,
+    AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
 };
 
 /// One dimension of a value's shape.
@@ -38,6 +38,24 @@ pub(super) fn call(
     NodeProto {
         domain: super::DOMAIN.into(),
         ..node(op, inputs, &[output], attributes)
+    }
+}
+
+/// A model-local function of ours with one output.
+pub(super) fn function(
+    name: &str,
+    inputs: &[&str],
+    output: &str,
+    body: Vec<NodeProto>,
+) -> FunctionProto {
+    FunctionProto {
+        name: Some(name.into()),
+        domain: Some(super::DOMAIN.into()),
+        input: inputs.iter().map(|name| (*name).into()).collect(),
+        output: vec![output.into()],
+        node: body,
+        opset_import: opsets(),
+        ..FunctionProto::default()
     }
 }
 

@@ -63,12 +63,3 @@ pub(super) fn unpremultiply(level: u8, alpha: u8) -> u8 {
         alpha => (u32::from(level) * 255 / u32::from(alpha)).min(255) as u8,
     }
 }
-
-/// Pillow's CMYK to RGB; 255 is full ink.
-pub(crate) fn rgb_of_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
-    let paper = u32::from(255 - k);
-    [c, m, y].map(|ink| {
-        let product = u32::from(ink) * paper + 128;
-        (paper - (((product >> 8) + product) >> 8).min(paper)) as u8
-    })
-}

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::MAX_FILE;
 use super::foreign::Foreign;
+use crate::image::MAX_SIDE;
 use crate::jpeg::JpegError;
-use crate::processor::{MAX_SIDE, ProcessorError};
 
 /// What is read.
 const READ: &str = "PNG, JPEG, BMP, GIF, PNM, TIFF and WebP";
@@ -83,9 +83,9 @@ pub enum ImageIoError {
         /// The pixel type.
         found: String,
     },
-    /// An image without pixels.
+    /// An image without pixels, or with too many.
     #[error(transparent)]
-    Empty(#[from] ProcessorError),
+    Image(#[from] crate::image::ImageError),
 }
 
 impl From<JpegError> for ImageIoError {

@@ -12,8 +12,9 @@ use image::metadata::Orientation;
 use tiff::decoder::Decoder;
 use tiff::tags::{CompressionMethod, Tag};
 
-use super::colour::{blend_over_white, rgb_of_cmyk, unpremultiply};
+use super::colour::{blend_over_white, unpremultiply};
 use super::{ImageIoError, Pixels, check_size, orientation};
+use crate::cmyk::rgb_of_cmyk;
 use kind::{Alpha, Colour, Kind};
 use raw::AsNumbers;
 

@@ -8,8 +8,8 @@ use tract_onnx::prelude::TractResult;
 
 use super::block_f32::LinearF32;
 use super::block_int8::LinearInt8;
+use super::embedding::{Embedding, f32s};
 use super::engine::Engine;
-use super::layers::Embedding;
 use crate::onnx::weights::{Constant, Weights};
 
 /// Bytes of a block of int4 weights. What the next matrix does not fit into is never touched.
@@ -105,10 +105,4 @@ impl Constants<'_> {
         };
         Ok((k, n))
     }
-}
-
-/// Little-endian numbers, wherever they lie.
-pub(super) fn f32s(bytes: &[u8]) -> impl Iterator<Item = f32> {
-    let (values, _) = bytes.as_chunks::<4>();
-    values.iter().map(|bytes| f32::from_le_bytes(*bytes))
 }

@@ -1,45 +1,16 @@
 //! The operators as layers: constants in, a packed [`Layer`] out; rows in, rows out.
 
-use bytes::Bytes;
-use half::f16;
 use igpt_kernels::{KV_TILE, NonFinite};
 use rayon::prelude::*;
 
 use super::block_f32::{BlockF32, LinearF32};
 use super::block_int8::{BlockInt8, LinearInt8};
-use super::constants::f32s;
+use super::embedding::Embedding;
 use super::engine::Engine;
 use super::state::LayerState;
 
 /// Rows of a task of the layers that are not blocks.
 const ROWS: usize = 64;
-
-/// Token or position embeddings, `[n, width]`, little-endian, where they lie in the file.
-#[derive(Debug)]
-pub(crate) enum Embedding {
-    F16(Bytes),
-    F32(Bytes),
-}
-
-impl Embedding {
-    fn add(&self, row: usize, out: &mut [f32]) {
-        let width = out.len();
-        match self {
-            Self::F16(table) => {
-                let (row, _) = table[row * width * 2..][..width * 2].as_chunks::<2>();
-                for (out, x) in out.iter_mut().zip(row) {
-                    *out += f16::from_le_bytes(*x).to_f32();
-                }
-            }
-            Self::F32(table) => {
-                let row = &table[row * width * 4..][..width * 4];
-                for (out, x) in out.iter_mut().zip(f32s(row)) {
-                    *out += x;
-                }
-            }
-        }
-    }
-}
 
 /// Why a layer cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@
 pub(crate) mod block_f32;
 pub(crate) mod block_int8;
 mod constants;
+mod embedding;
 pub(crate) mod engine;
 pub(crate) mod kv_room;
 mod lanes;

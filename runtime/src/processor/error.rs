@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::FieldError;
-
-use super::MAX_SIDE;
+use crate::image::ImageError;
 
 /// Why a processor could not be built or an image not be turned into tokens.
 #[derive(Debug, thiserror::Error)]
@@ -32,24 +31,9 @@ pub enum ProcessorError {
     /// `do_color_quantize` is off, so there are no tokens to be had.
     #[error("do_color_quantize is false: this processor gives pixel values, not tokens")]
     NotQuantizing,
-    /// An image without pixels, or one with a side longer than [`MAX_SIDE`].
-    #[error("an image of {width}x{height} pixels, expected sides of 1 to {MAX_SIDE}")]
-    Dimensions {
-        /// Width in pixels.
-        width: usize,
-        /// Height in pixels.
-        height: usize,
-    },
-    /// The buffer does not hold the image it is said to hold.
-    #[error("{found} bytes of RGB8, expected 3 * {width} * {height}")]
-    BufferLength {
-        /// Width in pixels.
-        width: usize,
-        /// Height in pixels.
-        height: usize,
-        /// Length of the buffer in bytes.
-        found: usize,
-    },
+    /// The pixels are no image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A token sequence of another length than the image has pixels.
     #[error("{found} tokens, expected {width} * {height}")]
     TokenCount {

@@ -22,16 +22,15 @@ pub use backend::{Backend, BackendChoice, BackendError};
 pub use config::{MAX_COLORS, ProcessorConfig};
 pub use error::ProcessorError;
 pub use filter::Resample;
-pub use resample::MAX_SIDE;
 
 use std::path::Path;
 
 use crate::config::fields::Fields;
-use crate::image_io::DecodedImage;
+use crate::image::{DecodedImage, check};
 
 use crop::center_crop;
 use palette::{Channels, Palette};
-use resample::{Resizer, check_source};
+use resample::Resizer;
 
 /// Hugging Face's older name of [`ImageGptImageProcessor`].
 pub type ImageGptFeatureExtractor = ImageGptImageProcessor;
@@ -234,7 +233,7 @@ impl ImageGptImageProcessor {
             .resized_into(rgb, width, height, &mut scratch)?
             .to_vec();
         let (to_height, to_width) = self.config.output_size().unwrap_or((height, width));
-        DecodedImage::new(to_width, to_height, pixels)
+        Ok(DecodedImage::new(to_width, to_height, pixels)?)
     }
 
     /// As [`ImageGptImageProcessor::resized`], borrowing the RGB8 pixels from `scratch`.
@@ -248,7 +247,7 @@ impl ImageGptImageProcessor {
         height: usize,
         scratch: &'a mut ProcessorScratch,
     ) -> Result<&'a [u8], ProcessorError> {
-        check_source(rgb, width, height)?;
+        check(rgb, width, height)?;
         let c = &self.config;
         let from = (width, height);
         let to = if c.do_resize {
@@ -304,7 +303,7 @@ impl ImageGptImageProcessor {
             })?;
             rgb.extend(color);
         }
-        DecodedImage::new(width, height, rgb)
+        Ok(DecodedImage::new(width, height, rgb)?)
     }
 
     /// The RGB8 colour of a token; `None` for the start token and beyond.

@@ -12,10 +12,7 @@
 //! [`window`]: super::window
 
 use super::window::{Axis, Window};
-use super::{Backend, ProcessorError, Resample};
-
-/// Largest width or height of an image; also what JPEG and most cameras can name.
-pub const MAX_SIDE: usize = 65_535;
+use super::{Backend, Resample};
 
 /// A resize between two fixed sizes: the kernel, computed once, and the buffers it works in.
 #[derive(Debug)]
@@ -52,23 +49,6 @@ struct Convolution {
 /// shrinks, and by more than twice as many pixels as the width does.
 fn vertical_first(from: (usize, usize), to: (usize, usize)) -> bool {
     to.1 < from.1 && from.1 - to.1 > 2 * from.0.saturating_sub(to.0)
-}
-
-/// Checks that `rgb` holds a picture of `width` x `height` pixels and that both are sane.
-pub(super) fn check_source(rgb: &[u8], width: usize, height: usize) -> Result<(), ProcessorError> {
-    if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
-        return Err(ProcessorError::Dimensions { width, height });
-    }
-    // Both sides fit 16 bits, but their product times three need not fit a 32-bit usize.
-    let expected = width.checked_mul(height).and_then(|n| n.checked_mul(3));
-    if expected == Some(rgb.len()) {
-        return Ok(());
-    }
-    Err(ProcessorError::BufferLength {
-        width,
-        height,
-        found: rgb.len(),
-    })
 }
 
 impl Resizer {

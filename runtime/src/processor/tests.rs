@@ -3,6 +3,7 @@
 use super::{
     Backend, ImageGptImageProcessor, ProcessorConfig, ProcessorError, ProcessorScratch, Resample,
 };
+use crate::image::ImageError;
 
 const HUB: &str = r#"{"clusters": [[-1.0, -1.0, -1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]],
     "do_normalize": true, "do_resize": true, "feature_extractor_type": "ImageGPTFeatureExtractor",
@@ -167,13 +168,16 @@ fn hostile_images_are_refused() {
     ] {
         let error = p.tokens_from_rgb8(&rgb, w, h).unwrap_err();
         assert!(
-            matches!(error, ProcessorError::Dimensions { width, height } if (width, height) == (w, h))
+            matches!(error, ProcessorError::Image(ImageError::Dimensions { width, height }) if (width, height) == (w, h))
         );
     }
     for (w, h) in [(2, 3), (1, 2), (65_535, 65_535), (5, 1)] {
         let error = p.tokens_from_rgb8(&rgb, w, h).unwrap_err();
         assert!(
-            matches!(error, ProcessorError::BufferLength { found: 12, .. }),
+            matches!(
+                error,
+                ProcessorError::Image(ImageError::BufferLength { found: 12, .. })
+            ),
             "{error}"
         );
     }
