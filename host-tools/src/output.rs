@@ -163,8 +163,7 @@ impl Staged {
     /// # Errors
     /// It cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
-        // Through a link: what it points to is replaced, not the link.
-        let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = &behind_links(path);
         // Renamed over, a device would be gone; opening says what is wrong with a folder.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             let file = File::options().write(true).open(path)?;
@@ -204,6 +203,20 @@ impl Drop for Staged {
             let _ = fs::remove_file(part);
         }
     }
+}
+
+/// Where a file of that name lies, or will: what a link points to is written, not the link, be it there yet or not.
+fn behind_links(path: &Path) -> PathBuf {
+    /// As many as Linux follows.
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        match fs::read_link(&path) {
+            Ok(target) => path = parent(&path).join(target),
+            Err(_) => break,
+        }
+    }
+    fs::canonicalize(&path).unwrap_or(path)
 }
 
 /// Writes a file of these bytes.
@@ -273,6 +286,16 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(refuse_inputs(&link, [&path]).is_err());
         assert!(refuse_inputs(&link, [folder.path().join("other")]).is_ok());
+        // To a file that is not there yet, by way of another link; and to a folder that is not there.
+        let far = folder.path().join("far");
+        std::os::unix::fs::symlink("far", folder.path().join("near")).unwrap();
+        std::os::unix::fs::symlink("new", &far).unwrap();
+        write(&folder.path().join("near"), b"new").unwrap();
+        assert!(far.is_symlink());
+        assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"new");
+        std::os::unix::fs::symlink("gone/file", folder.path().join("lost")).unwrap();
+        assert!(write(&folder.path().join("lost"), b"new").is_err());
+        assert!(folder.path().join("lost").is_symlink());
     }
 
     #[cfg(unix)]

@@ -3,7 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use igpt_runtime::ImageGptConfig;
 use igpt_tools::checkpoint::Checkpoint;
+use igpt_tools::checkpoint::expected::{self, Head};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 fn golden(name: &str) -> PathBuf {
@@ -154,4 +158,55 @@ fn damage_to_an_archive_without_checksums_never_panics() {
             }
         }
     }
+}
+
+/// The golden checkpoint with its tensors renamed by `rename`, and what [`expected::check`] says of it.
+fn checked(rename: fn(&str) -> &str, added: &[(&str, Vec<usize>)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = fs::read(golden("model/long/model.safetensors")).unwrap();
+    let read = SafeTensors::deserialize(&weights).unwrap();
+    let zeros = vec![0; 4096];
+    let mut tensors: Vec<(String, TensorView)> = read
+        .tensors()
+        .into_iter()
+        .map(|(name, tensor)| (rename(&name).to_owned(), tensor))
+        .collect();
+    for (name, shape) in added {
+        let bytes = &zeros[..4 * shape.iter().product::<usize>()];
+        let tensor = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        tensors.push(((*name).to_owned(), tensor));
+    }
+    let path = folder.path().join("model.safetensors");
+    safetensors::serialize_to_file(tensors, None, &path).unwrap();
+    let config = fs::read_to_string(golden("model/long/config.json")).unwrap();
+    let config = ImageGptConfig::from_json(&config).unwrap();
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    match expected::check(&checkpoint, &config, Head::Causal) {
+        Ok(()) => String::new(),
+        Err(e) => e.to_string(),
+    }
+}
+
+#[test]
+fn a_tensor_that_is_too_many_or_called_otherwise_is_named_with_what_to_do() {
+    assert_eq!(checked(|name| name, &[]), "");
+    // A loss with weights of its own, as modules for unequal classes have.
+    let message = checked(|name| name, &[("loss_fn.weight", vec![3])]);
+    for words in [
+        "unexpected: `loss_fn.weight` [3]",
+        "take \"loss_fn.weight\" out of the state_dict and save it again",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    let message = checked(
+        |name| match name {
+            "transformer.wte.weight" => "transformer.embeddings.weight",
+            name => name,
+        },
+        &[],
+    );
+    assert!(
+        message.contains("weights[\"wte.weight\"] = weights.pop(\"embeddings.weight\")"),
+        "{message}"
+    );
 }

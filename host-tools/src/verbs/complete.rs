@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use igpt_runtime::report::RunReport;
 use igpt_runtime::{
     DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor, counted,
@@ -201,12 +201,7 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     }
     let processor = model.model().processor();
     let processor = processor
-        .with_context(|| {
-            format!(
-                "{}: no image processor in it, so no picture can be painted",
-                file.display()
-            )
-        })
+        .ok_or_else(|| crate::processor::missing(&file))
         .bad_input()?;
     let (height, width) = processor.size();
     let rows = match (images.is_empty(), args.rows) {

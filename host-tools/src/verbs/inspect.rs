@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use igpt_runtime::onnx::pb::tensor_proto::DataType;
 use igpt_runtime::onnx::{Description, describe};
 use igpt_runtime::report::ModelReport;
@@ -237,11 +236,7 @@ fn colors(processor: &ImageGptImageProcessor) -> Vec<[u8; 3]> {
 fn swatch(file: &Path, palette: &[[u8; 3]]) -> Result<Grid, Failure> {
     const COLUMNS: usize = 32;
     if palette.is_empty() {
-        return Err(anyhow!(
-            "{}: no image processor in it, so no palette to draw",
-            file.display()
-        ))
-        .bad_input();
+        return Err(crate::processor::missing(file)).bad_input();
     }
     let mut grid = Grid::new(
         COLUMNS.min(palette.len().max(1)),

@@ -32,11 +32,7 @@ pub enum EvalError {
         found: String,
     },
     /// A file that cannot read images.
-    #[error(
-        "{}: no image processor in it, images cannot be read; make it again with \
-         `igpt quantize --processor-config FILE.json`",
-        file.display()
-    )]
+    #[error("{}: {}", file.display(), igpt_runtime::processor::NO_PROCESSOR)]
     NoProcessor {
         /// The model file.
         file: PathBuf,

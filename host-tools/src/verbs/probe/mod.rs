@@ -263,11 +263,7 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
         return Err(anyhow!("--layer {layer}: the model has {blocks}")).bad_input();
     }
     if model.processor().is_none() {
-        return Err(anyhow!(
-            "{}: no image processor in it, images cannot be read",
-            args.model.display()
-        ))
-        .bad_input();
+        return Err(crate::processor::missing(&args.model)).bad_input();
     }
     // Before the images, not after minutes of them.
     if args.output.is_some() && model.packing() != (Packing::AtLoad { file: None }) {
