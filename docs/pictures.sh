@@ -71,7 +71,7 @@ inputs() {
   local recipe=models/recipe bits=tests/golden/default/bits.txt
   case $1 in
     docs/complete.png) echo $bits $lm/*.json $lm/*.safetensors "${completed[@]}" host-tools/src/verbs/complete.rs host-tools/src/pictures.rs ;;
-    models/fashion-mnist/frame.png) echo $bits $int8 $sample/000?-*.png $(rust firmware/src/overlay) ;;
+    models/fashion-mnist/frame.png) echo $bits $int8 $sample/000?-*.png $(rust firmware/core/src/overlay{,.rs}) ;;
     docs/confusion.svg) echo $bits $int8 $(rust host-tools/src/charts host-tools/src/charts.rs) ;;
     models/fashion-mnist/completions.png) echo $recipe/{data,plots}.py $lm/*.json $lm/*.safetensors ;;
     models/fashion-mnist/probe.png) echo $recipe/plots.py models/fashion-mnist/probe.json ;;

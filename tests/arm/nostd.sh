@@ -21,6 +21,6 @@ for target; do
       options=("-Zbuild-std=core,alloc")
     fi
     echo "--- no_std on $target"
-    cargo build --release --lib --no-default-features --target "$target" "${options[@]}" -p igpt-kernels -p igpt-firmware
+    cargo build --release --lib --no-default-features --target "$target" "${options[@]}" -p igpt-kernels -p igpt-firmware-core
   )
 done

@@ -3,8 +3,8 @@
 use std::io::Cursor;
 
 use clap::Parser as _;
-use igpt_firmware::linux::app::CommandLine;
-use igpt_firmware::linux::source::{
+use igpt_firmware::CommandLine;
+use igpt_firmware::source::{
     FrameBuffer, FrameSource, MjpegSource, ReadOutcome, SourceOptions, Y4mSource,
 };
 

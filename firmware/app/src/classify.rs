@@ -1,0 +1,45 @@
+//! The app's view of a model: a picture goes in, logits come out.
+
+use igpt_runtime::report::RunReport;
+
+use crate::source::FrameBuffer;
+use igpt_firmware_core::verdict::ProblemType;
+
+/// What a model makes of one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classified {
+    /// CRC-32 of the tokens, as little-endian u16s: whether two machines saw the same.
+    pub tokens_crc32: u32,
+    /// One logit per class.
+    pub logits: Vec<f32>,
+    /// What they mean: probabilities, or a regression's values.
+    pub scores: Vec<f32>,
+    /// Tokens whose work was reused from the frame before.
+    pub reused_tokens: usize,
+}
+
+/// Something that classifies frames: the model, or a stand-in for tests.
+pub trait Classify {
+    /// The classes' names.
+    fn labels(&self) -> &[String];
+
+    /// What its numbers mean.
+    fn problem_type(&self) -> ProblemType;
+
+    /// A short name for the panel and the log.
+    fn name(&self) -> &str;
+
+    /// CRC-32 of its file: what tells two models of one name apart.
+    fn crc32(&self) -> u32;
+
+    /// What reports say of it and of how it runs.
+    fn run(&self) -> Option<&RunReport> {
+        None
+    }
+
+    /// Classifies one frame.
+    ///
+    /// # Errors
+    /// When the picture cannot be turned into tokens, or the model fails on it.
+    fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified>;
+}

@@ -1,0 +1,374 @@
+//! The main loop: hears the capture thread, follows the state machine, hands frames to the worker.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+
+use super::bell::Shared;
+use super::capture::{Capture, LARGE, Message, Opener};
+use super::exit::Failure;
+use super::guard::Guard;
+use super::lines;
+use super::log::{Event as LogEvent, Log};
+use super::report::Summary;
+use super::service;
+use super::settings::Settings;
+use super::systemd::Systemd;
+use super::worker::{Outcome, Worker};
+use crate::source::{FrameBuffer, SourceError};
+use igpt_firmware_core::pipeline::{Action, Cause, Event, Pipeline, State};
+
+/// The longest sleep of the main loop.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The running app.
+pub(super) struct Engine {
+    shared: Arc<Shared>,
+    capture: Capture,
+    messages: Receiver<Message>,
+    pipeline: Pipeline,
+    worker: Worker,
+    guard: Option<Guard>,
+    log: Arc<Log>,
+    systemd: Systemd,
+    settings: Settings,
+    outputs: Vec<String>,
+    started: Instant,
+    /// Whether frames are dropped while the model works.
+    drop: bool,
+    /// Whether frames arrive by themselves.
+    live: bool,
+    reopen_at: Option<Duration>,
+    /// Not before this is the next frame classified.
+    due: Duration,
+    next_seq: u64,
+    lost_upstream: u64,
+    /// Drops known at the last verdict.
+    dropped_before: u64,
+    /// The last frame, for a screen whose camera is lost.
+    last: Option<FrameBuffer>,
+    source_error: Option<SourceError>,
+}
+
+impl Engine {
+    pub(super) fn new(
+        settings: Settings,
+        shared: Arc<Shared>,
+        opener: Opener,
+        worker: Worker,
+        guard: Option<Guard>,
+        log: Arc<Log>,
+        outputs: Vec<String>,
+    ) -> Self {
+        let (sender, messages) = channel();
+        let capture = Capture {
+            shared: Arc::clone(&shared),
+            messages: sender,
+            opener,
+            spec: settings.source.clone(),
+            options: settings.source_options.clone(),
+            drop: settings.drop,
+            strict: settings.strict,
+        };
+        Self {
+            shared,
+            capture,
+            messages,
+            pipeline: Pipeline::new(settings.retry),
+            worker,
+            guard,
+            log,
+            systemd: Systemd::new(),
+            settings,
+            outputs,
+            started: Instant::now(),
+            drop: false,
+            live: false,
+            reopen_at: None,
+            due: Duration::ZERO,
+            next_seq: 0,
+            lost_upstream: 0,
+            dropped_before: 0,
+            last: None,
+            source_error: None,
+        }
+    }
+
+    /// Runs to the end, prints the summary, and says whether all went well.
+    ///
+    /// # Errors
+    /// When the source never opened or is lost for good, the model keeps failing, or an output did not take
+    /// everything.
+    pub(super) fn run(mut self) -> Result<Summary, Failure> {
+        let outcome = self.main_loop();
+        // Whatever the reason, nobody is to fill another frame.
+        self.shared.request_stop();
+        self.systemd.stopping();
+        let cause = match self.pipeline.state() {
+            State::Draining { cause } | State::Stopped { cause } => cause,
+            _ => Cause::Requested,
+        };
+        let summary = Summary {
+            cause,
+            counters: self.pipeline.counters(),
+            queue: self.shared.queue.counters(),
+            lost_upstream: self.lost_upstream,
+            unclassified: self.worker.unclassified,
+            elapsed: self.started.elapsed(),
+            outputs: self.outputs,
+            stats: std::mem::take(&mut self.worker.stats),
+        };
+        if let Some(guard) = &mut self.guard
+            && let Err(error) = guard.stopped(summary.counters.classified)
+        {
+            self.log.write(&LogEvent::GuardFailed { error: &error });
+        }
+        let source = Path::new(&self.settings.source);
+        let blamed = |error| self.settings.origin.blame_path("source", source, error);
+        let mut failure = outcome.err().or_else(|| match (cause, self.source_error) {
+            (Cause::NeverOpened | Cause::SourceLost, Some(error)) => {
+                let wrong = error.is_of_the_spec();
+                let error = blamed(service::explain(error.into(), source));
+                // What no camera and no file that may come would mend is not tried again.
+                Some(match wrong {
+                    true => Failure::Usage(error),
+                    false => Failure::Source(error),
+                })
+            }
+            (Cause::NeverOpened | Cause::SourceLost, None) => {
+                Some(Failure::Source(blamed(anyhow!("{cause}: lost"))))
+            }
+            _ if summary.counters.classified == 0 && summary.unclassified > 0 => {
+                Some(Failure::Runtime(anyhow!("the model failed on every frame")))
+            }
+            (Cause::EndOfStream, _) if summary.counters.captured == 0 => {
+                let error = anyhow!("{}: ended without a frame", source.display());
+                Some(Failure::Source(blamed(error)))
+            }
+            _ => None,
+        });
+        failure = failure.or_else(|| lines::failure(&self.worker.lost()));
+        if cause != Cause::NeverOpened || self.settings.json {
+            // A reader that is gone needs no summary; any other error is among the losses now.
+            let _ = self.worker.reporter.end(&summary, failure.as_ref());
+        }
+        match failure.or_else(|| lines::failure(&self.worker.lost())) {
+            Some(failure) => Err(failure),
+            None => Ok(summary),
+        }
+    }
+
+    fn main_loop(&mut self) -> Result<(), Failure> {
+        self.start_capture()?;
+        loop {
+            let heard = self.shared.news.heard();
+            self.systemd.alive();
+            self.hear()?;
+            self.count_captured();
+            if self.shared.stop_requested() {
+                self.event(Event::StopRequested);
+                // Now, not after the frames that still wait: the summary shows them as left.
+                self.event(Event::Drained);
+                return Ok(());
+            }
+            if matches!(self.pipeline.state(), State::Draining { .. })
+                && self.shared.queue.counters().queued == 0
+            {
+                self.event(Event::Drained);
+                return Ok(());
+            }
+            if self.reopen_at.is_some_and(|at| self.now() >= at) {
+                self.reopen_at = None;
+                self.start_capture()?;
+            }
+            if self.now() >= self.due && self.one_frame()? {
+                continue;
+            }
+            self.shared.news.wait(heard, self.patience());
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Tells the state machine of frames that came into the queue. One that came in before
+    /// its source was reported open waits for that report.
+    fn count_captured(&mut self) {
+        if self.pipeline.state() != State::Starting {
+            for _ in self.pipeline.counters().captured..self.shared.queue.counters().produced {
+                self.event(Event::Captured);
+            }
+        }
+    }
+
+    /// How long the loop may sleep: until the next frame may be classified, the source may be
+    /// reopened, or the watchdog wants to hear from us.
+    fn patience(&self) -> Duration {
+        let now = self.now();
+        let mut patience = self.systemd.patience().unwrap_or(PATIENCE).min(PATIENCE);
+        if self.due > now {
+            patience = patience.min(self.due - now);
+        }
+        if let Some(at) = self.reopen_at {
+            patience = patience.min(at.saturating_sub(now));
+        }
+        patience
+    }
+
+    fn start_capture(&mut self) -> Result<(), Failure> {
+        self.capture
+            .start(self.next_seq)
+            .context("cannot start the capture thread")
+            .map_err(Failure::Runtime)
+    }
+
+    /// Hands an event to the state machine and does what it says.
+    fn event(&mut self, event: Event) {
+        let before = self.pipeline.state();
+        match self.pipeline.handle(event, self.now()) {
+            Ok(Action::Reopen { at }) => self.reopen_at = Some(at),
+            Ok(Action::Drain | Action::Finish) => self.reopen_at = None,
+            Ok(Action::Continue) => {}
+            // A mistake of ours. It changed nothing, so a camera in the field goes on.
+            Err(error) => {
+                if cfg!(test) {
+                    panic!("{error}");
+                }
+                self.log.write(&LogEvent::Unexpected { error: &error });
+            }
+        }
+        let after = self.pipeline.state();
+        let changed = std::mem::discriminant(&before) != std::mem::discriminant(&after);
+        // While it runs, the status is what it runs on.
+        if changed && after != State::Running {
+            self.systemd.status(&after.to_string());
+        }
+    }
+
+    /// Takes in what the capture thread said.
+    fn hear(&mut self) -> Result<(), Failure> {
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Ready { description, live } => {
+                    self.drop = self.settings.drop.unwrap_or(live);
+                    self.live = live;
+                    self.worker.set_filter(self.settings.filter(live))?;
+                    self.log.write(&LogEvent::SourceOpened {
+                        description: &description,
+                    });
+                    self.systemd.ready(&description);
+                    self.event(Event::SourceReady);
+                }
+                Message::Skipped(skipped) => {
+                    // If it cannot be written, that is counted and told at the end.
+                    let _ = self.worker.reporter.skipped(&skipped.name, &skipped.reason);
+                    self.log.write(&LogEvent::Skipped {
+                        name: &skipped.name,
+                        reason: &skipped.reason,
+                    });
+                    self.event(Event::Undecodable);
+                }
+                Message::Ended => self.event(Event::SourceEnded),
+                Message::Failed(error) => self.source_failed(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn source_failed(&mut self, error: SourceError) {
+        let first = self.pipeline.state() == State::Running;
+        self.event(Event::SourceFailed {
+            retryable: error.is_retryable(),
+        });
+        if let (State::SourceLost { .. }, Some(at)) = (self.pipeline.state(), self.reopen_at) {
+            let retry_in = at.saturating_sub(self.now());
+            self.log.write(&LogEvent::SourceLost {
+                error: &error,
+                retry_in,
+            });
+            if let (true, Some(frame)) = (first, &self.last) {
+                let dropped = self.dropped_before;
+                let failures = self.worker.show_lost(frame, dropped, &self.log);
+                for _ in 0..failures {
+                    self.event(Event::OutputFailed);
+                }
+            }
+        }
+        self.source_error = Some(error);
+    }
+
+    /// Classifies the next frame, if one waits.
+    fn one_frame(&mut self) -> Result<bool, Failure> {
+        let queue = &self.shared.queue;
+        let Some(frame) = (if self.drop {
+            queue.take_newest()
+        } else {
+            queue.take_oldest()
+        }) else {
+            return Ok(false);
+        };
+        // Newest wins: buffers of older frames are free again.
+        self.shared.space.ring();
+        self.due = self.now() + self.settings.interval;
+        self.lost_upstream += frame.dropped_before;
+        self.next_seq = frame.seq.saturating_add(1);
+        let dropped = self.shared.queue.counters().dropped + self.lost_upstream;
+        let since_last = dropped.saturating_sub(self.dropped_before);
+        self.dropped_before = dropped;
+        let started = self.started;
+        let outcome = self.worker.process(
+            &frame,
+            (since_last, dropped),
+            || started.elapsed(),
+            &self.log,
+        );
+        self.keep(frame);
+        match outcome? {
+            Outcome::Unclassified => {}
+            Outcome::Classified {
+                output_failures,
+                in_vain,
+            } => {
+                self.event(Event::Classified);
+                for _ in 0..output_failures {
+                    self.event(Event::OutputFailed);
+                }
+                if let Some(guard) = &mut self.guard
+                    && let Err(error) = guard.verdict()
+                {
+                    self.log.write(&LogEvent::GuardFailed { error: &error });
+                }
+                let enough = self
+                    .settings
+                    .frames
+                    .is_some_and(|most| self.pipeline.counters().classified >= most);
+                if enough || in_vain {
+                    self.shared.request_stop();
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps the frame of a live source for [`Worker::show_lost`], and frees the one kept before. A file is
+    /// not lost: its frame is free at once, and its memory too if that is much.
+    fn keep(&mut self, mut frame: FrameBuffer) {
+        let free = if self.live {
+            self.last.replace(frame)
+        } else {
+            if frame.rgb.capacity() > LARGE {
+                frame.rgb = Vec::new();
+            }
+            Some(frame)
+        };
+        if let Some(free) = free {
+            // It came from this queue.
+            let _ = self.shared.queue.give_back(free);
+            self.shared.space.ring();
+        }
+    }
+}

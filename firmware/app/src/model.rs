@@ -1,0 +1,150 @@
+//! The model behind [`Classify`]: ImageGPT through the runtime, and which file it comes from.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use igpt_runtime::report::RunReport;
+use igpt_runtime::{Error, ImageGptForImageClassification, LoadOptions, Session};
+
+use super::classify::{Classified, Classify};
+use super::embedded::{MODEL, MODEL_NAME};
+use super::exit::Failure;
+use super::guard::checksum;
+use super::log::{Event, Log};
+use super::service;
+use super::settings::Settings;
+use crate::source::FrameBuffer;
+use igpt_firmware_core::boot_guard::ModelId;
+use igpt_firmware_core::verdict::ProblemType;
+
+/// A model and its session, which reuses what did not change since the last frame.
+struct Model {
+    name: String,
+    crc32: u32,
+    run: RunReport,
+    model: ImageGptForImageClassification,
+    session: Session,
+}
+
+/// Loads the file, or the bundled model.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or is not for classification; or when the instruction set
+/// asked for is not there.
+pub(super) fn load(
+    path: Option<&Path>,
+    settings: &Settings,
+    log: &Log,
+) -> Result<Box<dyn Classify>, Failure> {
+    let begun = Instant::now();
+    let origin = &settings.origin;
+    let threads = settings.threads.unwrap_or(0);
+    let options = LoadOptions {
+        threads,
+        cpu: settings.isa,
+    };
+    // The copy that stands in for a model that failed was nobody's setting.
+    let blamed = |error: anyhow::Error| match path {
+        Some(path) if settings.model.as_deref() == Some(path) => {
+            origin.blame_path("model", path, service::explain(error, path))
+        }
+        Some(path) => service::explain(error, path),
+        None => error,
+    };
+    let (name, model) = match path {
+        Some(path) => {
+            let stem = path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned());
+            (
+                stem.unwrap_or_default(),
+                ImageGptForImageClassification::load(path, &options),
+            )
+        }
+        None => (
+            MODEL_NAME.to_owned(),
+            ImageGptForImageClassification::from_bytes(MODEL, &options),
+        ),
+    };
+    let model = model.map_err(|error| match error {
+        Error::Isa(error) => Failure::Usage(origin.blame("isa", error.into())),
+        Error::Threads { .. } => Failure::Model(origin.blame("threads", error.into())),
+        error => Failure::Model(blamed(error.into())),
+    })?;
+    let crc32 = match path {
+        Some(path) => checksum(path)
+            .map(|ModelId(crc32)| crc32)
+            .with_context(|| format!("{}: cannot read again", path.display()))
+            .map_err(|error| Failure::Model(blamed(error)))?,
+        None => crc32fast::hash(MODEL),
+    };
+    let session = model
+        .session()
+        .map_err(|error| Failure::Model(blamed(error.into())))?;
+    log.write(&Event::ModelLoaded {
+        name: &name,
+        classes: model.config().num_labels(),
+        kernels: model.isa().name(),
+        milliseconds: begun.elapsed().as_secs_f32() * 1000.0,
+    });
+    if let Some(notice) = model.model().repacked() {
+        log.write(&Event::ModelRepacked {
+            name: &name,
+            notice: &notice,
+        });
+    }
+    Ok(Box::new(Model {
+        name,
+        crc32,
+        run: RunReport::new(model.model(), path, Some(crc32)),
+        model,
+        session,
+    }))
+}
+
+impl Classify for Model {
+    fn labels(&self) -> &[String] {
+        self.model.config().labels()
+    }
+
+    fn problem_type(&self) -> ProblemType {
+        use igpt_runtime::ProblemType as Runtime;
+        match self.model.problem_type() {
+            Runtime::SingleLabel => ProblemType::SingleLabel,
+            Runtime::MultiLabel => ProblemType::MultiLabel,
+            Runtime::Regression => ProblemType::Regression,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn crc32(&self) -> u32 {
+        self.crc32
+    }
+
+    fn run(&self) -> Option<&RunReport> {
+        Some(&self.run)
+    }
+
+    fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        let tokens = self
+            .model
+            .processor()
+            .tokens_from_rgb8(&frame.rgb, width, height)?;
+        let bytes: Vec<u8> = tokens
+            .iter()
+            .flat_map(|token| token.to_le_bytes())
+            .collect();
+        let classification = self.session.classify(&tokens)?;
+        Ok(Classified {
+            tokens_crc32: crc32fast::hash(&bytes),
+            scores: classification.scores(),
+            reused_tokens: classification.reused_tokens,
+            logits: classification.logits,
+        })
+    }
+}

@@ -1,0 +1,377 @@
+//! The options, checked and completed: everything that can be refused is refused here, before a
+//! device is touched.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use igpt_runtime::Isa;
+
+use super::log::LogTarget;
+use super::options::{Options, parse_size, parse_time};
+use super::origin::{Invalid, Origin};
+use crate::source::SourceOptions;
+use igpt_firmware_core::pipeline::RetryPolicy;
+use igpt_firmware_core::verdict::{FilterSettings, ProblemType, VerdictFilter};
+
+/// Most classes a model may have here.
+pub(super) const MAX_CLASSES: usize = 1024;
+/// Most frames that can be averaged.
+pub(super) const MAX_WINDOW: usize = 32;
+
+/// The filter as the app uses it.
+pub(super) type Filter = VerdictFilter<MAX_CLASSES, MAX_WINDOW>;
+
+/// The spec of the bundled pictures.
+pub(super) const SAMPLE: &str = "sample";
+/// Where pictures go when nothing is asked for.
+const DEFAULT_SINK: &str = "out";
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    /// Where each came from.
+    pub(super) origin: Origin,
+    pub(super) source: String,
+    pub(super) source_options: SourceOptions,
+    pub(super) drop: Option<bool>,
+    pub(super) frames: Option<u64>,
+    pub(super) interval: Duration,
+    pub(super) retry: RetryPolicy,
+    pub(super) model: Option<PathBuf>,
+    pub(super) threads: Option<usize>,
+    pub(super) isa: Option<Isa>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) top_k: usize,
+    pub(super) threshold: Option<f32>,
+    pub(super) smooth: Option<usize>,
+    pub(super) hysteresis: Option<f32>,
+    pub(super) sinks: Vec<String>,
+    pub(super) canvas: Option<(u32, u32)>,
+    pub(super) record: Option<PathBuf>,
+    pub(super) json: bool,
+    pub(super) strict: bool,
+    pub(super) log: LogTarget,
+}
+
+/// Refuses a value that was given and is not as it must be.
+fn check<T: std::fmt::Debug>(
+    option: &'static str,
+    value: Option<T>,
+    fits: impl FnOnce(&T) -> bool,
+    expected: &str,
+) -> Result<(), Invalid> {
+    match value {
+        Some(value) if !fits(&value) => Err(Invalid::new(option, format!("{value:?}"), expected)),
+        _ => Ok(()),
+    }
+}
+
+/// One of the instruction sets that this machine has.
+fn parse_isa(name: &str) -> Result<Isa, Invalid> {
+    Isa::available()
+        .find(|isa| isa.name() == name)
+        .ok_or_else(|| {
+            let here: Vec<&str> = Isa::available().map(Isa::name).collect();
+            let expected = format!(
+                "an instruction set of this machine, which has {}",
+                here.join(", ")
+            );
+            Invalid::new("isa", format!("{name:?}"), &expected)
+        })
+}
+
+impl Settings {
+    /// Checks the options. `state_directory` is what systemd put into the environment.
+    ///
+    /// # Errors
+    /// For a value out of its range, or two that contradict each other.
+    pub(super) fn new(options: Options, state_directory: Option<PathBuf>) -> Result<Self, Invalid> {
+        let log = LogTarget::parse(options.log.as_deref().unwrap_or("text"))?;
+        let mut source_options = SourceOptions::default();
+        if let Some(text) = &options.size {
+            source_options.size = parse_size("size", text)?;
+        }
+        check("frames", options.frames, |n| *n > 0, "at least 1")?;
+        check("threads", options.threads, |n| *n <= 1024, "at most 1024")?;
+        let isa = options.isa.as_deref().map(parse_isa).transpose()?;
+        check("top-k", options.top_k, |k| *k > 0, "at least 1")?;
+        let window = format!("1 to {MAX_WINDOW}");
+        check(
+            "smooth",
+            options.smooth,
+            |n| (1..=MAX_WINDOW).contains(n),
+            &window,
+        )?;
+        check(
+            "threshold",
+            options.threshold,
+            |p| (0.0..=1.0).contains(p),
+            "0 to 1",
+        )?;
+        check(
+            "hysteresis",
+            options.hysteresis,
+            |p| (0.0..=1.0).contains(p),
+            "0 to 1",
+        )?;
+        for (option, path) in [
+            ("model", &options.model),
+            ("record", &options.record),
+            ("state-dir", &options.state_dir),
+        ] {
+            check(
+                option,
+                path.as_deref(),
+                |path| !path.as_os_str().is_empty(),
+                "a path",
+            )?;
+        }
+        let drop = match (
+            options.drop.unwrap_or(false),
+            options.no_drop.unwrap_or(false),
+        ) {
+            (true, true) => {
+                let expected = "one of --drop and --no-drop";
+                return Err(Invalid::new("no-drop", true, expected));
+            }
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        let bare = options.source.is_none() && options.sink.is_none();
+        let sinks = options.sink.unwrap_or_else(|| {
+            if bare {
+                vec![DEFAULT_SINK.to_owned()]
+            } else {
+                Vec::new()
+            }
+        });
+        let retry = RetryPolicy {
+            limit: Some(
+                options
+                    .retries
+                    .unwrap_or(RetryPolicy::default().limit.unwrap_or(30)),
+            ),
+            ..RetryPolicy::default()
+        };
+        Ok(Self {
+            origin: Origin::default(),
+            source: options.source.unwrap_or_else(|| SAMPLE.to_owned()),
+            source_options,
+            drop,
+            frames: options.frames,
+            interval: options
+                .interval
+                .map_or(Ok(Duration::ZERO), |text| parse_time("interval", &text))?,
+            retry,
+            model: options.model,
+            threads: options.threads,
+            isa,
+            state_dir: options.state_dir.or(state_directory),
+            top_k: options.top_k.unwrap_or(3),
+            threshold: options.threshold,
+            smooth: options.smooth,
+            hysteresis: options.hysteresis,
+            sinks: sinks.into_iter().filter(|sink| sink != "none").collect(),
+            canvas: options
+                .canvas
+                .map(|text| parse_size("canvas", &text))
+                .transpose()?,
+            record: options.record,
+            json: options.json.unwrap_or(false),
+            strict: options.strict.unwrap_or(false),
+            log,
+        })
+    }
+
+    /// How verdicts are smoothed: a camera's frames resemble each other, a directory's need not.
+    pub(super) fn filter(&self, live: bool) -> FilterSettings {
+        let window = self.smooth.unwrap_or(if live { 5 } else { 1 });
+        let hysteresis = self
+            .hysteresis
+            .unwrap_or(if window > 1 { 0.05 } else { 0.0 });
+        FilterSettings {
+            window,
+            hysteresis,
+            threshold: self.threshold.unwrap_or(0.5),
+        }
+    }
+
+    /// Refuses what means nothing to such a model.
+    ///
+    /// # Errors
+    /// For a probability to a model that gives none.
+    pub(super) fn check_for(&self, problem: ProblemType, model: &str) -> Result<(), Invalid> {
+        let none = format!(
+            "none: it is a probability, and model {model} a regression, which gives values"
+        );
+        let fits = |_: &f32| problem != ProblemType::Regression;
+        check("threshold", self.threshold, fits, &none)?;
+        check("hysteresis", self.hysteresis, fits, &none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, ProblemType, Settings};
+
+    #[test]
+    fn without_arguments_the_sample_is_played_into_a_directory() {
+        let settings = Settings::new(Options::default(), None).unwrap();
+        assert_eq!(
+            (settings.source.as_str(), settings.sinks),
+            ("sample", vec!["out".to_owned()])
+        );
+    }
+
+    #[test]
+    fn with_a_source_nothing_is_written_unasked() {
+        let options = Options {
+            source: Some("photos".into()),
+            ..Options::default()
+        };
+        assert!(Settings::new(options, None).unwrap().sinks.is_empty());
+        let options = Options {
+            sink: Some(vec!["none".into()]),
+            ..Options::default()
+        };
+        assert!(Settings::new(options, None).unwrap().sinks.is_empty());
+    }
+
+    #[test]
+    fn live_sources_are_smoothed_unless_told_otherwise() {
+        let settings = Settings::new(Options::default(), None).unwrap();
+        assert_eq!(
+            (settings.filter(true).window, settings.filter(false).window),
+            (5, 1)
+        );
+        let settings = Settings::new(
+            Options {
+                smooth: Some(9),
+                ..Options::default()
+            },
+            None,
+        )
+        .unwrap();
+        assert_eq!(settings.filter(false).window, 9);
+    }
+
+    #[test]
+    fn probabilities_mean_nothing_to_a_regression() {
+        for (options, culprit) in [
+            (
+                Options {
+                    threshold: Some(0.5),
+                    ..Options::default()
+                },
+                "--threshold",
+            ),
+            (
+                Options {
+                    hysteresis: Some(0.0),
+                    ..Options::default()
+                },
+                "--hysteresis",
+            ),
+        ] {
+            let settings = Settings::new(options, None).unwrap();
+            for problem in [ProblemType::SingleLabel, ProblemType::MultiLabel] {
+                settings.check_for(problem, "m").unwrap();
+            }
+            let error = settings
+                .check_for(ProblemType::Regression, "m")
+                .unwrap_err();
+            assert!(error.to_string().starts_with(culprit), "{error}");
+        }
+        let settings = Settings::new(Options::default(), None).unwrap();
+        settings.check_for(ProblemType::Regression, "m").unwrap();
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_name() {
+        let cases = [
+            (
+                Options {
+                    smooth: Some(33),
+                    ..Options::default()
+                },
+                "--smooth",
+            ),
+            (
+                Options {
+                    smooth: Some(0),
+                    ..Options::default()
+                },
+                "--smooth",
+            ),
+            (
+                Options {
+                    threshold: Some(1.5),
+                    ..Options::default()
+                },
+                "threshold",
+            ),
+            (
+                Options {
+                    frames: Some(0),
+                    ..Options::default()
+                },
+                "--frames",
+            ),
+            (
+                Options {
+                    hysteresis: Some(f32::NAN),
+                    ..Options::default()
+                },
+                "--hysteresis NaN",
+            ),
+            (
+                Options {
+                    model: Some("".into()),
+                    ..Options::default()
+                },
+                "--model",
+            ),
+            (
+                Options {
+                    threads: Some(99_999),
+                    ..Options::default()
+                },
+                "--threads 99999",
+            ),
+            (
+                Options {
+                    top_k: Some(0),
+                    ..Options::default()
+                },
+                "--top-k",
+            ),
+            (
+                Options {
+                    canvas: Some("big".into()),
+                    ..Options::default()
+                },
+                "--canvas",
+            ),
+            (
+                Options {
+                    log: Some("syslog".into()),
+                    ..Options::default()
+                },
+                "--log",
+            ),
+            (
+                Options {
+                    drop: Some(true),
+                    no_drop: Some(true),
+                    ..Options::default()
+                },
+                "--no-drop",
+            ),
+        ];
+        for (options, culprit) in cases {
+            let message = Settings::new(options, None).expect_err(culprit).to_string();
+            assert!(message.contains(culprit), "{message}");
+        }
+    }
+}
