@@ -48,6 +48,7 @@ fn samples() -> Vec<(PathBuf, String)> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
         .collect();
     files.sort();
     let class = |path: &PathBuf| {
@@ -235,6 +236,21 @@ fn a_classifier_scores_what_transformers_and_scikit_learn_say() {
     close(&(right / rows.len() as f64).into(), &report["top1"], 1e-9);
     let nats: f64 = rows.iter().map(|row| row[5].parse::<f64>().unwrap()).sum();
     close(&(nats / rows.len() as f64).into(), &report["nats"], 1e-12);
+}
+
+#[test]
+fn the_sample_comes_with_a_table_of_its_classes() {
+    let sample = root().join("models/fashion-mnist/sample");
+    let file = root().join("models/fashion-mnist/igpt-fashion-mnist-int8.onnx");
+    let report = json(&mut eval(&file, &sample.join("labels.csv")));
+    assert_eq!(report["images"], samples().len());
+    let table = fs::read_to_string(sample.join("labels.csv")).unwrap();
+    for (path, class) in samples() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let line = table.lines().find(|line| line.starts_with(name)).unwrap();
+        let label = line.split_once(',').unwrap().1.to_lowercase();
+        assert_eq!(label.replace(['/', ' '], "-"), class);
+    }
 }
 
 #[test]

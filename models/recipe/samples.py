@@ -1,7 +1,8 @@
 """Writes the bundled sample stream: a few test images as PNG files, chosen without looking at any model.
 
 The first two test images of every class, then the next four in the data set's order; file names are
-the index in the test set and the label, so that a stream sorted by name is a stream in test order.
+the index in the test set and the label, so that a stream sorted by name is a stream in test order. The table
+labels.csv says the class of each as the model calls it, for `igpt eval --data`.
 """
 
 import argparse
@@ -25,6 +26,11 @@ for i, label in enumerate(labels):
         chosen.append(i)
 chosen += [i for i in range(len(labels)) if i not in chosen][:args.count - len(chosen)]
 os.makedirs(args.output, exist_ok=True)
+table = ["file,label"]
 for i in sorted(chosen):
     name = data.LABELS[labels[i]].lower().replace("/", "-").replace(" ", "-")
-    Image.fromarray(images[i]).save(os.path.join(args.output, f"{i:04d}-{name}.png"))
+    file = f"{i:04d}-{name}.png"
+    Image.fromarray(images[i]).save(os.path.join(args.output, file))
+    table.append(f"{file},{data.LABELS[labels[i]]}")
+with open(os.path.join(args.output, "labels.csv"), "w") as out:
+    out.write("\n".join(table) + "\n")
