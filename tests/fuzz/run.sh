@@ -7,6 +7,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export RUSTC_BOOTSTRAP=1 # -Z flags of the sanitizers on the stable compiler
+export RUSTC_WRAPPER=$PWD/rustc.sh
+unset RUST_BACKTRACE # collecting one for every refusal takes longer than the refusal
 runs=10000000 seed=0 work=${XDG_CACHE_HOME:-$HOME/.cache}/igpt-edge/fuzz
 while getopts n:s:w: option; do
   case $option in
@@ -26,6 +28,7 @@ for target; do
   # Longest input in bytes: what the formats need, no more, as long ones are slow and teach little.
   case $target in
     onnx | torch_zip | safetensors) longest=16384 ;;
+    session) longest=32 ;; # four edits
     *) longest=2048 ;;
   esac
   log=$work/$target.log

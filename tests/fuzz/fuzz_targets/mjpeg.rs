@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    igpt_tests::fuzz::run("mjpeg", data);
+    igpt_tests::fuzz::mjpeg(data);
 });

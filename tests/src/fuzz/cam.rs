@@ -1,6 +1,7 @@
 //! What the camera app reads: streams of pictures and its settings.
 
 use std::io::Cursor;
+use std::sync::OnceLock;
 
 use clap::Parser as _;
 use igpt_firmware::CommandLine;
@@ -35,7 +36,7 @@ fn play(mut source: impl FrameSource) -> bool {
 }
 
 /// A Motion JPEG stream.
-pub(super) fn mjpeg(data: &[u8]) -> bool {
+pub fn mjpeg(data: &[u8]) -> bool {
     play(MjpegSource::new(
         Cursor::new(data.to_vec()),
         "fuzz",
@@ -44,7 +45,7 @@ pub(super) fn mjpeg(data: &[u8]) -> bool {
 }
 
 /// A YUV4MPEG2 stream.
-pub(super) fn y4m(data: &[u8]) -> bool {
+pub fn y4m(data: &[u8]) -> bool {
     match Y4mSource::new(Cursor::new(data.to_vec()), "fuzz", &options()) {
         Ok(source) => play(source),
         Err(_) => false,
@@ -52,14 +53,17 @@ pub(super) fn y4m(data: &[u8]) -> bool {
 }
 
 /// `igpt-cam.toml`.
-pub(super) fn toml(data: &[u8]) -> bool {
+pub fn toml(data: &[u8]) -> bool {
+    /// Read once: clap takes longer for it than the settings' parser for a file.
+    static LINE: OnceLock<CommandLine> = OnceLock::new();
     with_files(&[("igpt-cam.toml", data)], |folder| {
-        let path = folder.join("igpt-cam.toml");
-        let line = CommandLine::try_parse_from([
-            "igpt-cam".as_ref(),
-            "--config".as_ref(),
-            path.as_os_str(),
-        ]);
-        line.expect("a good command line").resolve().is_ok()
+        let line = LINE.get_or_init(|| {
+            CommandLine::try_parse_from(["igpt-cam"]).expect("a good command line")
+        });
+        let line = CommandLine {
+            config: Some(folder.join("igpt-cam.toml")),
+            ..line.clone()
+        };
+        line.resolve().is_ok()
     })
 }

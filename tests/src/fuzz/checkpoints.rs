@@ -36,17 +36,17 @@ fn open(folder: &Path) -> bool {
 }
 
 /// `model.safetensors`.
-pub(super) fn safetensors(data: &[u8]) -> bool {
+pub fn safetensors(data: &[u8]) -> bool {
     with_files(&[("model.safetensors", data)], open)
 }
 
 /// `pytorch_model.bin`: a zip archive with a pickle in it.
-pub(super) fn torch_zip(data: &[u8]) -> bool {
+pub fn torch_zip(data: &[u8]) -> bool {
     with_files(&[("pytorch_model.bin", data)], open)
 }
 
 /// `data.pkl` of an otherwise good `pytorch_model.bin` with two storages.
-pub(super) fn torch_pickle(data: &[u8]) -> bool {
+pub fn torch_pickle(data: &[u8]) -> bool {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let storage = [0u8; 256];

@@ -7,7 +7,7 @@ use igpt_tools::labelled::{LabelledSet, Part};
 use super::files::with_files;
 
 /// The images' file and the labels' file: the first byte says how many of the last bytes are the labels'.
-pub(super) fn idx(data: &[u8]) -> bool {
+pub fn idx(data: &[u8]) -> bool {
     let Some((&labels, rest)) = data.split_first() else {
         return false;
     };
@@ -31,14 +31,14 @@ pub(super) fn idx(data: &[u8]) -> bool {
 }
 
 /// A CSV of files and labels; `a.png` is beside it.
-pub(super) fn csv(data: &[u8]) -> bool {
+pub fn csv(data: &[u8]) -> bool {
     with_files(&[("set.csv", data), ("a.png", b"")], |folder| {
         LabelledSet::read(&folder.join("set.csv"), Part::Test).is_ok()
     })
 }
 
 /// An array of token ids.
-pub(super) fn npy(data: &[u8]) -> bool {
+pub fn npy(data: &[u8]) -> bool {
     with_files(&[("ids.npy", data)], |folder| {
         let Ok(batch) = TokenBatch::read(&folder.join("ids.npy")) else {
             return false;

@@ -3,7 +3,7 @@
 use igpt_tools::hub::answer;
 
 /// The first two bytes are the status; lines `name: value` up to an empty one are headers; the rest is the body.
-pub(super) fn hub(data: &[u8]) -> bool {
+pub fn hub(data: &[u8]) -> bool {
     let Some((&[high, low], rest)) = data.split_first_chunk::<2>() else {
         return false;
     };

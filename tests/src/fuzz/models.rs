@@ -8,7 +8,7 @@ use igpt_runtime::{
 const SEAL: usize = 24;
 
 /// `config.json`; what was read is written and read again.
-pub(super) fn config_json(data: &[u8]) -> bool {
+pub fn config_json(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
         return false;
     };
@@ -21,7 +21,7 @@ pub(super) fn config_json(data: &[u8]) -> bool {
 }
 
 /// `preprocessor_config.json`; what was read is written and read again.
-pub(super) fn preprocessor_json(data: &[u8]) -> bool {
+pub fn preprocessor_json(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
         return false;
     };
@@ -34,7 +34,7 @@ pub(super) fn preprocessor_json(data: &[u8]) -> bool {
 }
 
 /// A model file, with the right checksum put on it; what loads classifies a picture.
-pub(super) fn onnx(data: &[u8]) -> bool {
+pub fn onnx(data: &[u8]) -> bool {
     let mut bytes = data.to_vec();
     if let Some(body) = bytes.len().checked_sub(SEAL) {
         let sum = format!("{:08x}", crc32fast::hash(&bytes[..body]));

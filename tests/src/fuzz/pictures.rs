@@ -15,12 +15,12 @@ fn decode(data: &[u8]) -> bool {
 }
 
 /// Any image file.
-pub(super) fn pictures(data: &[u8]) -> bool {
+pub fn pictures(data: &[u8]) -> bool {
     decode(data)
 }
 
 /// What begins as a JPEG does.
-pub(super) fn jpeg(data: &[u8]) -> bool {
+pub fn jpeg(data: &[u8]) -> bool {
     let mut bytes = vec![0xff, 0xd8];
     bytes.extend_from_slice(data);
     let taken = decode(&bytes);
