@@ -14,10 +14,6 @@ const END: &str = "<!-- sizes: end -->";
 /// Tokens that pass through a block together.
 const TILE: u64 = 64;
 
-/// How much of the integer peak a whole pass reaches: what ImageGPT-small did on the worse of two PCs, docs/performance-xeon.md (the
-/// other, docs/performance.md, 0.74). No board was measured.
-const FRACTION: f64 = 0.57;
-
 /// What a size needs, in bytes unless said otherwise.
 struct Size {
     name: &'static str,
@@ -139,7 +135,7 @@ fn table() -> String {
             let frame = board.estimate(linear + attention, size.file(ModelDtype::Int8));
             let memory = board.memory_gb * 1e9 * 0.8;
             let fits = |weights| size.resident(weights) as f64 <= memory;
-            let time = seconds((frame.compute / FRACTION).max(frame.bandwidth));
+            let time = seconds(frame.forecast);
             match (
                 fits(size.file(ModelDtype::Int8)),
                 fits(size.file(ModelDtype::Int4)),

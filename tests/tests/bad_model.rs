@@ -140,12 +140,22 @@ type Case = (
 #[test]
 fn a_file_that_is_not_what_its_configuration_says_is_refused_by_name() {
     const WEIGHT: &str = "transformer.h.1.attn.c_attn.weight";
-    let cases: [Case; 20] = [
+    let cases: [Case; 22] = [
         ("no graph", |p| p.graph = None, &["graph"]),
         (
             "no input",
             |p| p.graph.as_mut().expect("a graph").input.clear(),
             &["input_ids"],
+        ),
+        (
+            "no output",
+            |p| p.graph.as_mut().expect("a graph").output.clear(),
+            &["graph outputs", "logits"],
+        ),
+        (
+            "another output",
+            |p| p.graph.as_mut().expect("a graph").output[0].name = "hidden_states.0".into(),
+            &["graph outputs", "hidden_states.0", "logits"],
         ),
         (
             "a node less",

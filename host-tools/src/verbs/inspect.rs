@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::bench::macs;
 use super::{plot, print_report};
-use crate::boards::{BOARDS, Estimate};
+use crate::boards::{BOARDS, Estimate, REACHED};
 use crate::failure::{Blame, Failure, Late};
 use crate::output::Outputs;
 use crate::pictures::{Grid, format_of};
@@ -23,9 +23,10 @@ use crate::processor;
 
 /// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
 ///
-/// A board's time is a bound from below: its cores' peak in int8 multiply-accumulates and its memory's peak,
-/// whichever is longer. Weights that a cache keeps cost less. For a frame the weights are read once; so they
-/// are for every token of a generated picture.
+/// Each board has two times. The bound: its cores' peak in int8 multiply-accumulates or its memory's peak,
+/// whichever takes longer; nothing is faster. The forecast: the same at the share of the arithmetic's peak that
+/// a PC reached; no board was measured. For a frame the weights are read once; so they are for every token of a
+/// generated picture.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   igpt inspect model.onnx
@@ -112,7 +113,7 @@ pub struct Report {
     pub macs_per_frame: u64,
     /// Bytes of weights that a frame reads, once each; embeddings, of which it reads some rows, left out.
     pub bytes_per_frame: u64,
-    /// The least time of a frame on each board.
+    /// The least time of a frame on each board, and the time to expect.
     pub boards: Vec<Estimate>,
     /// The same of one token of generation at the end of the picture; for a causal file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -343,18 +344,18 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "a frame: {} tokens, {:.3} GMAC, {:.2} MB of weights",
         frame.0, frame.1, frame.2
     )?;
-    writeln!(
-        out,
-        "the least time of a frame, weights read from memory once:"
-    )?;
+    writeln!(out, "a frame on boards, weights read from memory once:")?;
     estimates(out, &report.boards)?;
     if !report.boards_per_token.is_empty() {
-        writeln!(
-            out,
-            "the least time of a generated token, the last of a picture:"
-        )?;
+        writeln!(out, "a generated token, the last of a picture:")?;
         estimates(out, &report.boards_per_token)?;
     }
+    writeln!(
+        out,
+        "  bound: arithmetic or memory at its peak; forecast: arithmetic at {:.0} % of it, as a PC reached; no board was \
+         measured",
+        100.0 * REACHED
+    )?;
     Ok(())
 }
 
@@ -363,9 +364,10 @@ fn estimates(out: &mut impl Write, list: &[Estimate]) -> io::Result<()> {
         let (compute, bandwidth) = (1e3 * e.compute, 1e3 * e.bandwidth);
         writeln!(
             out,
-            "  {:<12} {:>10.3} ms, bound by {} (compute {compute:.3}, bandwidth {bandwidth:.3})",
+            "  {:<12} forecast {:>10.3} ms, bound {:>10.3} ms by {} (compute {compute:.3}, bandwidth {bandwidth:.3})",
             e.board,
-            1e3 * e.seconds(),
+            1e3 * e.forecast,
+            1e3 * e.bound(),
             e.bound_by
         )?;
     }

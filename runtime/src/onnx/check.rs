@@ -11,7 +11,7 @@ use bytes::Bytes;
 use half::f16;
 use igpt_kernels::{INT4_GROUP, Panels};
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
 use super::weights::Constant;
 use super::{Dtype, Task};
@@ -50,15 +50,21 @@ impl Expected<'_> {
         file: &Bytes,
         raw_data: &[Range<usize>],
     ) -> Result<BTreeMap<String, Constant>, String> {
-        let inputs: Vec<_> = graph
-            .input
-            .iter()
-            .map(|input| input.name.as_str())
-            .collect();
-        if inputs != ["input_ids"] {
-            return Err(format!(
-                "graph inputs are {inputs:?}, expected [\"input_ids\"]"
-            ));
+        let names = |values: &[ValueInfoProto]| -> Vec<String> {
+            values.iter().map(|value| value.name.clone()).collect()
+        };
+        let expected_outputs = match self.task {
+            Task::Features => (0..=self.config.n_layer).map(hidden_states).collect(),
+            Task::Classify | Task::Causal => vec!["logits".to_owned()],
+        };
+        // tract-onnx 0.23.9 relies on the names being there.
+        for (what, found, expected) in [
+            ("inputs", names(&graph.input), vec!["input_ids".to_owned()]),
+            ("outputs", names(&graph.output), expected_outputs),
+        ] {
+            if found != expected {
+                return Err(format!("graph {what} are {found:?}, expected {expected:?}"));
+            }
         }
         if !graph.sparse_initializer.is_empty() {
             return Err("the graph has sparse initializers, expected none".into());
@@ -83,7 +89,7 @@ impl Expected<'_> {
                 graph.node.len()
             ));
         }
-        let hidden = |i: usize| format!("hidden_states.{i}");
+        let hidden = hidden_states;
         let mut nodes = graph.node.iter();
         let mut next = |name: &str,
                         op: &str,
@@ -296,6 +302,11 @@ impl Expected<'_> {
             _ => dims.into(),
         }
     }
+}
+
+/// The residual stream before block `i`, after the last one `ln_f`'s.
+fn hidden_states(i: usize) -> String {
+    format!("hidden_states.{i}")
 }
 
 /// Name, type and shape of a linear layer's weight, multipliers (int4 only), scales (not f32) and bias.
