@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use igpt_runtime::lfs;
+use igpt_runtime::tools::lfs;
 use npyz::{NpyFile, Order, WriterBuilder};
 use zip::write::SimpleFileOptions;
 

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use igpt_runtime::lfs;
+use igpt_runtime::tools::lfs;
 
 pub use names::{Parts, parts};
 

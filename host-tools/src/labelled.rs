@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use igpt_runtime::image_names::is_image;
-use igpt_runtime::{ImageGptImageProcessor, image_io, one_line};
+use igpt_runtime::tools::image_names::is_image;
+use igpt_runtime::tools::one_line;
+use igpt_runtime::{ImageGptImageProcessor, image_io};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;

@@ -5,6 +5,7 @@ pub mod boards;
 pub mod calibration;
 pub mod charts;
 pub mod checkpoint;
+mod choices;
 pub mod cli;
 pub mod failure;
 pub mod hub;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use igpt_runtime::image_files::ImageFiles;
-use igpt_runtime::image_names::EXTENSIONS;
+use igpt_runtime::tools::image_files::ImageFiles;
+use igpt_runtime::tools::image_names::EXTENSIONS;
 use serde::{Serialize, Serializer};
 
 /// Most that a report names of what was passed over.

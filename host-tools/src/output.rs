@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use igpt_runtime::image_files::ImageFiles;
-use igpt_runtime::image_names::is_image;
+use igpt_runtime::tools::image_files::ImageFiles;
+use igpt_runtime::tools::image_names::is_image;
 
 use crate::failure::{Blame as _, Failure};
 

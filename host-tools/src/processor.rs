@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use igpt_runtime::processor::{Backend, NO_PROCESSOR};
+use igpt_runtime::processor::Backend;
+use igpt_runtime::tools::NO_PROCESSOR;
 
 /// What is wrong with a model file that cannot read or paint images, and what to do.
 pub fn missing(file: &Path) -> anyhow::Error {

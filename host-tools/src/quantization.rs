@@ -10,7 +10,7 @@ mod sizes;
 pub use outliers::Rescaled;
 pub use prepared::{LayerReport, PreparedWeights};
 
-pub use igpt_runtime::INT4_GROUP;
+pub use igpt_runtime::tools::INT4_GROUP;
 use rayon::prelude::{ParallelIterator, ParallelSlice};
 
 /// The largest magnitude of a quantised weight. -128 is never used: 127 * -128 sums twice would overflow

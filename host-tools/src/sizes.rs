@@ -5,7 +5,7 @@ use std::path::Path;
 use igpt_runtime::ImageGptConfig;
 
 use crate::boards::BOARDS;
-use crate::onnx::{Form, ModelDtype, Task, weight_bytes};
+use crate::onnx::{Dtype, Form, Task, weight_bytes};
 use crate::verbs::bench::macs;
 
 const BEGIN: &str = "<!-- sizes: begin -->\n";
@@ -31,7 +31,7 @@ impl Size {
         .map(|(name, config)| Self { name, config })
     }
 
-    fn file(&self, dtype: ModelDtype) -> u64 {
+    fn file(&self, dtype: Dtype) -> u64 {
         let form = Form {
             task: Task::Features,
             dtype,
@@ -106,10 +106,10 @@ fn table() -> String {
     table += &row("parameters, without a head", |size| {
         format!("{:.1} M", size.config.num_parameters() as f64 / 1e6)
     });
-    table += &row("weights in f32", |size| bytes(size.file(ModelDtype::F32)));
-    table += &row("file in int8", |size| bytes(size.file(ModelDtype::Int8)));
+    table += &row("weights in f32", |size| bytes(size.file(Dtype::F32)));
+    table += &row("file in int8", |size| bytes(size.file(Dtype::Int8)));
     table += &row("file in int4, groups of 32", |size| {
-        bytes(size.file(ModelDtype::Int4))
+        bytes(size.file(Dtype::Int4))
     });
     table += &row("GMAC a frame: linear + attention", |size| {
         let (linear, attention) = size.macs();
@@ -123,23 +123,20 @@ fn table() -> String {
         bytes(size.tile())
     });
     table += &row("resident in int8", |size| {
-        bytes(size.resident(size.file(ModelDtype::Int8)))
+        bytes(size.resident(size.file(Dtype::Int8)))
     });
     table += &row("resident in int4", |size| {
-        bytes(size.resident(size.file(ModelDtype::Int4)))
+        bytes(size.resident(size.file(Dtype::Int4)))
     });
     for board in &BOARDS {
         let name = format!("{}, up to {} GB", board.name, board.memory_gb);
         table += &row(&name, |size| {
             let (linear, attention) = size.macs();
-            let frame = board.estimate(linear + attention, size.file(ModelDtype::Int8));
+            let frame = board.estimate(linear + attention, size.file(Dtype::Int8));
             let memory = board.memory_gb * 1e9 * 0.8;
             let fits = |weights| size.resident(weights) as f64 <= memory;
             let time = seconds(frame.forecast);
-            match (
-                fits(size.file(ModelDtype::Int8)),
-                fits(size.file(ModelDtype::Int4)),
-            ) {
+            match (fits(size.file(Dtype::Int8)), fits(size.file(Dtype::Int4))) {
                 (true, _) => time,
                 (false, true) => format!("{time}, int4 only"),
                 (false, false) => "too large".into(),

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::failure::{Blame, Failure};
 use crate::hub;
-use crate::onnx::{ModelDtype, Task};
+use crate::onnx::{Dtype, Task};
 use crate::verbs::quantize;
 
 /// A model file, which is gone with this value if it was made from a checkpoint.
@@ -24,7 +24,7 @@ impl ModelSource {
     ///
     /// # Errors
     /// A checkpoint that cannot be converted (bad input), no place to write the file.
-    pub fn open(path: &Path, task: Option<Task>, dtype: ModelDtype) -> Result<Self, Failure> {
+    pub fn open(path: &Path, task: Option<Task>, dtype: Dtype) -> Result<Self, Failure> {
         Self::open_as(path, task, dtype, None)
     }
 
@@ -35,7 +35,7 @@ impl ModelSource {
     pub fn open_as(
         path: &Path,
         task: Option<Task>,
-        dtype: ModelDtype,
+        dtype: Dtype,
         processor: Option<Backend>,
     ) -> Result<Self, Failure> {
         let path = &hub::resolve(path)?;

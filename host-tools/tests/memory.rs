@@ -14,11 +14,8 @@ use serde_json::{Map, json};
 const MIB: u64 = 1 << 20;
 
 /// A checkpoint of zeros, in shards of one block each, and its bytes. On disk it is a hole: it costs nothing to write.
-fn sparse_checkpoint(folder: &Path, config: ImageGptConfig) -> u64 {
-    let config = ImageGptConfig {
-        architectures: vec!["ImageGPTForImageClassification".into()],
-        ..config
-    };
+fn sparse_checkpoint(folder: &Path, mut config: ImageGptConfig) -> u64 {
+    config.architectures = vec!["ImageGPTForImageClassification".into()];
     fs::create_dir(folder).unwrap();
     let greys: Vec<[f32; 3]> = (0..512).map(|i| [i as f32 / 256.0 - 1.0; 3]).collect();
     let processor = json!({ "clusters": greys, "size": { "height": 32, "width": 32 } });
@@ -93,10 +90,8 @@ fn a_larger_checkpoint_takes_no_more_memory_and_classifying_little_more_than_its
     let folder = tempfile::tempdir().unwrap();
     let convert = |layers: usize| {
         let checkpoint = folder.path().join(layers.to_string());
-        let config = ImageGptConfig {
-            n_layer: layers,
-            ..ImageGptConfig::small()
-        };
+        let mut config = ImageGptConfig::small();
+        config.n_layer = layers;
         let bytes = sparse_checkpoint(&checkpoint, config);
         let output = folder.path().join("out.onnx");
         quantize(&Args::new(&checkpoint, &output)).unwrap();
@@ -126,12 +121,8 @@ fn a_larger_checkpoint_takes_no_more_memory_and_classifying_little_more_than_its
     );
 
     // Of calibration images only three residual streams are held, 12 bytes a token and channel, beside one chunk's activations.
-    let config = ImageGptConfig {
-        n_layer: 1,
-        n_embd: 64,
-        n_head: 1,
-        ..ImageGptConfig::small()
-    };
+    let mut config = ImageGptConfig::small();
+    (config.n_layer, config.n_embd, config.n_head) = (1, 64, 1);
     let checkpoint = folder.path().join("narrow");
     let images = 32;
     let tokens = vec![0i64; images * config.n_positions];

@@ -3,46 +3,16 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::generation::{GenerationConfig, GenerationError, choose};
+use crate::kind::Task;
 use crate::lockstep::Lockstep;
-use crate::model::{ImageGptModel, LoadOptions, State};
-use crate::onnx::Task;
-
-/// How to choose the next token. The defaults are Hugging Face's; the ImageGPT paper samples with `do_sample`
-/// and `top_k` 40.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GenerationConfig {
-    /// Tokens to have in the end, the context included; `n_positions + 1` if absent, and at most, since the
-    /// last one is never fed back.
-    pub max_length: Option<usize>,
-    /// Draw from the distribution instead of taking the largest logit.
-    pub do_sample: bool,
-    /// Divides the logits before the softmax; above 0.
-    pub temperature: f32,
-    /// Keep only this many of the largest logits, ties included; 0 for all.
-    pub top_k: usize,
-    /// Then keep only the likeliest tokens that together reach this probability; 1 for all, above 0.
-    pub top_p: f32,
-    /// Seed of the generator.
-    pub seed: u64,
-}
-
-impl Default for GenerationConfig {
-    fn default() -> Self {
-        Self {
-            max_length: None,
-            do_sample: false,
-            temperature: 1.0,
-            top_k: 50,
-            top_p: 1.0,
-            seed: 0,
-        }
-    }
-}
+use crate::model::{ImageGptModel, State};
+use crate::options::LoadOptions;
 
 /// Hugging Face's class of that name.
 #[derive(Debug)]
@@ -143,23 +113,15 @@ impl ImageGptForCausalImageModeling {
         let limit = self.model.config.n_positions + 1;
         let length = how.max_length.unwrap_or(limit);
         if context.is_empty() || length > limit || context.len() > length {
-            return Err(Error::Generation(format!(
-                "a context of {} tokens for a length of {length}, expected 1 <= context <= length <= {limit}",
-                context.len()
-            )));
+            let context = context.len();
+            return Err(GenerationError::Length {
+                context,
+                length,
+                limit,
+            }
+            .into());
         }
-        if !(how.temperature > 0.0 && how.temperature.is_finite()) {
-            return Err(Error::Generation(format!(
-                "temperature {}, expected a finite number above 0",
-                how.temperature
-            )));
-        }
-        if !(how.top_p > 0.0 && how.top_p <= 1.0) {
-            return Err(Error::Generation(format!(
-                "top_p {}, expected a number above 0 and at most 1",
-                how.top_p
-            )));
-        }
+        how.check()?;
         // A context as long as the limit leaves nothing to compute.
         self.model
             .check_tokens(&context[..context.len().min(limit - 1)])?;
@@ -285,52 +247,9 @@ impl TryFrom<ImageGptModel> for ImageGptForCausalImageModeling {
             return Ok(Self { model });
         }
         Err(Error::Task {
-            found: model.task.name().into(),
+            found: model.task,
             name: model.name,
-            expected: "causal",
+            expected: &[Task::Causal],
         })
     }
-}
-
-/// The next token; greedy ties go to the lowest index.
-fn choose(logits: &[f32], how: &GenerationConfig, rng: &mut ChaCha8Rng) -> u16 {
-    if !how.do_sample {
-        let better = |best: usize, i: usize| {
-            if logits[i].total_cmp(&logits[best]).is_gt() {
-                i
-            } else {
-                best
-            }
-        };
-        return (0..logits.len()).fold(0, better) as u16;
-    }
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
-    let best = order.first().copied().unwrap_or(0);
-    if how.top_k > 0 && how.top_k < order.len() {
-        let threshold = logits[order[how.top_k - 1]];
-        order.retain(|i| logits[*i] >= threshold);
-    }
-    let weight =
-        |i: usize| (f64::from(logits[i] - logits[best]) / f64::from(how.temperature)).exp();
-    let mut sum: f64 = order.iter().map(|i| weight(*i)).sum();
-    if how.top_p < 1.0 {
-        let (mut better, enough) = (0.0, f64::from(how.top_p) * sum);
-        let kept = order.iter().take_while(|i| {
-            let keep = better < enough;
-            better += weight(**i);
-            keep
-        });
-        let kept = kept.count();
-        order.truncate(kept);
-        sum = order.iter().map(|i| weight(*i)).sum();
-    }
-    let mut left = rng.random::<f64>() * sum;
-    for i in &order {
-        left -= weight(*i);
-        if left < 0.0 {
-            return *i as u16;
-        }
-    }
-    best as u16
 }

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use igpt_kernels::{Isa, KV_TILE};
 
 use crate::config::{ImageGptConfig, ProblemType, Score};
-use crate::error::Error;
-use crate::model::{ImageGptModel, LoadOptions, State};
-use crate::onnx::Task;
+use crate::error::{Error, FormatError};
+use crate::image::DecodedImage;
+use crate::kind::Task;
+use crate::model::{ImageGptModel, State};
 use crate::ops::op::{run_once, truncate};
+use crate::options::LoadOptions;
 use crate::processor::ImageGptImageProcessor;
 
 /// Hugging Face's class of that name: mean pooling over all tokens after `ln_f`, then `score`.
@@ -31,6 +33,7 @@ struct Shared {
 
 /// One class and what the model says of it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Prediction {
     /// Index of the class.
     pub index: usize,
@@ -42,6 +45,7 @@ pub struct Prediction {
 
 /// What the model says of one image.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Classification {
     /// One a class.
     pub logits: Vec<f32>,
@@ -161,15 +165,15 @@ impl TryFrom<ImageGptModel> for ImageGptForImageClassification {
     fn try_from(model: ImageGptModel) -> Result<Self, Error> {
         if model.task != Task::Classify {
             return Err(Error::Task {
-                found: model.task.name().into(),
+                found: model.task,
                 name: model.name,
-                expected: "classify",
+                expected: &[Task::Classify],
             });
         }
         let Some(processor) = model.processor.clone() else {
             return Err(Error::Format {
                 name: model.name,
-                what: crate::processor::NO_PROCESSOR.into(),
+                source: FormatError::NoProcessor,
             });
         };
         let labels = model.config.labels().into();
@@ -224,6 +228,14 @@ impl Session {
             source,
         })?;
         self.classify(&tokens)
+    }
+
+    /// Classifies a decoded image.
+    ///
+    /// # Errors
+    /// As [`Session::classify`].
+    pub fn classify_image(&mut self, image: &DecodedImage) -> Result<Classification, Error> {
+        self.classify_rgb8(image.rgb(), image.width(), image.height())
     }
 
     /// Classifies the tokens of one image.

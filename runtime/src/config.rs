@@ -35,10 +35,11 @@ pub const MAX_LABELS: usize = 65_536;
 
 /// The architecture of one ImageGPT checkpoint, under Hugging Face's field names and defaults.
 ///
-/// The fields are public so that tools can build configurations; [`ImageGptConfig::validate`]
-/// says whether one makes sense, and every reader calls it.
+/// The fields are public so that tools can build configurations (from [`ImageGptConfig::small`], say, as there may be
+/// more of them later); [`ImageGptConfig::validate`] says whether one makes sense, and every reader calls it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
+#[non_exhaustive]
 pub struct ImageGptConfig {
     /// Colours of the palette plus one start-of-sequence token, whose id is `vocab_size - 1`.
     pub vocab_size: usize,

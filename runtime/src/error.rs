@@ -1,11 +1,21 @@
 //! Everything that can go wrong between a file and a verdict.
 
+mod format;
+mod tokens;
+
 use std::path::PathBuf;
 
 use igpt_kernels::IsaError;
 
 use crate::config::ConfigError;
+use crate::generation::GenerationError;
+use crate::kind::Task;
 use crate::processor::ProcessorError;
+
+pub use format::FormatError;
+#[cfg(feature = "tools")]
+pub use format::NO_PROCESSOR;
+pub use tokens::TokensError;
 
 /// An error of the runtime. Each names the culprit, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +30,12 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is not a model of ours, or was damaged.
-    #[error("{name}: {what}")]
+    #[error("{name}: {source}")]
     Format {
         /// File name, or "embedded model".
         name: String,
-        /// Field, what was found, what was expected.
-        what: String,
+        /// What is wrong with it.
+        source: FormatError,
     },
     /// The model's configuration makes no sense.
     #[error("{name}: {source}")]
@@ -45,16 +55,17 @@ pub enum Error {
     },
     /// The file is for another task.
     #[error(
-        "{name}: the file was made for task {found}, this needs {expected}; {}",
+        "{name}: the file was made for task {found}, this needs {}; {}",
+        either(expected),
         next_step(name, expected)
     )]
     Task {
         /// File name, or "embedded model".
         name: String,
         /// The file's task.
-        found: String,
-        /// What was asked for.
-        expected: &'static str,
+        found: Task,
+        /// What would do.
+        expected: &'static [Task],
     },
     /// The instruction set asked for is not there.
     #[error(transparent)]
@@ -65,33 +76,48 @@ pub enum Error {
         /// How many were asked for.
         threads: usize,
         /// Why not.
-        source: rayon::ThreadPoolBuildError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No tokens, too many, or one outside the vocabulary.
     #[error("tokens: {0}")]
-    Tokens(String),
+    Tokens(#[from] TokensError),
     /// A layer met a number that is not one: the weights or the tokens drive it out of range.
-    #[error("{name}: {layer}: {source}")]
+    #[error("{name}: {layer}: row {row} reached {found}, expected a finite number")]
     NonFinite {
         /// File name, or "embedded model".
         name: String,
         /// The graph's node.
         layer: String,
-        /// Row (token of the run) and value.
-        source: igpt_kernels::NonFinite,
+        /// The token of the run.
+        row: usize,
+        /// The offending value.
+        found: f32,
     },
     /// What was asked of the generator makes no sense.
     #[error("generation: {0}")]
-    Generation(String),
+    Generation(#[from] GenerationError),
     /// The model could not be planned or run.
-    #[error("{0}")]
-    Run(String),
+    #[error("{name}: {what}")]
+    Run {
+        /// File name, or "embedded model".
+        name: String,
+        /// What the planner says.
+        what: String,
+    },
+}
+
+fn either(tasks: &[Task]) -> String {
+    tasks
+        .iter()
+        .map(|task| task.name())
+        .collect::<Vec<_>>()
+        .join(" or ")
 }
 
 /// How to come by a file for the task that was expected.
-fn next_step(name: &str, expected: &str) -> String {
+fn next_step(name: &str, expected: &[Task]) -> String {
     match expected {
-        "causal" => {
+        [Task::Causal] => {
             "`igpt quantize CHECKPOINT --task causal -o lm.onnx` makes one of a checkpoint with \
                      lm_head.weight, which those of ImageGPTForCausalImageModeling have"
                 .into()
@@ -106,24 +132,25 @@ fn next_step(name: &str, expected: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Error;
+    use super::{Error, Task};
 
     #[test]
     fn a_file_for_another_task_comes_with_the_next_step() {
-        let error = |found: &str, expected| Error::Task {
+        let error = |found, expected| Error::Task {
             name: "m.onnx".into(),
-            found: found.into(),
+            found,
             expected,
         };
-        let classifier = error("causal", "classify").to_string();
+        let classifier = error(Task::Causal, &[Task::Classify]).to_string();
         assert!(
             classifier
                 .starts_with("m.onnx: the file was made for task causal, this needs classify; ")
         );
         assert!(classifier.contains("`igpt probe m.onnx --data IMAGES -o "));
-        let head = error("features", "classify or causal").to_string();
+        let head = error(Task::Features, &[Task::Classify, Task::Causal]).to_string();
+        assert!(head.contains(" this needs classify or causal; "));
         assert!(head.contains("`igpt probe m.onnx "));
-        let language = error("classify", "causal").to_string();
+        let language = error(Task::Classify, &[Task::Causal]).to_string();
         assert!(language.contains("--task causal") && language.contains("lm_head.weight"));
     }
 }

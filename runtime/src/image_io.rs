@@ -136,6 +136,9 @@ fn plain(bytes: &[u8], error: ImageIoError) -> ImageIoError {
     let ImageIoError::Decode(cause) = &error else {
         return error;
     };
+    let Some(cause) = cause.downcast_ref() else {
+        return error;
+    };
     match cause {
         ImageError::Unsupported(found) if found.format_hint() == ImageFormatHint::Unknown => {
             ImageIoError::Unknown

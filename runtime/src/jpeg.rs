@@ -27,6 +27,7 @@ pub enum EndMarker {
 
 /// Why a JPEG could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JpegError {
     /// It is damaged, no JPEG, or of a kind that is not read.
     #[error("broken JPEG: {0}")]

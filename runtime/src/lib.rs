@@ -1,48 +1,48 @@
-//! ImageGPT from an int8 ONNX file: processor, model, heads and sessions.
-//!
-//! The names and the semantics are Hugging Face's; the arithmetic is `igpt-kernels`', bit-identical on every
-//! instruction set and for any number of threads (docs/numerics.md); the file is docs/model-format.md's.
+#![doc = include_str!("../README.md")]
+// Without `tools` some of what it shows has no other reader.
+#![cfg_attr(not(feature = "tools"), allow(unreachable_pub, dead_code))]
 
 mod causal;
 mod classification;
+#[cfg(feature = "jpeg")]
 mod cmyk;
 pub mod config;
-mod counted;
 mod error;
+mod generation;
 mod huge_pages;
 mod image;
-pub mod image_files;
+#[cfg(feature = "image-io")]
 pub mod image_io;
-pub mod image_names;
+#[cfg(feature = "jpeg")]
 pub mod jpeg;
-pub mod lfs;
+mod kind;
+mod lfs;
 mod lockstep;
 mod model;
-mod one_line;
-pub mod onnx;
+mod onnx;
 mod ops;
+mod options;
 pub mod processor;
 mod profile;
-pub mod report;
 mod steps;
+#[cfg(feature = "tools")]
+pub mod tools;
 
 pub use self::image::{DecodedImage, ImageError, MAX_SIDE};
-pub use causal::{GenerationConfig, ImageGptForCausalImageModeling};
+pub use causal::ImageGptForCausalImageModeling;
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
 pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score};
-pub use counted::counted;
-pub use error::Error;
-pub use igpt_kernels::{
-    INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Isa, IsaError, Kernels, Layout, Panels, PanelsName,
-    pack_nibbles, peak_benchmark, read_benchmark, tile_benchmark,
-};
+pub use error::{Error, FormatError, TokensError};
+pub use generation::{GenerationConfig, GenerationError};
+pub use igpt_kernels::{Isa, IsaError};
+#[cfg(feature = "image-io")]
 pub use image_io::ImageIoError;
+pub use kind::{Dtype, Task};
 pub use lockstep::Lockstep;
-pub use model::{ImageGptModel, LoadOptions, ModelOutput, Packing};
-pub use one_line::one_line;
+pub use model::{ImageGptModel, ModelOutput};
+pub use options::LoadOptions;
 pub use processor::{
     ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,
     ProcessorScratch, Resample,
 };
-pub use profile::Operator;
 pub use steps::Steps;

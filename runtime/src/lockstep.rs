@@ -1,7 +1,7 @@
 //! Several sequences that advance together, a token each at a time: the weights are read once for all of
 //! them.
 
-use crate::error::Error;
+use crate::error::{Error, TokensError};
 use crate::model::{ImageGptModel, State};
 use crate::ops::op::{join, retain};
 
@@ -42,19 +42,22 @@ impl<'a> Lockstep<'a> {
     /// left, or on activations that overflow; after the last of these no sequence is left.
     pub fn feed(&mut self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
         if tokens.len() != self.pasts.len() || tokens.is_empty() {
-            return Err(Error::Tokens(format!(
-                "{} of them for {} sequences in lockstep, expected one each",
-                tokens.len(),
-                self.pasts.len()
-            )));
+            return Err(TokensError::Lockstep {
+                found: tokens.len(),
+                sequences: self.pasts.len(),
+            }
+            .into());
         }
         let n_positions = self.model.config().n_positions;
         for (token, past) in tokens.iter().zip(&self.pasts) {
             self.model.check_tokens(&[*token])?;
             if *past >= n_positions {
-                return Err(Error::Tokens(format!(
-                    "1 after {past}, expected {n_positions} in all (n_positions)"
-                )));
+                return Err(TokensError::Positions {
+                    found: 1,
+                    past: *past,
+                    n_positions,
+                }
+                .into());
             }
         }
         match self.model.run(&mut self.state, tokens) {
@@ -79,11 +82,11 @@ impl<'a> Lockstep<'a> {
     /// On another number of them.
     pub fn retain(&mut self, keep: &[bool]) -> Result<(), Error> {
         if keep.len() != self.pasts.len() {
-            return Err(Error::Tokens(format!(
-                "{} choices for {} sequences in lockstep, expected one each",
-                keep.len(),
-                self.pasts.len()
-            )));
+            return Err(TokensError::Choices {
+                found: keep.len(),
+                sequences: self.pasts.len(),
+            }
+            .into());
         }
         retain(&mut self.state.op_states, keep);
         let mut keep = keep.iter();

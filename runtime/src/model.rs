@@ -3,11 +3,10 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use igpt_kernels::{Isa, Kernels, Panels};
+use igpt_kernels::{Isa, Kernels, NonFinite, Panels};
 use rayon::prelude::*;
 use tract_onnx::prelude::{
     DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor, TypedModel,
@@ -16,23 +15,15 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::internal::{ToDim as _, TractResult};
 
 use crate::config::ImageGptConfig;
-use crate::error::Error;
+use crate::error::{Error, FormatError, TokensError};
+use crate::kind::{Dtype, Task};
+use crate::onnx::ModelFile;
 use crate::onnx::weights::Weights;
-use crate::onnx::{Dtype, ModelFile, Task};
 use crate::ops::engine::Engine;
 use crate::ops::layers::LayerError;
 use crate::ops::op::{NativeOp, OpError, detach, register, run_once};
+use crate::options::LoadOptions;
 use crate::processor::ImageGptImageProcessor;
-use crate::profile::Operator;
-
-/// How to load a model.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LoadOptions {
-    /// Threads; 0 for one a core.
-    pub threads: usize,
-    /// An instruction set; the fastest there is when absent.
-    pub cpu: Option<Isa>,
-}
 
 /// How the weights of a model came into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +51,7 @@ impl fmt::Display for Packing {
 
 /// What a forward pass gives.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ModelOutput {
     /// Hugging Face's `hidden_states`: `n_layer + 1` of `[batch, tokens, n_embd]`, the last after `ln_f`.
     pub hidden_states: Vec<Vec<f32>>,
@@ -84,7 +76,7 @@ pub struct ImageGptModel {
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
     pub(crate) engine: Arc<Engine>,
-    packing: Packing,
+    pub(crate) packing: Packing,
     /// Gives the logits.
     head: Option<Arc<TypedSimplePlan>>,
     /// Gives every hidden state, then the logits.
@@ -136,7 +128,7 @@ impl ImageGptModel {
         };
         let unfit = |what| Error::Format {
             name: name.clone(),
-            what,
+            source: FormatError::Contents(what),
         };
         let format = |e: tract_onnx::prelude::TractError| unfit(format!("{e:#}"));
         let panels = engine.kernels.panels();
@@ -170,12 +162,6 @@ impl ImageGptModel {
         })
     }
 
-    /// How the weights came into memory.
-    #[must_use]
-    pub fn packing(&self) -> Packing {
-        self.packing
-    }
-
     /// What to tell whoever runs a file that was packed for another CPU: loading it takes longer than it has
     /// to.
     #[must_use]
@@ -191,8 +177,7 @@ impl ImageGptModel {
     }
 
     /// In which panels the kernels in use read int8 weights.
-    #[must_use]
-    pub fn panels(&self) -> Panels {
+    fn panels(&self) -> Panels {
         self.engine.kernels.panels()
     }
 
@@ -232,17 +217,6 @@ impl ImageGptModel {
         self.engine.pool.current_num_threads()
     }
 
-    /// Starts or stops timing every operator; off at first.
-    pub fn set_profiling(&self, on: bool) {
-        self.engine.profile.switch(on);
-    }
-
-    /// Time in each operator since the last call, summed over threads and runs.
-    #[must_use]
-    pub fn take_profile(&self) -> Vec<(Operator, Duration)> {
-        self.engine.profile.take()
-    }
-
     /// The logits of one sequence, without the hidden states: `[num_labels]` or `[tokens, vocab_size - 1]`.
     ///
     /// # Errors
@@ -267,10 +241,11 @@ impl ImageGptModel {
         let length = batch.first().map_or(0, |tokens| tokens.len());
         for tokens in batch {
             if tokens.len() != length {
-                return Err(Error::Tokens(format!(
-                    "a batch of {length} and {} tokens, expected one length",
-                    tokens.len()
-                )));
+                return Err(TokensError::BatchLengths {
+                    expected: length,
+                    found: tokens.len(),
+                }
+                .into());
             }
             self.check_tokens(tokens)?;
             let mut state = self.spawn(&self.all)?;
@@ -289,14 +264,16 @@ impl ImageGptModel {
     pub(crate) fn head(&self) -> Result<&Arc<TypedSimplePlan>, Error> {
         self.head.as_ref().ok_or_else(|| Error::Task {
             name: self.name.clone(),
-            found: self.task.name().into(),
-            expected: "classify or causal",
+            found: self.task,
+            expected: &[Task::Classify, Task::Causal],
         })
     }
 
     pub(crate) fn spawn(&self, plan: &Arc<TypedSimplePlan>) -> Result<State, Error> {
-        plan.spawn()
-            .map_err(|e| Error::Run(format!("{}: {e:#}", self.name)))
+        plan.spawn().map_err(|e| Error::Run {
+            name: self.name.clone(),
+            what: format!("{e:#}"),
+        })
     }
 
     /// Refuses a sequence of no tokens, of more than the model has positions for, or of tokens it does not
@@ -305,15 +282,19 @@ impl ImageGptModel {
         let (n_positions, vocab_size) = (self.config.n_positions, self.config.vocab_size);
         let count = tokens.len();
         if count == 0 || count > n_positions {
-            return Err(Error::Tokens(format!(
-                "{count} of them, expected 1 to {n_positions} (n_positions)"
-            )));
+            return Err(TokensError::Count {
+                found: count,
+                n_positions,
+            }
+            .into());
         }
         match tokens.iter().position(|t| usize::from(*t) >= vocab_size) {
-            Some(at) => Err(Error::Tokens(format!(
-                "token {at} is {}, the vocabulary has {vocab_size}",
-                tokens[at]
-            ))),
+            Some(position) => Err(TokensError::Vocabulary {
+                position,
+                found: tokens[position].into(),
+                vocab_size,
+            }
+            .into()),
             None => Ok(()),
         }
     }
@@ -338,16 +319,19 @@ impl ImageGptModel {
     fn run_error(&self, error: &tract_onnx::prelude::TractError) -> Error {
         let name = self.name.clone();
         match error.downcast_ref::<OpError>() {
-            Some(OpError {
-                layer,
-                source: LayerError::NonFinite(source),
-            }) => Error::NonFinite {
-                name,
-                layer: layer.clone(),
-                source: *source,
+            Some(OpError { layer, source }) => match source {
+                LayerError::NonFinite(NonFinite { row, found }) => Error::NonFinite {
+                    name,
+                    layer: layer.clone(),
+                    row: *row,
+                    found: *found,
+                },
+                LayerError::Tokens(source) => source.clone().into(),
             },
-            Some(OpError { source, .. }) => Error::Tokens(source.to_string()),
-            None => Error::Run(format!("{name}: {error:#}")),
+            None => Error::Run {
+                name,
+                what: format!("{error:#}"),
+            },
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A model fed its tokens piece by piece: what classification sessions and generation are made of, for tools
 //! that time it.
 
-use crate::error::Error;
+use crate::error::{Error, TokensError};
+use crate::kind::Task;
 use crate::lockstep::Lockstep;
 use crate::model::{ImageGptModel, State};
 use crate::ops::op::truncate;
@@ -39,11 +40,12 @@ impl<'a> Steps<'a> {
         self.model.check_tokens(tokens)?;
         let n_positions = self.model.config().n_positions;
         if self.past + tokens.len() > n_positions {
-            return Err(Error::Tokens(format!(
-                "{} after {}, expected {n_positions} in all (n_positions)",
-                tokens.len(),
-                self.past
-            )));
+            return Err(TokensError::Positions {
+                found: tokens.len(),
+                past: self.past,
+                n_positions,
+            }
+            .into());
         }
         match self.model.run(&mut self.state, tokens) {
             Ok(mut outputs) => {
@@ -63,8 +65,8 @@ impl<'a> Steps<'a> {
     /// tiles of 64 tokens, goes back to a whole tile.
     pub fn rewind(&mut self, tokens: usize) {
         let tile = match self.model.task() {
-            crate::onnx::Task::Classify => igpt_kernels::KV_TILE,
-            crate::onnx::Task::Causal | crate::onnx::Task::Features => 1,
+            Task::Classify => igpt_kernels::KV_TILE,
+            Task::Causal | Task::Features => 1,
         };
         let tokens = tokens.min(self.past) / tile * tile;
         truncate(&mut self.state.op_states, tokens);
@@ -78,20 +80,20 @@ impl<'a> Steps<'a> {
     /// sequence.
     pub fn join(sequences: Vec<Self>) -> Result<Lockstep<'a>, Error> {
         let Some(first) = sequences.first() else {
-            return Err(Error::Tokens("no sequences to join".into()));
+            return Err(TokensError::NoSequences.into());
         };
         let model = first.model;
         if sequences
             .iter()
             .any(|steps| !std::ptr::eq(steps.model, model))
         {
-            return Err(Error::Tokens("sequences of different models".into()));
+            return Err(TokensError::DifferentModels.into());
         }
-        if model.task() != crate::onnx::Task::Causal {
+        if model.task() != Task::Causal {
             return Err(Error::Task {
                 name: model.name.clone(),
-                found: model.task().name().into(),
-                expected: "causal",
+                found: model.task(),
+                expected: &[Task::Causal],
             });
         }
         let states = sequences.into_iter().map(|steps| (steps.state, steps.past));

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use igpt_runtime::onnx::pb;
-use igpt_runtime::{
-    Error, ImageGptForImageClassification, ImageGptModel, Isa, Kernels, LoadOptions, Packing,
-    Panels,
-};
+use igpt_runtime::tools::pb;
+use igpt_runtime::tools::{Kernels, Packing, Panels};
+use igpt_runtime::{Error, ImageGptForImageClassification, ImageGptModel, Isa, LoadOptions};
 use igpt_tools::verbs::quantize::{Args, quantize};
 use prost::Message as _;
 
@@ -26,13 +24,7 @@ fn shipped() -> Vec<u8> {
 }
 
 fn load(bytes: &[u8]) -> Result<ImageGptForImageClassification, Error> {
-    ImageGptForImageClassification::from_bytes(
-        bytes.to_vec(),
-        &LoadOptions {
-            threads: 1,
-            cpu: None,
-        },
-    )
+    ImageGptForImageClassification::from_bytes(bytes.to_vec(), &LoadOptions::new().with_threads(1))
 }
 
 /// Puts the right checksum on altered bytes, so that the damage reaches what lies behind it.
@@ -327,10 +319,7 @@ fn packed(panels: Panels) -> tempfile::NamedTempFile {
 fn a_file_packed_for_any_instruction_set_gives_the_same_bits_on_every_one() {
     let tokens: Vec<u16> = (0..196).map(|i| i * 7 % 32).collect();
     let bits = |file: &Path, cpu: Isa| {
-        let options = LoadOptions {
-            threads: 2,
-            cpu: Some(cpu),
-        };
+        let options = LoadOptions::new().with_threads(2).with_cpu(Some(cpu));
         let model = ImageGptModel::load(file, &options).expect("a model");
         let logits = model.logits(&tokens).expect("logits");
         let bits: Vec<u32> = logits.iter().map(|x| x.to_bits()).collect();

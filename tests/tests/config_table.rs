@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use igpt_runtime::{ImageGptForImageClassification, LoadOptions};
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype;
 use igpt_tools::verbs::quantize::{Args, quantize};
 use serde_json::{Value, json};
 
@@ -66,14 +66,11 @@ fn observe(changes: &[(&str, &str, &Value)]) -> Result<String, String> {
     }
     let file = folder.path().join("model.onnx");
     let args = Args {
-        dtype: ModelDtype::F32,
+        dtype: Dtype::F32,
         ..Args::new(folder.path(), &file)
     };
     let report = quantize(&args).map_err(|failure| failure.to_string())?;
-    let options = LoadOptions {
-        threads: 1,
-        cpu: None,
-    };
+    let options = LoadOptions::new().with_threads(1);
     let Ok(model) = ImageGptForImageClassification::load(&file, &options) else {
         return Ok(format!("task {}", report.model.task));
     };

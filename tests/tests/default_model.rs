@@ -72,10 +72,7 @@ fn every_instruction_set_and_thread_count_gives_the_bits_on_record() {
     let on_record = std::fs::read_to_string(&record).unwrap_or_default();
     for isa in Isa::available() {
         for threads in [1, 3] {
-            let options = LoadOptions {
-                threads,
-                cpu: Some(isa),
-            };
+            let options = LoadOptions::new().with_threads(threads).with_cpu(Some(isa));
             let model = ImageGptModel::load(model_path(), &options).expect("the shipped model");
             let found = fingerprint(&model, &batch);
             // Written by hand from this message when a change of model or contract is meant.

@@ -5,7 +5,7 @@ mod convert;
 use std::path::PathBuf;
 
 use igpt_runtime::{Error, GenerationConfig, ImageGptForCausalImageModeling, Isa, LoadOptions};
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype;
 
 use convert::{bits, language_model};
 
@@ -15,21 +15,15 @@ fn load(path: &PathBuf, options: &LoadOptions) -> ImageGptForCausalImageModeling
 
 #[test]
 fn one_token_at_a_time_is_the_whole_pass_bit_for_bit() {
-    for dtype in [ModelDtype::Int8, ModelDtype::F32] {
+    for dtype in [Dtype::Int8, Dtype::F32] {
         let (_folder, path) = language_model(dtype);
         let mut on_scalar = None;
         for isa in Isa::available() {
             let model = load(
                 &path,
-                &LoadOptions {
-                    threads: 2,
-                    cpu: Some(isa),
-                },
+                &LoadOptions::new().with_threads(2).with_cpu(Some(isa)),
             );
-            let how = GenerationConfig {
-                max_length: Some(130),
-                ..GenerationConfig::default()
-            };
+            let how = GenerationConfig::new().with_max_length(Some(130));
             let tokens = model
                 .generate(&[model.start_token(), 3, 9], &how)
                 .expect("a completion");
@@ -57,44 +51,26 @@ fn one_token_at_a_time_is_the_whole_pass_bit_for_bit() {
 
 #[test]
 fn sampling_follows_its_seed_and_its_limits() {
-    let (_folder, path) = language_model(ModelDtype::Int8);
+    let (_folder, path) = language_model(Dtype::Int8);
     let model = load(&path, &LoadOptions::default());
     let context = [model.start_token()];
-    let greedy = GenerationConfig {
-        max_length: Some(60),
-        ..GenerationConfig::default()
-    };
-    let sample = GenerationConfig {
-        do_sample: true,
-        seed: 1,
-        ..greedy
-    };
+    let greedy = GenerationConfig::new().with_max_length(Some(60));
+    let sample = greedy.with_do_sample(true).with_seed(1);
     let run = |how: &GenerationConfig| model.generate(&context, how).expect("a completion");
     assert_eq!(run(&sample), run(&sample), "the same seed");
-    assert_ne!(
-        run(&sample),
-        run(&GenerationConfig { seed: 2, ..sample }),
-        "another seed"
-    );
+    assert_ne!(run(&sample), run(&sample.with_seed(2)), "another seed");
     assert_eq!(
-        run(&GenerationConfig { top_k: 1, ..sample }),
+        run(&sample.with_top_k(1)),
         run(&greedy),
         "the largest of one"
     );
     assert_eq!(
-        run(&GenerationConfig {
-            temperature: 1e-4,
-            ..sample
-        }),
+        run(&sample.with_temperature(1e-4)),
         run(&greedy),
         "a cold distribution"
     );
     // Every token of a sample is among the largest top_k of its step.
-    let how = GenerationConfig {
-        top_k: 3,
-        temperature: 2.0,
-        ..sample
-    };
+    let how = sample.with_top_k(3).with_temperature(2.0);
     let tokens = run(&how);
     let logits = model.logits(&tokens[..59]).expect("logits");
     for (row, token) in logits.chunks_exact(logits.len() / 59).zip(&tokens[1..]) {
@@ -105,11 +81,7 @@ fn sampling_follows_its_seed_and_its_limits() {
         assert!(better < 3, "token {token} is number {}", better + 1);
     }
     // Every token of a nucleus sample has less than top_p of probability before it.
-    let how = GenerationConfig {
-        top_k: 0,
-        top_p: 0.5,
-        ..sample
-    };
+    let how = sample.with_top_k(0).with_top_p(0.5);
     let tokens = run(&how);
     let logits = model.logits(&tokens[..59]).expect("logits");
     for (row, token) in logits.chunks_exact(logits.len() / 59).zip(&tokens[1..]) {
@@ -119,22 +91,17 @@ fn sampling_follows_its_seed_and_its_limits() {
         let share = better / row.iter().map(weight).sum::<f64>();
         assert!(share < 0.5, "{share} before token {token}");
     }
-    let whole = run(&GenerationConfig {
-        max_length: None,
-        ..greedy
-    });
+    let whole = run(&greedy.with_max_length(None));
     assert_eq!(whole.len(), 197, "to the end of the picture by default");
 }
 
 #[test]
 fn requests_that_make_no_sense_are_refused() {
-    let (_folder, path) = language_model(ModelDtype::Int8);
+    let (_folder, path) = language_model(Dtype::Int8);
     let model = load(&path, &LoadOptions::default());
-    let good = GenerationConfig {
-        max_length: Some(10),
-        do_sample: true,
-        ..GenerationConfig::default()
-    };
+    let good = GenerationConfig::new()
+        .with_max_length(Some(10))
+        .with_do_sample(true);
     let refuse = |context: &[u16], how: GenerationConfig, words: &[&str]| {
         let error = model.generate(context, &how).expect_err("a refusal");
         let text = error.to_string();
@@ -148,27 +115,13 @@ fn requests_that_make_no_sense_are_refused() {
         refuse(&[], good, &["0 tokens"]),
         Error::Generation(_)
     ));
-    refuse(
-        &[32],
-        GenerationConfig {
-            max_length: Some(198),
-            ..good
-        },
-        &["198", "197"],
-    );
+    refuse(&[32], good.with_max_length(Some(198)), &["198", "197"]);
     refuse(&[32; 11], good, &["11", "10"]);
     for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        refuse(
-            &[32],
-            GenerationConfig {
-                temperature,
-                ..good
-            },
-            &["temperature"],
-        );
+        refuse(&[32], good.with_temperature(temperature), &["temperature"]);
     }
     for top_p in [0.0, -0.5, 1.01, f32::NAN] {
-        refuse(&[32], GenerationConfig { top_p, ..good }, &["top_p"]);
+        refuse(&[32], good.with_top_p(top_p), &["top_p"]);
     }
     assert!(matches!(
         refuse(&[32, 33], good, &["33", "vocabulary"]),

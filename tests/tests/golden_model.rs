@@ -11,7 +11,7 @@ use igpt_runtime::{
     GenerationConfig, ImageGptForCausalImageModeling, ImageGptModel, LoadOptions, ModelOutput,
     image_io,
 };
-use igpt_tools::onnx::{ModelDtype, Task};
+use igpt_tools::onnx::{Dtype, Task};
 use igpt_tools::verbs::quantize::{Args, quantize};
 use npyz::npz::NpzArchive;
 use serde_json::Value;
@@ -67,7 +67,7 @@ struct Model {
 }
 
 impl Model {
-    fn convert(checkpoint: &Path, task: Option<Task>, dtype: ModelDtype) -> Self {
+    fn convert(checkpoint: &Path, task: Option<Task>, dtype: Dtype) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         let checkpoint = checkpoint.to_owned();
@@ -157,7 +157,7 @@ fn cases() -> Vec<PathBuf> {
 fn f32_is_transformers_to_1e_4() {
     for case in cases() {
         let mut expected = Npz::open(&case.join("expected.npz"));
-        let output = Model::convert(&case, None, ModelDtype::F32).forward(&expected.tokens());
+        let output = Model::convert(&case, None, Dtype::F32).forward(&expected.tokens());
         for (what, found, expected) in compared(&output, &mut expected) {
             let distance = distance(found, &expected);
             assert!(
@@ -174,7 +174,7 @@ fn f32_is_transformers_to_1e_4() {
 fn int8_is_close_to_transformers_on_random_models() {
     for case in cases() {
         let mut expected = Npz::open(&case.join("expected.npz"));
-        let output = Model::convert(&case, None, ModelDtype::Int8).forward(&expected.tokens());
+        let output = Model::convert(&case, None, Dtype::Int8).forward(&expected.tokens());
         for (what, found, expected) in compared(&output, &mut expected) {
             let cosine = cosine(found, &expected);
             assert!(
@@ -192,7 +192,7 @@ fn int8_is_close_to_transformers_on_random_models() {
 fn int8_is_onnxruntime_but_for_the_attention() {
     for case in cases() {
         let tokens = Npz::open(&case.join("expected.npz")).tokens();
-        let output = Model::convert(&case, None, ModelDtype::Int8).forward(&tokens);
+        let output = Model::convert(&case, None, Dtype::Int8).forward(&tokens);
         for (what, found, expected) in
             compared(&output, &mut Npz::open(&case.join("onnxruntime.npz")))
         {
@@ -238,7 +238,7 @@ fn every(step: usize, values: &[f32], tokens: usize, batch: usize) -> Vec<f32> {
 }
 
 /// Hidden states and logits of the shipped model at the tokens that the golden file keeps.
-fn shipped_vectors(kind: &str, dtype: ModelDtype) -> BTreeMap<String, (Vec<f32>, Vec<f32>)> {
+fn shipped_vectors(kind: &str, dtype: Dtype) -> BTreeMap<String, (Vec<f32>, Vec<f32>)> {
     let (mut npz, step) = shipped_golden(kind);
     let tokens = npz.tokens();
     let (batch, length) = (tokens.len(), tokens[0].len());
@@ -258,7 +258,7 @@ fn shipped_vectors(kind: &str, dtype: ModelDtype) -> BTreeMap<String, (Vec<f32>,
 #[test]
 fn the_shipped_models_in_f32_are_transformers_to_1e_4() {
     for kind in ["clf", "lm"] {
-        for (what, (found, expected)) in shipped_vectors(kind, ModelDtype::F32) {
+        for (what, (found, expected)) in shipped_vectors(kind, Dtype::F32) {
             let distance = distance(&found, &expected);
             assert!(distance <= 1e-4, "{kind}: {what} is off by {distance:e}");
         }
@@ -268,7 +268,7 @@ fn the_shipped_models_in_f32_are_transformers_to_1e_4() {
 #[test]
 fn the_shipped_models_in_int8_keep_a_cosine_of_0_999() {
     for kind in ["clf", "lm"] {
-        for (what, (found, expected)) in shipped_vectors(kind, ModelDtype::Int8) {
+        for (what, (found, expected)) in shipped_vectors(kind, Dtype::Int8) {
             let cosine = cosine(&found, &expected);
             assert!(cosine >= 0.999, "{kind}: cosine of {what} is {cosine}");
         }
@@ -282,7 +282,7 @@ fn the_shipped_models_in_int8_are_onnxruntime_to_a_cosine_of_0_9999() {
         let (mut npz, step) = shipped_golden(kind);
         let tokens = npz.tokens();
         let (batch, length) = (tokens.len(), tokens[0].len());
-        let mut logits = Model::convert(&shipped(kind), None, ModelDtype::Int8)
+        let mut logits = Model::convert(&shipped(kind), None, Dtype::Int8)
             .forward(&tokens)
             .logits;
         if kind == "lm" {
@@ -299,7 +299,7 @@ fn images_become_the_tokens_that_transformers_makes() {
     let sources: Value =
         serde_json::from_slice(&fs::read(golden("default/sources.json")).unwrap()).unwrap();
     let (mut npz, _) = shipped_golden("clf");
-    let model = Model::convert(&shipped("clf"), None, ModelDtype::Int8).load();
+    let model = Model::convert(&shipped("clf"), None, Dtype::Int8).load();
     let processor = model.processor().unwrap();
     let images = sources["images"].as_array().unwrap();
     for (name, expected) in images.iter().zip(npz.tokens()) {
@@ -318,13 +318,11 @@ fn greedy_completions_in_f32_are_those_of_transformers() {
     let (mut npz, _) = shipped_golden("lm");
     let expected: Array<i64> = npz.get("greedy").unwrap();
     let length = expected.shape[1];
-    let file = Model::convert(&shipped("lm"), None, ModelDtype::F32);
+    let file = Model::convert(&shipped("lm"), None, Dtype::F32);
     let model = ImageGptForCausalImageModeling::load(&file.path, &LoadOptions::default()).unwrap();
-    let how = GenerationConfig {
-        max_length: Some(length),
-        do_sample: false,
-        ..GenerationConfig::default()
-    };
+    let how = GenerationConfig::new()
+        .with_max_length(Some(length))
+        .with_do_sample(false);
     for (tokens, expected) in npz
         .tokens()
         .iter()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use igpt_runtime::{ImageGptForImageClassification, LoadOptions, Score, image_io};
 use igpt_tools::failure::Failure;
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype;
 use igpt_tools::verbs::quantize::{Args, quantize};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -53,7 +53,7 @@ fn model(change: &Value, rows: usize) -> Result<ImageGptForImageClassification, 
     safetensors::serialize_to_file(views, None, &path).unwrap();
     let out = folder.path().join("model.onnx");
     quantize(&Args {
-        dtype: ModelDtype::F32,
+        dtype: Dtype::F32,
         ..Args::new(folder.path(), &out)
     })?;
     Ok(ImageGptForImageClassification::load(&out, &LoadOptions::default()).unwrap())

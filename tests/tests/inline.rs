@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use igpt_runtime::onnx::pb;
-use igpt_tools::onnx::{ModelDtype, Task};
+use igpt_runtime::tools::pb;
+use igpt_tools::onnx::{Dtype, Task};
 use igpt_tools::verbs::quantize::{Args, quantize};
 use prost::Message as _;
 use serde_json::Value;
@@ -17,9 +17,9 @@ fn golden(name: &str) -> PathBuf {
         .join(name)
 }
 
-const DTYPES: [ModelDtype; 3] = [ModelDtype::Int8, ModelDtype::Int4, ModelDtype::F32];
+const DTYPES: [Dtype; 3] = [Dtype::Int8, Dtype::Int4, Dtype::F32];
 
-fn written(case: &str, task: Option<Task>, dtype: ModelDtype, inline: bool) -> Vec<u8> {
+fn written(case: &str, task: Option<Task>, dtype: Dtype, inline: bool) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.onnx");
     quantize(&Args {
@@ -32,7 +32,7 @@ fn written(case: &str, task: Option<Task>, dtype: ModelDtype, inline: bool) -> V
     fs::read(&file).unwrap()
 }
 
-fn converted(case: &str, task: Option<Task>, dtype: ModelDtype, inline: bool) -> pb::ModelProto {
+fn converted(case: &str, task: Option<Task>, dtype: Dtype, inline: bool) -> pb::ModelProto {
     pb::ModelProto::decode(written(case, task, dtype, inline).as_slice()).unwrap()
 }
 
@@ -132,7 +132,7 @@ fn the_graph_is_sound_and_in_standard_operators() {
         }
     }
     let [plain, inline] =
-        [false, true].map(|i| converted("long", Some(Task::Features), ModelDtype::Int8, i));
+        [false, true].map(|i| converted("long", Some(Task::Features), Dtype::Int8, i));
     check(&plain, &inline, "features of a language model");
 }
 

@@ -8,9 +8,9 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use igpt_kernels::{Int4Matrix, pack_nibbles};
-use igpt_runtime::onnx::pb;
+use igpt_runtime::tools::pb;
 use igpt_runtime::{Error, ImageGptModel, Isa, LoadOptions};
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype;
 use igpt_tools::verbs::inspect::{self, inspect};
 use igpt_tools::verbs::quantize::{Args, Report, quantize};
 use npyz::npz::NpzArchive;
@@ -25,7 +25,7 @@ fn golden(name: &str) -> PathBuf {
     root().join("tests/golden").join(name)
 }
 
-fn convert(checkpoint: &Path, dtype: ModelDtype) -> (Vec<u8>, Report) {
+fn convert(checkpoint: &Path, dtype: Dtype) -> (Vec<u8>, Report) {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let report = quantize(&Args {
         dtype,
@@ -94,10 +94,7 @@ fn as_int8(mut proto: pb::ModelProto) -> pb::ModelProto {
 }
 
 fn logits(bytes: &[u8], tokens: &[u16], cpu: Isa) -> Vec<u32> {
-    let options = LoadOptions {
-        threads: 2,
-        cpu: Some(cpu),
-    };
+    let options = LoadOptions::new().with_threads(2).with_cpu(Some(cpu));
     let model = ImageGptModel::from_bytes(bytes.to_vec(), &options).expect("a model");
     let logits = model.logits(tokens).expect("logits");
     logits.into_iter().map(f32::to_bits).collect()
@@ -109,7 +106,7 @@ fn an_int4_file_computes_what_the_int8_file_of_the_same_integers_does() {
     let random = ["odd-heads", "inner-epsilon", "aligned"].map(|case| golden("model").join(case));
     let shipped = root().join("models/fashion-mnist/clf");
     for checkpoint in random.into_iter().chain([shipped]) {
-        let (bytes, _) = convert(&checkpoint, ModelDtype::Int4);
+        let (bytes, _) = convert(&checkpoint, Dtype::Int4);
         let proto = decode(&bytes);
         let int8 = sealed(as_int8(proto));
         let tokens: Vec<u16> = (0..11).map(|i| i * 7 % 16).collect();
@@ -131,7 +128,7 @@ fn onnxruntime_makes_the_same_int8_matrices_of_int4_ones() {
     let bodies: Value =
         serde_json::from_slice(&fs::read(golden("int4/bodies.json")).unwrap()).unwrap();
     for (case, crc) in bodies.as_object().unwrap() {
-        let (bytes, _) = convert(&golden("model").join(case), ModelDtype::Int4);
+        let (bytes, _) = convert(&golden("model").join(case), Dtype::Int4);
         let find = |text: &str| {
             let mut windows = bytes.windows(text.len());
             windows
@@ -161,7 +158,7 @@ fn inspect_counts_the_bits_of_a_weight_with_its_share_of_a_multiplier() {
     let matrices = |checkpoint: &Path| {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("int4.onnx");
-        fs::write(&file, convert(checkpoint, ModelDtype::Int4).0).expect("a file");
+        fs::write(&file, convert(checkpoint, Dtype::Int4).0).expect("a file");
         let report = inspect(&inspect::Args {
             file,
             plots: None,
@@ -186,8 +183,8 @@ fn inspect_counts_the_bits_of_a_weight_with_its_share_of_a_multiplier() {
 #[test]
 fn int4_halves_the_file_and_the_report_says_what_it_lost() {
     let checkpoint = root().join("models/fashion-mnist/lm");
-    let (int8, _) = convert(&checkpoint, ModelDtype::Int8);
-    let (int4, report) = convert(&checkpoint, ModelDtype::Int4);
+    let (int8, _) = convert(&checkpoint, Dtype::Int8);
+    let (int4, report) = convert(&checkpoint, Dtype::Int4);
     assert_eq!(report.file_bytes, int4.len() as u64);
     assert!(5 * int4.len() < 3 * int8.len());
     let stored = |kind| report.tensors.iter().filter(move |t| t.stored_as == kind);
@@ -205,7 +202,7 @@ fn refusal(proto: pb::ModelProto) -> String {
 #[test]
 fn what_is_not_an_int4_file_is_refused_by_name() {
     const WEIGHT: &str = "transformer.h.1.mlp.c_fc.weight";
-    let (bytes, _) = convert(&root().join("models/fashion-mnist/clf"), ModelDtype::Int4);
+    let (bytes, _) = convert(&root().join("models/fashion-mnist/clf"), Dtype::Int4);
     let changed = |name: &str, change: &dyn Fn(&mut pb::TensorProto)| {
         let mut proto = decode(&bytes);
         let graph = proto.graph.as_mut().expect("a graph");

@@ -5,7 +5,7 @@ mod convert;
 use igpt_runtime::{
     Error, GenerationConfig, ImageGptForCausalImageModeling, Isa, LoadOptions, Lockstep, Steps,
 };
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype;
 
 use convert::{bits, language_model};
 
@@ -17,8 +17,11 @@ fn load(
     threads: usize,
     cpu: Option<Isa>,
 ) -> ImageGptForCausalImageModeling {
-    ImageGptForCausalImageModeling::load(path, &LoadOptions { threads, cpu })
-        .expect("the language model")
+    ImageGptForCausalImageModeling::load(
+        path,
+        &LoadOptions::new().with_threads(threads).with_cpu(cpu),
+    )
+    .expect("the language model")
 }
 
 /// Some tokens after the start token.
@@ -36,7 +39,7 @@ fn begin<'a>(model: &'a ImageGptForCausalImageModeling, seed: usize, len: usize)
 
 #[test]
 fn a_lane_gives_the_bits_of_its_sequence_alone() {
-    for dtype in [ModelDtype::Int8, ModelDtype::Int4, ModelDtype::F32] {
+    for dtype in [Dtype::Int8, Dtype::Int4, Dtype::F32] {
         let (_folder, path) = language_model(dtype);
         for isa in Isa::available() {
             for threads in [1, 3] {
@@ -81,15 +84,13 @@ fn a_lane_gives_the_bits_of_its_sequence_alone() {
 
 #[test]
 fn a_sample_depends_on_its_stream_and_not_on_its_company() {
-    let (_folder, path) = language_model(ModelDtype::Int8);
+    let (_folder, path) = language_model(Dtype::Int8);
     let model = load(&path, 2, None);
-    let how = GenerationConfig {
-        max_length: Some(140),
-        do_sample: true,
-        top_k: 5,
-        seed: 4,
-        ..GenerationConfig::default()
-    };
+    let how = GenerationConfig::new()
+        .with_max_length(Some(140))
+        .with_do_sample(true)
+        .with_top_k(5)
+        .with_seed(4);
     let contexts: Vec<Vec<u16>> = LENGTHS
         .iter()
         .enumerate()
@@ -127,7 +128,7 @@ fn a_sample_depends_on_its_stream_and_not_on_its_company() {
 
 #[test]
 fn what_cannot_go_together_is_refused() {
-    let (_folder, path) = language_model(ModelDtype::Int8);
+    let (_folder, path) = language_model(Dtype::Int8);
     let (model, other) = (load(&path, 1, None), load(&path, 1, None));
     let refused = |result: Result<Lockstep<'_>, Error>, word: &str| {
         let text = result.expect_err("a refusal").to_string();

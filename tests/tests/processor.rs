@@ -111,13 +111,12 @@ fn resizing_is_pillows_bit_for_bit() -> Result<()> {
     for case in cases("resizes")? {
         let (width, height) = (at(&case["to"], 0)?, at(&case["to"], 1)?);
         let resample = Resample::from_code(int(&case, "resample")? as u64).context("resample")?;
-        let processor = ImageGptImageProcessor::new(ProcessorConfig {
-            width,
-            height,
-            resample,
-            do_color_quantize: false,
-            ..ProcessorConfig::default()
-        })?;
+        let mut config = ProcessorConfig::default();
+        config.width = width;
+        config.height = height;
+        config.resample = resample;
+        config.do_color_quantize = false;
+        let processor = ImageGptImageProcessor::new(config)?;
         let (rgb, w, h) = image(&case)?;
         let resized = processor.resized_into(&rgb, w, h, &mut scratch)?;
         assert_eq!(resized.len(), 3 * width * height);

@@ -92,14 +92,13 @@ fn resizing_is_torchs_and_pillows_bit_for_bit() -> Result<()> {
     for case in cases("resizes")? {
         let resample = Resample::from_code(int(&case["resample"])? as u64).context("resample")?;
         let (width, height) = (int(&case["to"][0])?, int(&case["to"][1])?);
-        let processor = ImageGptImageProcessor::new(ProcessorConfig {
-            backend: text(&case["backend"])?.parse()?,
-            width,
-            height,
-            resample,
-            do_color_quantize: false,
-            ..ProcessorConfig::default()
-        })?;
+        let mut config = ProcessorConfig::default();
+        config.backend = text(&case["backend"])?.parse()?;
+        config.width = width;
+        config.height = height;
+        config.resample = resample;
+        config.do_color_quantize = false;
+        let processor = ImageGptImageProcessor::new(config)?;
         let (rgb, w, h) = image(&case)?;
         let resized = processor.resized_into(&rgb, w, h, &mut scratch)?;
         assert_eq!(resized.len(), 3 * width * height);

@@ -32,10 +32,7 @@ fn with(fields: &Value) -> TempDir {
 }
 
 fn load(file: &Path) -> ImageGptForImageClassification {
-    let options = LoadOptions {
-        threads: 1,
-        cpu: None,
-    };
+    let options = LoadOptions::new().with_threads(1);
     ImageGptForImageClassification::load(file, &options).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use igpt_tools::failure::Failure;
-use igpt_tools::onnx::{ModelDtype, Task};
+use igpt_tools::onnx::{Dtype, Task};
 use igpt_tools::verbs::quantize::{Args, Report, quantize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ fn convert(
     checkpoint: &Path,
     to: &Path,
     task: Option<Task>,
-    dtype: ModelDtype,
+    dtype: Dtype,
 ) -> Result<Report, Failure> {
     quantize(&Args {
         task,
@@ -30,7 +30,7 @@ fn convert(
 }
 
 /// The message of a refusal, which must blame the input and leave no file behind.
-fn refusal(checkpoint: &Path, task: Option<Task>, dtype: ModelDtype) -> String {
+fn refusal(checkpoint: &Path, task: Option<Task>, dtype: Dtype) -> String {
     let folder = tempfile::tempdir().unwrap();
     let failure = convert(checkpoint, &folder.path().join("out.onnx"), task, dtype).unwrap_err();
     assert!(matches!(failure, Failure::BadInput(_)), "{failure}");
@@ -65,7 +65,7 @@ fn the_file_is_the_one_onnxruntime_ran() {
     let folder = tempfile::tempdir().unwrap();
     for (case, crc) in bodies.as_object().unwrap() {
         let path = folder.path().join("out.onnx");
-        convert(&golden("model").join(case), &path, None, ModelDtype::Int8).unwrap();
+        convert(&golden("model").join(case), &path, None, Dtype::Int8).unwrap();
         let file = fs::read(&path).unwrap();
         let find = |text: &str| {
             file.windows(text.len())
@@ -112,7 +112,7 @@ fn the_embedded_file_is_the_shipped_checkpoint_converted() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.onnx");
-    convert(&models.join("clf"), &path, None, ModelDtype::Int8).unwrap();
+    convert(&models.join("clf"), &path, None, Dtype::Int8).unwrap();
     let embedded = fs::read(models.join("igpt-fashion-mnist-int8.onnx")).unwrap();
     let parts = ["graph, weights or configuration", "recipe", "source"];
     let converted = without_the_version(&fs::read(&path).unwrap());
@@ -133,7 +133,7 @@ fn the_embedded_file_is_the_shipped_checkpoint_converted() {
 fn the_last_24_bytes_are_the_checksum_of_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.onnx");
-    let report = convert(&golden("checkpoint/bin"), &path, None, ModelDtype::Int8).unwrap();
+    let report = convert(&golden("checkpoint/bin"), &path, None, Dtype::Int8).unwrap();
     let file = fs::read(&path).unwrap();
     assert_eq!(report.file_bytes, file.len() as u64);
     let (body, tail) = file.split_at(file.len() - 24);
@@ -149,13 +149,7 @@ fn the_same_weights_give_the_same_file_whatever_they_were_stored_as() {
     let folder = tempfile::tempdir().unwrap();
     let body = |name: &str| {
         let path = folder.path().join("out.onnx");
-        convert(
-            &golden("checkpoint").join(name),
-            &path,
-            None,
-            ModelDtype::Int8,
-        )
-        .unwrap();
+        convert(&golden("checkpoint").join(name), &path, None, Dtype::Int8).unwrap();
         let file = fs::read(&path).unwrap();
         // The metadata names the source files; everything before is the model.
         let end = file
@@ -180,13 +174,7 @@ fn the_same_weights_give_the_same_file_whatever_they_were_stored_as() {
 fn a_report_says_what_every_tensor_lost() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.onnx");
-    let report = convert(
-        &golden("checkpoint/safetensors"),
-        &path,
-        None,
-        ModelDtype::Int8,
-    )
-    .unwrap();
+    let report = convert(&golden("checkpoint/safetensors"), &path, None, Dtype::Int8).unwrap();
     assert_eq!(report.model.task, "classify");
     // 2 embeddings, 2 blocks of 10, the last norm, the head.
     assert_eq!(report.tensors.len(), 24);
@@ -205,13 +193,7 @@ fn a_report_says_what_every_tensor_lost() {
             other => panic!("{}: {other}", tensor.name),
         }
     }
-    let report = convert(
-        &golden("checkpoint/safetensors"),
-        &path,
-        None,
-        ModelDtype::F32,
-    )
-    .unwrap();
+    let report = convert(&golden("checkpoint/safetensors"), &path, None, Dtype::F32).unwrap();
     assert!(
         report
             .tensors
@@ -225,7 +207,7 @@ fn a_task_without_its_head_is_refused() {
     let message = refusal(
         &golden("checkpoint/safetensors"),
         Some(Task::Causal),
-        ModelDtype::Int8,
+        Dtype::Int8,
     );
     assert!(
         message.contains("no lm_head.weight in it") && message.contains("openai/imagegpt-small"),
@@ -234,7 +216,7 @@ fn a_task_without_its_head_is_refused() {
     let folder = edited("config.json", |config| {
         config["architectures"] = json!(["SomethingElse"])
     });
-    let message = refusal(folder.path(), None, ModelDtype::Int8);
+    let message = refusal(folder.path(), None, Dtype::Int8);
     assert!(
         message.contains("SomethingElse") && message.contains("--task"),
         "{message}"
@@ -266,7 +248,7 @@ fn a_config_that_does_not_fit_the_weights_is_refused() {
         ("activation_function", json!("mish"), "activation_function"),
     ] {
         let folder = edited("config.json", |config| config[field] = value);
-        let message = refusal(folder.path(), None, ModelDtype::Int8);
+        let message = refusal(folder.path(), None, Dtype::Int8);
         assert!(message.contains(culprit), "{field}: {message}");
     }
 }
@@ -276,14 +258,14 @@ fn a_palette_or_size_that_does_not_fit_the_model_is_refused() {
     let folder = edited("preprocessor_config.json", |config| {
         config["clusters"].as_array_mut().unwrap().pop();
     });
-    let message = refusal(folder.path(), None, ModelDtype::Int8);
+    let message = refusal(folder.path(), None, Dtype::Int8);
     assert!(message.contains("7 clusters, expected 8"), "{message}");
     assert!(message.contains("preprocessor_config.json"), "{message}");
 
     let folder = edited("preprocessor_config.json", |config| {
         config["size"] = json!(4)
     });
-    let message = refusal(folder.path(), None, ModelDtype::Int8);
+    let message = refusal(folder.path(), None, Dtype::Int8);
     assert!(
         message.contains("4 x 4") && message.contains("n_positions = 9"),
         "{message}"
@@ -299,13 +281,13 @@ fn an_embedding_beyond_float16_is_refused_and_fits_f32() {
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&7e4f32.to_le_bytes());
     fs::write(&path, &bytes).unwrap();
-    let message = refusal(folder.path(), None, ModelDtype::Int8);
+    let message = refusal(folder.path(), None, Dtype::Int8);
     assert!(
         message.contains("transformer.wte.weight") && message.contains("70000"),
         "{message}"
     );
     let out = folder.path().join("out.onnx");
-    convert(folder.path(), &out, None, ModelDtype::F32).unwrap();
+    convert(folder.path(), &out, None, Dtype::F32).unwrap();
 }
 
 #[test]
@@ -313,11 +295,11 @@ fn an_output_that_cannot_be_written_is_not_the_inputs_fault() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("in-the-way"), "a file").unwrap();
     let out = folder.path().join("in-the-way/out.onnx");
-    let failure = convert(&golden("checkpoint/bin"), &out, None, ModelDtype::Int8).unwrap_err();
+    let failure = convert(&golden("checkpoint/bin"), &out, None, Dtype::Int8).unwrap_err();
     assert!(matches!(failure, Failure::Failed(_)), "{failure}");
     assert!(failure.to_string().contains("in-the-way"), "{failure}");
     // A folder that is missing is made.
     let out = folder.path().join("missing/out.onnx");
-    convert(&golden("checkpoint/bin"), &out, None, ModelDtype::Int8).unwrap();
+    convert(&golden("checkpoint/bin"), &out, None, Dtype::Int8).unwrap();
     assert!(out.is_file());
 }

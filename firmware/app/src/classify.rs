@@ -1,6 +1,6 @@
 //! The app's view of a model: a picture goes in, logits come out.
 
-use igpt_runtime::report::RunReport;
+use igpt_runtime::tools::report::RunReport;
 
 use crate::source::FrameBuffer;
 use igpt_firmware_core::verdict::ProblemType;

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::anyhow;
-use igpt_runtime::counted;
+use igpt_runtime::tools::counted;
 
 use super::exit::Failure;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::counted;
+use igpt_runtime::tools::counted;
 
 use super::exit::Failure;
 use super::origin::{Invalid, Origin};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use igpt_runtime::report::RunReport;
+use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{Error, ImageGptForImageClassification, LoadOptions, Session};
 
 use super::classify::{Classified, Classify};
@@ -40,10 +40,9 @@ pub(super) fn load(
     let begun = Instant::now();
     let origin = &settings.origin;
     let threads = settings.threads.unwrap_or(0);
-    let options = LoadOptions {
-        threads,
-        cpu: settings.isa,
-    };
+    let options = LoadOptions::new()
+        .with_threads(threads)
+        .with_cpu(settings.isa);
     // The copy that stands in for a model that failed was nobody's setting.
     let blamed = |error: anyhow::Error| match path {
         Some(path) if settings.model.as_deref() == Some(path) => {

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::bail;
-use igpt_runtime::image_files::ImageFiles;
+use igpt_runtime::tools::image_files::ImageFiles;
 
 use super::log::LogTarget;
 use super::settings::Settings;

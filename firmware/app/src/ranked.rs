@@ -1,6 +1,6 @@
 //! Classes with what the model says of them: in order, by name, in words.
 
-use igpt_runtime::one_line;
+use igpt_runtime::tools::one_line;
 use serde_json::{Map, Value, json};
 
 use igpt_firmware_core::verdict::{ProblemType, Score};

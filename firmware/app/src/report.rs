@@ -5,8 +5,8 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use igpt_runtime::report::{RunReport, rfc3339};
-use igpt_runtime::{counted, one_line};
+use igpt_runtime::tools::report::{RunReport, rfc3339};
+use igpt_runtime::tools::{counted, one_line};
 use serde_json::{Value, json};
 
 use super::exit::Failure;

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use igpt_runtime::one_line;
+use igpt_runtime::tools::one_line;
 
 use super::classify::Classify;
 use super::exit::{Failure, chain};

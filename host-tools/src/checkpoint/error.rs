@@ -18,7 +18,7 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// What a clone without Git LFS has in a file's place.
-    #[error("{}: {}", path.display(), igpt_runtime::lfs::MESSAGE)]
+    #[error("{}: {}", path.display(), igpt_runtime::tools::lfs::MESSAGE)]
     LfsPointer {
         /// The file.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use igpt_runtime::ImageGptConfig;
+use igpt_runtime::{ImageGptConfig, Task};
 
 use super::{Checkpoint, CheckpointError};
 
@@ -15,6 +15,17 @@ pub enum Head {
     Classification,
     /// `lm_head.weight` of `ImageGPTForCausalImageModeling`.
     Causal,
+}
+
+impl Head {
+    /// The one that a task needs.
+    pub fn of(task: Task) -> Self {
+        match task {
+            Task::Classify => Self::Classification,
+            Task::Causal => Self::Causal,
+            Task::Features => Self::Any,
+        }
+    }
 }
 
 const SCORE: &str = "score.weight";

@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, String>, CheckpointEr
         path: path.to_owned(),
         source,
     })?;
-    if igpt_runtime::lfs::is_pointer(&text) {
+    if igpt_runtime::tools::lfs::is_pointer(&text) {
         return Err(CheckpointError::LfsPointer {
             path: path.to_owned(),
         });

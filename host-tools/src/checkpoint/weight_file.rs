@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use igpt_runtime::lfs;
+use igpt_runtime::tools::lfs;
 use memmap2::{Mmap, UncheckedAdvice};
 
 use super::error::CheckpointError;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use igpt_runtime::image_names::is_image;
+use igpt_runtime::tools::image_names::is_image;
 
 use crate::split::Split;
 

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use igpt_runtime::counted;
-use igpt_runtime::image_names::{is_hidden, is_image, natural_order};
+use igpt_runtime::tools::counted;
+use igpt_runtime::tools::image_names::{is_hidden, is_image, natural_order};
 
 use super::Part;
 use super::table;

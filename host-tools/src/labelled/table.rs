@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use igpt_runtime::lfs;
+use igpt_runtime::tools::lfs;
 
 use super::Part;
 

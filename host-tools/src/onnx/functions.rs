@@ -3,7 +3,7 @@
 //! A runtime that expands model-local functions executes these bodies (docs/model-format.md says which were
 //! tried). Ours meets the names and runs kernels instead; docs/numerics.md says in which arithmetic.
 
-use igpt_runtime::Activation;
+use igpt_runtime::{Activation, Dtype, Task};
 
 use super::linears::{int4_weight, linear_f32, linear_int8, linear_uint8};
 use super::nodes::{
@@ -12,7 +12,7 @@ use super::nodes::{
 use super::pb::attribute_proto::AttributeType;
 use super::pb::tensor_proto::DataType;
 use super::pb::{FunctionProto, NodeProto};
-use super::plan::{Form, ModelDtype, Task};
+use super::plan::Form;
 
 /// The attributes of a block, in the order the specification lists them.
 const BLOCK_ATTRIBUTES: [&str; 4] = ["num_heads", "epsilon", "scale", "activation"];
@@ -27,9 +27,9 @@ pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> 
     } = form;
     let mut list = vec![embedding()];
     match dtype {
-        ModelDtype::Int8 => list.extend([linear_int8(panels), linear_uint8(panels)]),
-        ModelDtype::Int4 => list.extend([linear_int8(None), linear_uint8(None)]),
-        ModelDtype::F32 => list.push(linear_f32()),
+        Dtype::Int8 => list.extend([linear_int8(panels), linear_uint8(panels)]),
+        Dtype::Int4 => list.extend([linear_int8(None), linear_uint8(None)]),
+        Dtype::F32 => list.push(linear_f32()),
     }
     list.push(block(dtype, activation));
     if task == Task::Classify {
@@ -39,11 +39,11 @@ pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> 
 }
 
 /// The names of the two operators that depend on the dtype: linear and block.
-pub(super) fn op_names(dtype: ModelDtype) -> (&'static str, &'static str) {
+pub(super) fn op_names(dtype: Dtype) -> (&'static str, &'static str) {
     match dtype {
-        ModelDtype::Int8 => ("ImageGptLinearInt8", "ImageGptBlockInt8"),
-        ModelDtype::Int4 => ("ImageGptLinearInt8", "ImageGptBlockInt4"),
-        ModelDtype::F32 => ("ImageGptLinearF32", "ImageGptBlockF32"),
+        Dtype::Int8 => ("ImageGptLinearInt8", "ImageGptBlockInt8"),
+        Dtype::Int4 => ("ImageGptLinearInt8", "ImageGptBlockInt4"),
+        Dtype::F32 => ("ImageGptLinearF32", "ImageGptBlockF32"),
     }
 }
 
@@ -75,7 +75,7 @@ fn embedding() -> FunctionProto {
     function("ImageGptEmbedding", &["ids", "wte", "wpe"], "x", body)
 }
 
-fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
+fn block(dtype: Dtype, activation: Activation) -> FunctionProto {
     let (linear, name) = op_names(dtype);
     let mut inputs = vec!["x".to_owned(), "ln_1".to_owned()];
     for layer in LINEARS {
@@ -83,7 +83,7 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
             inputs.push("ln_2".into());
         }
         let mut operands = linear_inputs(layer, dtype);
-        if dtype == ModelDtype::Int4 {
+        if dtype == Dtype::Int4 {
             operands.insert(1, multipliers(layer));
         }
         inputs.extend(operands);
@@ -91,7 +91,7 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
     let apply = |linear: &str, layer: &str, from: &str, to: &str| {
         let mut operands = vec![from.to_owned()];
         operands.extend(linear_inputs(layer, dtype));
-        if dtype == ModelDtype::Int4 {
+        if dtype == Dtype::Int4 {
             operands[1] = int8_weight(layer);
         }
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
@@ -113,12 +113,12 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
         reference("scale", AttributeType::Float, "scale"),
     ];
     let mut body = match dtype {
-        ModelDtype::Int4 => {
+        Dtype::Int4 => {
             let matrix =
                 |layer| int4_weight(&weight(layer), &multipliers(layer), &int8_weight(layer));
             LINEARS.into_iter().flat_map(matrix).collect()
         }
-        ModelDtype::Int8 | ModelDtype::F32 => vec![],
+        Dtype::Int8 | Dtype::F32 => vec![],
     };
     body.extend([
         norm("x", "ln_1", "normed_1"),
@@ -137,8 +137,8 @@ fn block(dtype: ModelDtype, activation: Activation) -> FunctionProto {
     ]);
     body.extend(activation_nodes(activation));
     let one_sided = match dtype {
-        ModelDtype::Int8 | ModelDtype::Int4 => "ImageGptLinearUint8",
-        ModelDtype::F32 => linear,
+        Dtype::Int8 | Dtype::Int4 => "ImageGptLinearUint8",
+        Dtype::F32 => linear,
     };
     body.push(apply(one_sided, "mlp_proj", "activated", "mlp"));
     body.push(node("Add", &["middle", "mlp"], &["y"], vec![]));
@@ -166,9 +166,9 @@ fn int8_weight(layer: &str) -> String {
 }
 
 /// A linear layer's operands after its input: weight, scales (not f32), bias.
-fn linear_inputs(layer: &str, dtype: ModelDtype) -> Vec<String> {
+fn linear_inputs(layer: &str, dtype: Dtype) -> Vec<String> {
     let mut names = vec![weight(layer)];
-    if dtype != ModelDtype::F32 {
+    if dtype != Dtype::F32 {
         names.push(format!("{layer}_weight_scale"));
     }
     names.push(format!("{layer}_bias"));

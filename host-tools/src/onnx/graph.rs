@@ -1,18 +1,17 @@
 //! The graph `imagegpt`: one node per embedding, block, norm and head.
 
-use igpt_runtime::ImageGptConfig;
+use igpt_runtime::{Dtype, ImageGptConfig, Task};
 
 use super::functions::{block_attributes, op_names};
 use super::nodes::{Dim, call, float, int, node, value_info};
 use super::pb::tensor_proto::DataType;
 use super::pb::{GraphProto, NodeProto};
-use super::plan::{ModelDtype, Task};
 
 /// The graph without its initializers, which are written one by one.
 pub(super) fn graph(
     config: &ImageGptConfig,
     task: Task,
-    dtype: ModelDtype,
+    dtype: Dtype,
     head_bias: bool,
 ) -> GraphProto {
     let layers = config.n_layer;
@@ -74,7 +73,7 @@ pub(super) fn graph(
         Task::Causal => {
             let last = hidden(layers);
             let mut inputs = vec![last.as_str(), "lm_head.weight"];
-            if dtype != ModelDtype::F32 {
+            if dtype != Dtype::F32 {
                 inputs.push("lm_head.weight_scale");
             }
             inputs.push("lm_head.bias");
@@ -109,7 +108,7 @@ fn named(name: &str, node: NodeProto) -> NodeProto {
 
 fn block(
     config: &ImageGptConfig,
-    dtype: ModelDtype,
+    dtype: Dtype,
     layer: usize,
     input: &str,
     output: &str,
@@ -120,10 +119,10 @@ fn block(
             operands.push("ln_2.weight".into());
         }
         operands.push(format!("{linear}.weight"));
-        if dtype == ModelDtype::Int4 {
+        if dtype == Dtype::Int4 {
             operands.push(format!("{linear}.weight_multiplier"));
         }
-        if dtype != ModelDtype::F32 {
+        if dtype != Dtype::F32 {
             operands.push(format!("{linear}.weight_scale"));
         }
         operands.push(format!("{linear}.bias"));

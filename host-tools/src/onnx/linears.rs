@@ -1,6 +1,6 @@
 //! The linear layers as functions: f32, and int8 with its integer arithmetic spelled out.
 
-use igpt_runtime::{INT4_GROUP, Panels};
+use igpt_runtime::tools::{INT4_GROUP, Panels};
 
 use super::nodes::{
     cast, constant_f32, constant_i32, constant_ints, constant_u8, function, int, ints, node,

@@ -15,13 +15,14 @@ mod wire;
 mod writer;
 
 pub use cut::{CutModel, LinearHead};
+pub use igpt_runtime::{Dtype, Task};
+pub use plan::Form;
 #[cfg(test)]
 pub(crate) use plan::weight_bytes;
-pub use plan::{Form, ModelDtype, Task};
 pub use writer::{Preprocessor, Provenance, TensorReport, WriteError, write};
 
 /// ONNX's protobuf messages.
-pub(crate) use igpt_runtime::onnx::pb;
+pub(crate) use igpt_runtime::tools::pb;
 
 /// The domain of our functions.
 pub(crate) const DOMAIN: &str = "ai.igpt";

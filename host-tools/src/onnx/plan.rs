@@ -1,97 +1,10 @@
 //! Which initializers a file holds, in file order, and from which tensor each is made.
 
-use clap::ValueEnum;
-use igpt_runtime::{INT4_GROUP, ImageGptConfig, Panels};
-use serde::Serialize;
+use igpt_runtime::tools::{INT4_GROUP, Panels};
+use igpt_runtime::{Dtype, ImageGptConfig, Task};
 
 use super::pb::tensor_proto::DataType;
-use crate::checkpoint::expected::{Head, body_tensors};
-
-/// What a file computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// One verdict per image: `ImageGPTForImageClassification`.
-    Classify,
-    /// The next token's logits: `ImageGPTForCausalImageModeling`.
-    Causal,
-    /// Every hidden state: `ImageGPTModel`.
-    Features,
-}
-
-impl Task {
-    /// As the metadata has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Task::Classify => "classify",
-            Task::Causal => "causal",
-            Task::Features => "features",
-        }
-    }
-
-    /// The head it needs.
-    pub fn head(self) -> Head {
-        match self {
-            Task::Classify => Head::Classification,
-            Task::Causal => Head::Causal,
-            Task::Features => Head::Any,
-        }
-    }
-
-    /// The task of the class a checkpoint was saved from, if it names one of the three.
-    pub fn of_architectures(architectures: &[String]) -> Option<Self> {
-        architectures.iter().find_map(|name| match name.as_str() {
-            "ImageGPTForImageClassification" => Some(Task::Classify),
-            "ImageGPTForCausalImageModeling" => Some(Task::Causal),
-            "ImageGPTModel" => Some(Task::Features),
-            _ => None,
-        })
-    }
-}
-
-impl From<Task> for igpt_runtime::onnx::Task {
-    fn from(task: Task) -> Self {
-        match task {
-            Task::Classify => Self::Classify,
-            Task::Causal => Self::Causal,
-            Task::Features => Self::Features,
-        }
-    }
-}
-
-/// How the linear layers are stored and computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ModelDtype {
-    /// int8 weights with a scale per output channel, float16 embeddings.
-    Int8,
-    /// As int8, but the blocks' weights are int4: 4.1 bits each, for generation on boards that wait for their
-    /// memory.
-    Int4,
-    /// f32 throughout.
-    F32,
-}
-
-impl ModelDtype {
-    /// As the metadata has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            ModelDtype::Int8 => "int8",
-            ModelDtype::Int4 => "int4",
-            ModelDtype::F32 => "f32",
-        }
-    }
-}
-
-impl From<ModelDtype> for igpt_runtime::onnx::Dtype {
-    fn from(dtype: ModelDtype) -> Self {
-        match dtype {
-            ModelDtype::Int8 => Self::Int8,
-            ModelDtype::Int4 => Self::Int4,
-            ModelDtype::F32 => Self::F32,
-        }
-    }
-}
+use crate::checkpoint::expected::body_tensors;
 
 /// What a file is to be.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +12,7 @@ pub struct Form {
     /// What it computes.
     pub task: Task,
     /// How the linear layers are stored and computed.
-    pub dtype: ModelDtype,
+    pub dtype: Dtype,
     /// The order of int8 weights: row-major, or the panels that one kind of CPU reads where they lie.
     pub panels: Option<Panels>,
     /// In standard operators alone, without functions: for runtimes that do not expand them, and not for ours.
@@ -194,7 +107,7 @@ pub(super) fn initializers(
             push_linear(&mut list, name, tensor, dims, form, false);
             continue;
         }
-        let role = if embedding && dtype != ModelDtype::F32 {
+        let role = if embedding && dtype != Dtype::F32 {
             Role::F16
         } else {
             Role::F32
@@ -254,10 +167,10 @@ fn push_linear(
     let outputs = dims.last().copied().into_iter().collect();
     let role = match (dtype, transposed) {
         // The head stays int8: it is small, and what it loses is not made good by any layer after it.
-        (ModelDtype::Int8, _) | (ModelDtype::Int4, true) => Role::Int8 { transposed },
-        (ModelDtype::Int4, false) => Role::Int4,
-        (ModelDtype::F32, true) => Role::TransposedF32,
-        (ModelDtype::F32, false) => Role::F32,
+        (Dtype::Int8, _) | (Dtype::Int4, true) => Role::Int8 { transposed },
+        (Dtype::Int4, false) => Role::Int4,
+        (Dtype::F32, true) => Role::TransposedF32,
+        (Dtype::F32, false) => Role::F32,
     };
     let (multipliers, scales) = (format!("{name}_multiplier"), format!("{name}_scale"));
     let groups = match dims.as_slice() {
@@ -269,7 +182,7 @@ fn push_linear(
         dims,
         tensor: tensor.clone(),
         role,
-        panels: panels.filter(|_| dtype == ModelDtype::Int8),
+        panels: panels.filter(|_| dtype == Dtype::Int8),
     });
     if role == Role::Int4 {
         list.push(Initializer {
@@ -280,7 +193,7 @@ fn push_linear(
             panels: None,
         });
     }
-    if dtype != ModelDtype::F32 {
+    if dtype != Dtype::F32 {
         list.push(Initializer {
             name: scales,
             dims: outputs,

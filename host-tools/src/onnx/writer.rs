@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use igpt_runtime::ImageGptConfig;
 use igpt_runtime::processor::Backend;
-use igpt_runtime::{INT4_GROUP, ImageGptConfig, pack_nibbles};
+use igpt_runtime::tools::{INT4_GROUP, pack_nibbles};
 use prost::Message;
 use serde::Serialize;
 use thiserror::Error;

@@ -4,7 +4,7 @@
 //! own. `m * q` is an int8, which makes an int4 matrix an int8 matrix of few values: every kernel computes
 //! with it as with any other.
 
-use igpt_runtime::{INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER};
+use igpt_runtime::tools::{INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER};
 
 /// A column on its grid.
 pub(super) struct Column {

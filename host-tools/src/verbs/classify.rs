@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
-use igpt_runtime::report::RunReport;
-use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session, one_line};
+use igpt_runtime::tools::one_line;
+use igpt_runtime::tools::report::RunReport;
+use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
@@ -16,7 +17,7 @@ use crate::failure::{Blame as _, Failure, printed};
 use crate::json::lossy;
 use crate::labelled::ImageName;
 use crate::listing::Listing;
-use crate::onnx::{ModelDtype, Task};
+use crate::onnx::{Dtype, Task};
 use crate::skips::{BadPictures, Reader, Skips};
 use crate::source::{ModelSource, tokens_of};
 
@@ -138,7 +139,7 @@ pub fn classify(
     let options = args.backend.options()?;
     let listing = Listing::of_paths(&args.images).bad_input()?;
     let files = listing.files;
-    let source = ModelSource::open(&args.model, Some(Task::Classify), ModelDtype::Int8)?;
+    let source = ModelSource::open(&args.model, Some(Task::Classify), Dtype::Int8)?;
     let model = load_model(source.path(), &options)?;
     let model = ImageGptForImageClassification::try_from(model).bad_input()?;
     let mut session = model.session().failed()?;

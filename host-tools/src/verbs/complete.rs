@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::anyhow;
-use igpt_runtime::report::RunReport;
+use igpt_runtime::tools::counted;
+use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{
-    DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor, counted,
+    DecodedImage, GenerationConfig, ImageGptForCausalImageModeling, ImageGptImageProcessor,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{Backend, describe_run, print_report};
+use crate::choices;
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::ImageName;
 use crate::listing::Listing;
-use crate::onnx::{ModelDtype, Task};
+use crate::onnx::{Dtype, Task};
 use crate::output::{self, Outputs};
 use crate::pictures::{Grid, comfortable_scale, format_of};
 use crate::skips::{BadPictures, Reader, Skips};
@@ -76,8 +78,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "seed", "samples"])]
     pub greedy: bool,
     /// What a checkpoint is computed in; a file is what it is.
-    #[arg(long, value_enum, default_value = "int8")]
-    pub dtype: ModelDtype,
+    #[arg(long, value_parser = choices::dtype(), default_value = "int8")]
+    pub dtype: Dtype,
     /// Pixels of the picture for each token, along a side [default: about 128 for an image].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub scale: Option<u16>,
@@ -192,7 +194,7 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
     let source = ModelSource::open(&file, Some(Task::Causal), args.dtype)?;
     let model = ImageGptForCausalImageModeling::load(source.path(), &options).bad_input()?;
     let (asked, found) = (args.dtype.name(), model.model().dtype().name());
-    if args.dtype != ModelDtype::Int8 && asked != found {
+    if args.dtype != Dtype::Int8 && asked != found {
         let file = file.display();
         return Err(anyhow!(
             "{file}: its layers are stored in {found}, and --dtype {asked} is for a checkpoint"
@@ -243,14 +245,13 @@ pub fn complete(args: &Args) -> Result<(Report, Late), Failure> {
         [] => vec![vec![start_token]],
         some => some.iter().map(|tokens| context(tokens)).collect(),
     };
-    let how = GenerationConfig {
-        max_length: Some(1 + height * width),
-        do_sample: !args.greedy,
-        temperature: args.temperature,
-        top_k: args.top_k,
-        top_p: args.top_p,
-        seed: args.seed,
-    };
+    let how = GenerationConfig::new()
+        .with_max_length(Some(1 + height * width))
+        .with_do_sample(!args.greedy)
+        .with_temperature(args.temperature)
+        .with_top_k(args.top_k)
+        .with_top_p(args.top_p)
+        .with_seed(args.seed);
     let tokens = contexts.len() * samples * (height - rows) * width;
     bar.set_length(tokens as u64);
     // indicatif draws on standard error, and only if that is a terminal.

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use igpt_runtime::onnx::pb::tensor_proto::DataType;
-use igpt_runtime::onnx::{Description, describe};
-use igpt_runtime::report::ModelReport;
-use igpt_runtime::{
-    DecodedImage, ImageGptImageProcessor, Isa, Panels, ProblemType, counted, one_line,
-};
+use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::tools::report::ModelReport;
+use igpt_runtime::tools::{Description, describe};
+use igpt_runtime::tools::{Panels, counted, one_line};
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, ProblemType};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use igpt_runtime::report::{RunReport, file_crc32, rfc3339};
+use igpt_runtime::tools::report::{RunReport, file_crc32, rfc3339};
 use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
 use serde::Serialize;
 
@@ -56,10 +56,9 @@ impl Backend {
         if let Some(isa) = self.isa.filter(|isa| !isa.is_available()) {
             return Err(igpt_runtime::IsaError::Missing(isa)).failed();
         }
-        Ok(LoadOptions {
-            threads: self.threads,
-            cpu: self.isa,
-        })
+        Ok(LoadOptions::new()
+            .with_threads(self.threads)
+            .with_cpu(self.isa))
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::processor::Backend;
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ProcessorConfig, counted, image_io};
+use igpt_runtime::tools::counted;
+use igpt_runtime::{DecodedImage, ImageGptImageProcessor, ProcessorConfig, image_io};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -227,13 +228,10 @@ pub fn palette(args: &Args) -> Result<(Report, Late), Failure> {
 
 fn image_processor(args: &Args, clusters: Vec<[f64; 3]>) -> anyhow::Result<ImageGptImageProcessor> {
     let side = usize::from(args.size);
-    Ok(ImageGptImageProcessor::new(ProcessorConfig {
-        backend: args.processor,
-        height: side,
-        width: side,
-        clusters,
-        ..ProcessorConfig::default()
-    })?)
+    let mut config = ProcessorConfig::new(clusters);
+    config.backend = args.processor;
+    (config.height, config.width) = (side, side);
+    Ok(ImageGptImageProcessor::new(config)?)
 }
 
 fn before_and_after(

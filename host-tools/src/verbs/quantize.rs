@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::builder::RangedU64ValueParser;
 use igpt_runtime::processor::Backend;
-use igpt_runtime::report::{ModelReport, file_crc32};
-use igpt_runtime::{
-    ImageGptConfig, ImageGptImageProcessor, IsaError, Panels, PanelsName, ProcessorError,
-};
+use igpt_runtime::tools::report::{ModelReport, file_crc32};
+use igpt_runtime::tools::{Panels, PanelsName};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, IsaError, ProcessorError};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -22,11 +21,10 @@ use self::refusals::{head_is_missing, without_processor};
 use super::print_report;
 use crate::calibration::{self, ImageSet, Smoothed, Source};
 use crate::checkpoint::{Checkpoint, CheckpointError, expected};
+use crate::choices;
 use crate::failure::{Blame, Failure};
 use crate::hub::{self, HubName};
-use crate::onnx::{
-    self, Form, ModelDtype, Preprocessor, Provenance, Task, TensorReport, WriteError,
-};
+use crate::onnx::{self, Dtype, Form, Preprocessor, Provenance, Task, TensorReport, WriteError};
 use crate::output::{self, Outputs, Staged};
 use crate::processor;
 use crate::quantization::{Grid, LayerReport, PreparedWeights, Rescaled};
@@ -57,11 +55,11 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE.onnx")]
     pub output: PathBuf,
     /// What the file computes [default: that of the class the checkpoint was saved from].
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choices::task())]
     pub task: Option<Task>,
     /// How the linear layers are stored and computed.
-    #[arg(long, alias = "weights", value_enum, default_value = "int8")]
-    pub dtype: ModelDtype,
+    #[arg(long, alias = "weights", value_parser = choices::dtype(), default_value = "int8")]
+    pub dtype: Dtype,
     /// The image processor's configuration, if CHECKPOINT has none or another is meant.
     #[arg(long, value_name = "FILE.json", conflicts_with = "tokens_only")]
     pub processor_config: Option<PathBuf>,
@@ -112,7 +110,7 @@ impl Args {
             checkpoint,
             output: output.into(),
             task: None,
-            dtype: ModelDtype::Int8,
+            dtype: Dtype::Int8,
             processor_config: None,
             calibrate: None,
             calibrate_images: CALIBRATION_IMAGES,
@@ -178,7 +176,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// # Errors
 /// As [`run`].
 pub fn quantize(args: &Args) -> Result<Report, Failure> {
-    if args.pack.is_some() && args.dtype != ModelDtype::Int8 {
+    if args.pack.is_some() && args.dtype != Dtype::Int8 {
         let dtype = args.dtype.name();
         return Err(anyhow!(
             "--pack orders int8 weights, not those of --dtype {dtype}"
@@ -228,7 +226,7 @@ pub fn quantize(args: &Args) -> Result<Report, Failure> {
         &args.output,
         inputs.chain(configs.iter().map(PathBuf::as_path)),
     )?;
-    expected::check(&checkpoint, &config, task.head())
+    expected::check(&checkpoint, &config, expected::Head::of(task))
         .map_err(|error| head_is_missing(args, task, &checkpoint, &config).unwrap_or(error.into()))
         .bad_input()?;
 
@@ -270,7 +268,7 @@ fn calibration_images(
     let Some(path) = &args.calibrate else {
         return Ok(None);
     };
-    if args.dtype == ModelDtype::F32 {
+    if args.dtype == Dtype::F32 {
         return Err(anyhow!(
             "--calibrate chooses int8 or int4 weights, --dtype f32 has none"
         ))
@@ -343,12 +341,12 @@ fn read_preprocessor(
 }
 
 /// `igpt.recipe`: enough to know how the numbers came about.
-pub(super) fn recipe(dtype: ModelDtype, images: Option<&ImageSet>) -> String {
+pub(super) fn recipe(dtype: Dtype, images: Option<&ImageSet>) -> String {
     let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
     let grid = match dtype {
-        ModelDtype::F32 => return json!({ "producer": producer }).to_string(),
-        ModelDtype::Int8 => "int8, symmetric per output channel",
-        ModelDtype::Int4 => {
+        Dtype::F32 => return json!({ "producer": producer }).to_string(),
+        Dtype::Int8 => "int8, symmetric per output channel",
+        Dtype::Int4 => {
             "int4, symmetric, times 1 to 16 for every 32 inputs, per output channel; lm_head int8"
         }
     };
@@ -439,11 +437,11 @@ fn write_file(
         inline: args.inline,
     };
     let written = match args.dtype {
-        ModelDtype::F32 => onnx::write(&mut out, checkpoint, config, form, provenance, progress)
+        Dtype::F32 => onnx::write(&mut out, checkpoint, config, form, provenance, progress)
             .map(|done| (done, Vec::new())),
-        ModelDtype::Int8 | ModelDtype::Int4 => {
+        Dtype::Int8 | Dtype::Int4 => {
             let grid = match args.dtype {
-                ModelDtype::Int4 => Grid::Int4,
+                Dtype::Int4 => Grid::Int4,
                 _ => Grid::Int8,
             };
             PreparedWeights::new(checkpoint, config, task == Task::Causal, grid, images)
@@ -474,7 +472,7 @@ fn write_file(
     let crc32 = args.output.is_file().then(|| file_crc32(&args.output).ok());
     Ok(Report {
         model: ModelReport::new(
-            (task.into(), args.dtype.into()),
+            (task, args.dtype),
             config,
             processor.as_ref(),
             Some(&args.output),

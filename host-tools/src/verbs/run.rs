@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::onnx::Task;
-use igpt_runtime::report::RunReport;
+use igpt_runtime::Task;
+use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{ImageGptModel, ModelOutput, ProblemType, image_io};
 use serde::Serialize;
 

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::{counted, image_io};
+use igpt_runtime::image_io;
+use igpt_runtime::tools::counted;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -6,6 +6,7 @@ use super::FieldError;
 
 /// Why a `config.json` was refused.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// Something is wrong with the file at this path.
     #[error("{}: {source}", path.display())]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 /// A field that does not hold what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {found}, expected {expected}")]
+#[non_exhaustive]
 pub struct FieldError {
     /// The field's name in the file.
     pub field: String,

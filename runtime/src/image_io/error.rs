@@ -10,8 +10,12 @@ use crate::jpeg::JpegError;
 /// What is read.
 const READ: &str = "PNG, JPEG, BMP, GIF, PNM, TIFF and WebP";
 
+/// What a decoder says.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why an image could not be decoded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImageIoError {
     /// Something is wrong with the file at this path.
     #[error("{}: {source}", path.display())]
@@ -51,9 +55,9 @@ pub enum ImageIoError {
     /// A damaged PNG.
     #[error("is not a readable image: broken PNG: {0}")]
     Png(String),
-    /// The bytes are no image we know, or a damaged one.
+    /// A damaged image.
     #[error("is not a readable image: {0}")]
-    Decode(#[from] image::ImageError),
+    Decode(Cause),
     /// What a clone without Git LFS has in an image's place.
     #[error("{}", crate::lfs::MESSAGE)]
     LfsPointer,
@@ -62,13 +66,13 @@ pub enum ImageIoError {
     Jpeg(JpegError),
     /// A GIF without a whole first frame.
     #[error("is not a readable image: broken GIF: {0}")]
-    Gif(#[from] gif::DecodingError),
+    Gif(Cause),
     /// A PBM, PGM or PPM that is damaged.
     #[error("is not a readable image: broken PNM: {0}")]
     Pnm(String),
     /// A TIFF that is damaged or packed in a way that is not read.
     #[error("is not a readable image: TIFF: {0}")]
-    Tiff(#[from] tiff::TiffError),
+    Tiff(Cause),
     /// A TIFF whose pixels have no defined RGB8 value, or none that we know.
     #[error(
         "is a TIFF of {found}; expected grey, palette, RGB, CMYK or JPEG-compressed YCbCr pixels of up to 16 bits a sample"
@@ -86,6 +90,24 @@ pub enum ImageIoError {
     /// An image without pixels, or with too many.
     #[error(transparent)]
     Image(#[from] crate::image::ImageError),
+}
+
+impl From<image::ImageError> for ImageIoError {
+    fn from(error: image::ImageError) -> Self {
+        Self::Decode(error.into())
+    }
+}
+
+impl From<gif::DecodingError> for ImageIoError {
+    fn from(error: gif::DecodingError) -> Self {
+        Self::Gif(error.into())
+    }
+}
+
+impl From<tiff::TiffError> for ImageIoError {
+    fn from(error: tiff::TiffError) -> Self {
+        Self::Tiff(error.into())
+    }
 }
 
 impl From<JpegError> for ImageIoError {

@@ -2,6 +2,7 @@
 
 /// Something that is known and not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Foreign {
     /// What it is, in words.
     pub found: &'static str,

@@ -14,8 +14,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
 use super::weights::Constant;
-use super::{Dtype, Task};
 use crate::config::ImageGptConfig;
+use crate::kind::{Dtype, Task};
 
 /// The domain of our functions.
 const DOMAIN: &str = "ai.igpt";

@@ -67,7 +67,10 @@ impl Engine {
             .num_threads(threads)
             .thread_name(|i| format!("igpt-{i}"))
             .build()
-            .map_err(|source| Error::Threads { threads, source })?;
+            .map_err(|error| Error::Threads {
+                threads,
+                source: error.into(),
+            })?;
         Ok(Self {
             kernels,
             pool,

@@ -8,6 +8,7 @@ use super::block_int8::{BlockInt8, LinearInt8};
 use super::embedding::Embedding;
 use super::engine::Engine;
 use super::state::LayerState;
+use crate::error::TokensError;
 
 /// Rows of a task of the layers that are not blocks.
 const ROWS: usize = 64;
@@ -15,14 +16,8 @@ const ROWS: usize = 64;
 /// Why a layer cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LayerError {
-    #[error("token {found} at position {position} is outside the vocabulary of {vocab_size}")]
-    Token {
-        position: usize,
-        found: i64,
-        vocab_size: usize,
-    },
-    #[error("{found} tokens, the model has {n_positions} positions")]
-    Positions { found: usize, n_positions: usize },
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     #[error(transparent)]
     NonFinite(#[from] NonFinite),
 }
@@ -80,15 +75,17 @@ impl Layer {
         }
         let end = state.past + ids.len();
         if end > n_positions {
-            return Err(LayerError::Positions {
-                found: end,
+            return Err(TokensError::Positions {
+                found: ids.len(),
+                past: state.past,
                 n_positions,
-            });
+            }
+            .into());
         }
         for (i, (id, out)) in ids.iter().zip(out.chunks_exact_mut(*width)).enumerate() {
             let position = state.past + i;
             let token = usize::try_from(*id).ok().filter(|id| *id < vocab_size);
-            let token = token.ok_or(LayerError::Token {
+            let token = token.ok_or(TokensError::Vocabulary {
                 position,
                 found: *id,
                 vocab_size,

@@ -23,6 +23,7 @@ pub enum Backend {
 
 /// A backend, and what in a config decided for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackendChoice {
     /// The backend.
     pub backend: Backend,

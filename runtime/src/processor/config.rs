@@ -21,8 +21,10 @@ const MAX_PIXELS: usize = crate::config::MAX_POSITIONS;
 /// practice; the bound keeps squares far from overflow.
 const MAX_MAGNITUDE: f64 = 65_536.0;
 
-/// The options of an ImageGPT image processor, under Hugging Face's names.
+/// The options of an ImageGPT image processor, under Hugging Face's names. There may be more of them later: take
+/// [`ProcessorConfig::new`] or the defaults and set what differs.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ProcessorConfig {
     /// Whose arithmetic it is.
     pub backend: Backend,
@@ -80,6 +82,15 @@ impl Default for ProcessorConfig {
 }
 
 impl ProcessorConfig {
+    /// The defaults with this palette, in normalised colour.
+    #[must_use]
+    pub fn new(clusters: Vec<[f64; 3]>) -> Self {
+        Self {
+            clusters,
+            ..Self::default()
+        }
+    }
+
     /// Reads the fields; [`ProcessorConfig::validate`] judges them. `backend` overrides what they say of it.
     pub(super) fn from_value(value: &Value, backend: Option<Backend>) -> Result<Self, FieldError> {
         let fields = Fields::of("preprocessor_config.json", value)?;

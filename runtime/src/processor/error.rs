@@ -7,6 +7,7 @@ use crate::image::ImageError;
 
 /// Why a processor could not be built or an image not be turned into tokens.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProcessorError {
     /// Something is wrong with the file at this path.
     #[error("{}: {source}", path.display())]

@@ -13,11 +13,6 @@ mod palette;
 mod resample;
 mod window;
 
-/// What is wrong with a model file without one, and what to do.
-pub const NO_PROCESSOR: &str = "has no image processor (igpt.preprocessor), as `igpt quantize --tokens-only` makes it, so \
-     that no picture can be turned into tokens: make it anew without --tokens-only, or with the processor of another \
-     checkpoint: `igpt quantize CHECKPOINT --processor-config FILE.json -o MODEL.onnx`";
-
 pub use backend::{Backend, BackendChoice, BackendError};
 pub use config::{MAX_COLORS, ProcessorConfig};
 pub use error::ProcessorError;

@@ -40,10 +40,7 @@ pub fn onnx(data: &[u8]) -> bool {
         let sum = format!("{:08x}", crc32fast::hash(&bytes[..body]));
         bytes[body + SEAL - 8..].copy_from_slice(sum.as_bytes());
     }
-    let options = LoadOptions {
-        threads: 1,
-        cpu: None,
-    };
+    let options = LoadOptions::new().with_threads(1);
     let Ok(model) = ImageGptForImageClassification::from_bytes(bytes, &options) else {
         return false;
     };

@@ -21,10 +21,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/model/long")
 }
 
-const OPTIONS: LoadOptions = LoadOptions {
-    threads: 1,
-    cpu: None,
-};
+const OPTIONS: LoadOptions = LoadOptions::new().with_threads(1);
 
 /// The golden checkpoint as a language model.
 pub(super) fn causal() -> ImageGptForCausalImageModeling {

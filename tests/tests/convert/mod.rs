@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype;
 use igpt_tools::verbs::quantize::{Args, quantize};
 use tempfile::TempDir;
 
 /// The folder keeps the file.
-pub(crate) fn language_model(dtype: ModelDtype) -> (TempDir, PathBuf) {
+pub(crate) fn language_model(dtype: Dtype) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("lm.onnx");
     let checkpoint = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist/lm");

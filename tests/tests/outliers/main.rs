@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use igpt_runtime::{ImageGptConfig, ImageGptModel, LoadOptions};
 use igpt_tools::checkpoint::Checkpoint;
-use igpt_tools::onnx::ModelDtype;
+use igpt_tools::onnx::Dtype as ModelDtype;
 use igpt_tools::verbs::quantize::{Args, quantize};
 use injection::{Injection, Random, Side, Tensors};
 use safetensors::Dtype;

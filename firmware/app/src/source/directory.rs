@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use igpt_runtime::counted;
-use igpt_runtime::image_files::ImageFiles;
 use igpt_runtime::image_io::{ImageIoError, decode_file};
+use igpt_runtime::tools::counted;
+use igpt_runtime::tools::image_files::ImageFiles;
 
 use super::skip::Skips;
 use super::{FrameBuffer, FrameSource, ReadOutcome, Skipped, SourceError, SourceOptions};

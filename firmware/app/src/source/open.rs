@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use igpt_runtime::image_names::is_image;
-use igpt_runtime::lfs;
+use igpt_runtime::tools::image_names::is_image;
+use igpt_runtime::tools::lfs;
 
 use super::foreign::{self, Kind};
 use super::{

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use igpt_runtime::{Isa, Kernels};
+use igpt_runtime::Isa;
+
+use igpt_runtime::tools::Kernels;
 use serde::Serialize;
 
 use super::machine::{processor, register_peak, tile_rate};

@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use igpt_runtime::onnx::{self, Dtype};
-use igpt_runtime::{ImageGptConfig, ImageGptModel, Operator};
+use igpt_runtime::Dtype;
+use igpt_runtime::tools::Operator;
+use igpt_runtime::{ImageGptConfig, ImageGptModel};
 
 use super::report::{OperatorTime, Profile, Timing, quantile};
 use super::{machine, tokens};
@@ -57,8 +58,8 @@ pub(super) fn time(
     let forward = || {
         let start = Instant::now();
         let logits = match model.task() {
-            onnx::Task::Features => model.forward(&[&tokens]).map(|output| output.logits),
-            onnx::Task::Classify | onnx::Task::Causal => model.logits(&tokens),
+            Task::Features => model.forward(&[&tokens]).map(|output| output.logits),
+            Task::Classify | Task::Causal => model.logits(&tokens),
         };
         black_box(logits.bad_input()?);
         Ok::<f64, Failure>(start.elapsed().as_secs_f64())

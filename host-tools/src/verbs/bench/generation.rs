@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use igpt_kernels::Int4Matrix;
-use igpt_runtime::onnx::Dtype;
+use igpt_runtime::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Steps};
 
 use super::forward::macs;

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use igpt_runtime::{Isa, IsaError, peak_benchmark, read_benchmark, tile_benchmark};
+use igpt_runtime::tools::{peak_benchmark, read_benchmark, tile_benchmark};
+use igpt_runtime::{Isa, IsaError};
 use memmap2::MmapMut;
 
 use crate::failure::{Blame as _, Failure};

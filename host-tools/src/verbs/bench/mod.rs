@@ -14,13 +14,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::anyhow;
-use igpt_runtime::report::{ModelReport, file_crc32};
+use igpt_runtime::tools::report::{ModelReport, file_crc32};
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
 
 use super::print_report;
+use crate::choices;
 use crate::failure::{Blame as _, Failure};
 use crate::hub;
-use crate::onnx::{ModelDtype, Task};
+use crate::onnx::{Dtype, Task};
 pub(crate) use forward::macs;
 use forward::time;
 use report::{Load, MachineReport, Memory, Report, Subject, Timing};
@@ -73,8 +74,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// How the linear layers of a checkpoint or of random weights are stored.
-    #[arg(long, value_enum, default_value = "int8")]
-    pub dtype: ModelDtype,
+    #[arg(long, value_parser = choices::dtype(), default_value = "int8")]
+    pub dtype: Dtype,
     /// Numbers of threads to try, 0 for one a core [default: 1, 2, 4, ... one a core].
     #[arg(long, value_delimiter = ',', value_name = "N,...",
           value_parser = clap::value_parser!(u16).range(0..=1024))]
@@ -129,7 +130,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return print_report("bench", args.json, &choice, |out| choice.print(out));
     };
     let sweep = sweep(&args.threads);
-    let options = |threads| LoadOptions { threads, cpu: isa };
+    let options = |threads| LoadOptions::new().with_threads(threads).with_cpu(isa);
     if args.step {
         let asked = args.context.first().map(|context| *context as usize);
         let run = if args.generate {
@@ -178,7 +179,7 @@ fn source(args: &Args) -> Result<Option<Source>, Failure> {
     let Some(size) = args.size else {
         let path = args.model.as_deref().map(hub::resolve).transpose()?;
         let file = path.as_ref().filter(|path| !path.is_dir());
-        if let Some(file) = file.filter(|_| args.dtype != ModelDtype::Int8) {
+        if let Some(file) = file.filter(|_| args.dtype != Dtype::Int8) {
             let (file, dtype) = (file.display(), args.dtype.name());
             let what = "its layers are stored as they are";
             return Err(anyhow!(
@@ -262,11 +263,11 @@ fn check_generation(args: &Args, source: &Source, options: &LoadOptions) -> Resu
         }
     };
     let model = ImageGptModel::load(path, options).bad_input()?;
-    if model.task() != igpt_runtime::onnx::Task::Causal {
+    if model.task() != igpt_runtime::Task::Causal {
         return Err(igpt_runtime::Error::Task {
             name: path.display().to_string(),
-            found: model.task().name().into(),
-            expected: Task::Causal.name(),
+            found: model.task(),
+            expected: &[Task::Causal],
         })
         .bad_input();
     }

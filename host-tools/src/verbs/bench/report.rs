@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use igpt_runtime::counted;
-use igpt_runtime::report::ModelReport;
+use igpt_runtime::tools::counted;
+use igpt_runtime::tools::report::ModelReport;
 use serde::Serialize;
 
 /// Everything that was measured. Times are in seconds, rates in 10^9 a second.

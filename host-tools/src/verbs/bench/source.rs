@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::random::RandomWeights;
 use crate::failure::{Blame as _, Failure};
-use crate::onnx::{self, Form, ModelDtype, Provenance, Task, WriteError};
+use crate::onnx::{self, Dtype, Form, Provenance, Task, WriteError};
 use crate::source::ModelSource;
 
 /// The sizes of the ImageGPT paper.
@@ -30,7 +30,7 @@ pub enum Size {
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     File(PathBuf),
-    Checkpoint(PathBuf, ModelDtype),
+    Checkpoint(PathBuf, Dtype),
     Random(Box<Random>),
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Random {
     pub(super) size: Size,
     pub(super) config: ImageGptConfig,
     pub(super) seed: u64,
-    pub(super) dtype: ModelDtype,
+    pub(super) dtype: Dtype,
 }
 
 /// A file to load, removed when dropped if it was made here.
@@ -73,16 +73,14 @@ impl Size {
 
     /// The configuration, with another number of blocks if one is given.
     pub(super) fn config(self, layers: Option<usize>) -> ImageGptConfig {
-        let config = match self {
+        let mut config = match self {
             Self::Small => ImageGptConfig::small(),
             Self::Medium => ImageGptConfig::medium(),
             Self::Large => ImageGptConfig::large(),
             Self::Xl => ImageGptConfig::xl(),
         };
-        ImageGptConfig {
-            n_layer: layers.unwrap_or(config.n_layer),
-            ..config
-        }
+        config.n_layer = layers.unwrap_or(config.n_layer);
+        config
     }
 }
 

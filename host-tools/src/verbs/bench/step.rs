@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use igpt_runtime::onnx::Task;
+use igpt_runtime::Task;
 use igpt_runtime::{ImageGptModel, LoadOptions, Steps};
 use serde_json::json;
 

@@ -221,9 +221,10 @@ mod tests {
 
     #[test]
     fn layers_are_measured_as_one_vector_and_token_by_token() {
-        let output = |hidden: &[f32]| ModelOutput {
-            hidden_states: vec![hidden.to_vec()],
-            logits: Vec::new(),
+        let output = |hidden: &[f32]| {
+            let mut output = ModelOutput::default();
+            output.hidden_states.push(hidden.to_vec());
+            output
         };
         let mut layers = Layers::default();
         // Two tokens of two channels: the first the same, the second at a right angle and short.

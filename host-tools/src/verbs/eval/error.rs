@@ -32,7 +32,7 @@ pub enum EvalError {
         found: String,
     },
     /// A file that cannot read images.
-    #[error("{}: {}", file.display(), igpt_runtime::processor::NO_PROCESSOR)]
+    #[error("{}: {}", file.display(), igpt_runtime::tools::NO_PROCESSOR)]
     NoProcessor {
         /// The model file.
         file: PathBuf,

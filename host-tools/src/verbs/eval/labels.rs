@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use igpt_runtime::one_line;
+use igpt_runtime::tools::one_line;
 
 use super::error::EvalError;
 use crate::labelled::LabelledSet;

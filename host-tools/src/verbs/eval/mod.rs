@@ -27,7 +27,7 @@ pub use tally::{Bin, Calibration, Times};
 use super::{Backend, print_report};
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::{LabelledSet, Part};
-use crate::onnx::ModelDtype;
+use crate::onnx::Dtype;
 use crate::output::Outputs;
 use crate::skips::{BadPictures, Reader};
 use compare::Layers;
@@ -138,13 +138,13 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
     for path in args.predictions.iter().chain(plots.iter().flatten()) {
         outputs.file(path)?;
     }
-    let subject = Subject::load(&args.file, None, ModelDtype::Int8, None, &options)?;
+    let subject = Subject::load(&args.file, None, Dtype::Int8, None, &options)?;
     let data = Data::read(&args.data, &subject).bad_input()?;
     let load = |path: &PathBuf| {
         let task = Some(subject.conversion());
         // The same tokens for both: a checkpoint takes the file's processor, which may have been chosen.
         let backend = subject.processor().bad_input()?.config().backend;
-        let other = Subject::load(path, task, ModelDtype::F32, Some(backend), &options)?;
+        let other = Subject::load(path, task, Dtype::F32, Some(backend), &options)?;
         subject.check_comparable(&other).bad_input()?;
         Ok(other)
     };

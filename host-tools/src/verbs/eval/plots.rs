@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use igpt_runtime::{counted, one_line};
+use igpt_runtime::tools::{counted, one_line};
 
 use super::report::{Report, Score};
 use crate::charts::confusion::{self, Confusion};

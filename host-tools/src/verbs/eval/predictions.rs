@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use igpt_runtime::one_line;
+use igpt_runtime::tools::one_line;
 
 use super::Data;
 use super::gather::Gathered;

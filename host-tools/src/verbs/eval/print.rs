@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use igpt_runtime::{counted, one_line};
+use igpt_runtime::tools::{counted, one_line};
 
 use super::compare::LayerError;
 use super::report::{Comparison, OtherVerdict, Report, Score, Verdict};

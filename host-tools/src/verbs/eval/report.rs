@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use igpt_runtime::report::RunReport;
+use igpt_runtime::tools::report::RunReport;
 use serde::Serialize;
 
 use super::compare::{LayerError, Turn, Turns};

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use igpt_runtime::onnx::Task;
+use igpt_runtime::Task;
 use igpt_runtime::processor::Backend;
-use igpt_runtime::report::RunReport;
+use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{Error, ImageGptImageProcessor, ImageGptModel, LoadOptions, ProblemType};
 use serde_json::Value;
 
 use super::error::EvalError;
 use crate::failure::{Blame, Failure};
-use crate::onnx::{ModelDtype, Task as Conversion};
+use crate::onnx::Dtype;
 use crate::source::ModelSource;
 use crate::verbs::{describe_run, load_model};
 
@@ -46,8 +46,8 @@ impl Subject {
     /// One that cannot be used (bad input).
     pub(super) fn load(
         file: &Path,
-        task: Option<Conversion>,
-        dtype: ModelDtype,
+        task: Option<Task>,
+        dtype: Dtype,
         processor: Option<Backend>,
         options: &LoadOptions,
     ) -> Result<Self, Failure> {
@@ -106,12 +106,8 @@ impl Subject {
     }
 
     /// What to convert a checkpoint to that is held against this.
-    pub(super) fn conversion(&self) -> Conversion {
-        match self.model.task() {
-            Task::Causal => Conversion::Causal,
-            Task::Classify => Conversion::Classify,
-            Task::Features => Conversion::Features,
-        }
+    pub(super) fn conversion(&self) -> Task {
+        self.model.task()
     }
 
     /// What is fed for an image's tokens: a language model sees the start token first, and never the last

@@ -37,7 +37,7 @@ impl Features {
         let config = model.config();
         let processor = model
             .processor()
-            .context(igpt_runtime::processor::NO_PROCESSOR)
+            .context(igpt_runtime::tools::NO_PROCESSOR)
             .bad_input()?;
         let mut layers = vec![Vec::new(); config.n_layer + 1];
         let mut images = Vec::with_capacity(chosen.len());

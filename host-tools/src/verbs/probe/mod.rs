@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::report::RunReport;
-use igpt_runtime::{Packing, counted};
+use igpt_runtime::tools::report::RunReport;
+use igpt_runtime::tools::{Packing, counted};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use crate::failure::{Blame, Failure, Late};
 use crate::labelled::{LabelledSet, Part};
 use crate::listing::PassedOver;
 use crate::logistic::{self, Quality};
-use crate::onnx::{ModelDtype, Task};
+use crate::onnx::{Dtype, Task};
 use crate::output::Outputs;
 use crate::skips::{BadPictures, Reader, Skips};
 use crate::source::ModelSource;
@@ -255,7 +255,7 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
         outputs.file(path)?;
     }
     let data = Data::read(args).bad_input()?;
-    let source = ModelSource::open(&args.model, Some(Task::Features), ModelDtype::Int8)?;
+    let source = ModelSource::open(&args.model, Some(Task::Features), Dtype::Int8)?;
     let model = load_model(source.path(), &options)?;
     let blocks = model.config().n_layer;
     let asked = args.layer.map(usize::from);

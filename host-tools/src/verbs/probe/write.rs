@@ -4,14 +4,14 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use igpt_runtime::onnx::Dtype;
+use igpt_runtime::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, LoadOptions, ProblemType};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
-use crate::onnx::{self, CutModel, Form, LinearHead, ModelDtype, Provenance, Task, WriteError};
+use crate::onnx::{self, CutModel, Form, LinearHead, Provenance, Task, WriteError};
 use crate::output::Staged;
 use crate::quantization::{Grid, PreparedWeights};
 use crate::verbs::quantize::recipe;
@@ -38,21 +38,19 @@ impl Cut<'_> {
     /// # Errors
     /// A source that cannot be cut (bad input), an output that cannot be written.
     pub(super) fn write(self, output: &Path, accuracy: f64) -> Result<u64, Failure> {
-        let config = ImageGptConfig {
-            n_layer: self.layer,
-            id2label: self.classes.to_vec(),
-            architectures: vec!["ImageGPTForImageClassification".into()],
-            // Whatever the head was whose place this one takes.
-            problem_type: Some(ProblemType::SingleLabel),
-            ..self.config.clone()
-        };
+        let mut config = self.config.clone();
+        config.n_layer = self.layer;
+        config.id2label = self.classes.to_vec();
+        config.architectures = vec!["ImageGPTForImageClassification".into()];
+        // Whatever the head was whose place this one takes.
+        config.problem_type = Some(ProblemType::SingleLabel);
         config.validate().bad_input()?;
         let whole = self.layer == self.config.n_layer;
         let model = CutModel::open(self.source, !whole, self.head).bad_input()?;
         let recipe = match self.dtype {
             // The integers of an int4 file are int8 too, and stay what they are.
             Dtype::Int8 | Dtype::Int4 => model.metadata("igpt.recipe").unwrap_or("{}").to_owned(),
-            Dtype::F32 => recipe(ModelDtype::Int8, None),
+            Dtype::F32 => recipe(Dtype::Int8, None),
         };
         let mut recipe: Value = serde_json::from_str(&recipe).unwrap_or_else(|_| json!({}));
         if let Value::Object(recipe) = &mut recipe {
@@ -73,7 +71,7 @@ impl Cut<'_> {
         let mut out = BufWriter::with_capacity(1 << 20, staged.file());
         let form = Form {
             task: Task::Classify,
-            dtype: ModelDtype::Int8,
+            dtype: Dtype::Int8,
             panels: None,
             inline: false,
         };

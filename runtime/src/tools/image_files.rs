@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::image_names::{is_hidden, is_image, natural_order};
+use super::image_names::{is_hidden, is_image, natural_order};
 
 /// Most folders that are searched: beyond it links lead round and round.
 const MAX_FOLDERS: usize = 100_000;

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::Description;
 use crate::config::ImageGptConfig;
+use crate::kind::{Dtype, Task};
 use crate::model::ImageGptModel;
-use crate::onnx::{Description, Dtype, Task};
 use crate::processor::ImageGptImageProcessor;
 
 /// The last second that RFC 3339 can write: 9999-12-31T23:59:59Z.
