@@ -111,20 +111,26 @@ fn others(bytes: &[u8], max: u32) -> Result<(Pixels, Orientation), ImageIoError>
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let format = reader.format();
     reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder().map_err(ImageIoError::of_image)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into(), max)?;
     let orientation = match format {
         Some(ImageFormat::Png) => png::orientation(bytes),
         Some(ImageFormat::WebP) => {
-            let (exif, xmp) = (decoder.exif_metadata()?, decoder.xmp_metadata()?);
+            let (exif, xmp) = (
+                decoder.exif_metadata().map_err(ImageIoError::of_image)?,
+                decoder.xmp_metadata().map_err(ImageIoError::of_image)?,
+            );
             orientation::of(exif.as_deref(), xmp.as_deref())
         }
         _ => Orientation::NoTransforms,
     };
     // The decoders bound what they allocate themselves; the output is ours to bound.
-    limits.reserve(decoder.total_bytes())?;
-    let mut rgb = colour::to_rgb8(DynamicImage::from_decoder(decoder)?)?;
+    limits
+        .reserve(decoder.total_bytes())
+        .map_err(ImageIoError::of_image)?;
+    let mut rgb =
+        colour::to_rgb8(DynamicImage::from_decoder(decoder).map_err(ImageIoError::of_image)?)?;
     if format == Some(ImageFormat::Bmp) {
         bmp::correct(bytes, &mut rgb);
     }

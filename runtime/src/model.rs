@@ -21,7 +21,8 @@ use crate::onnx::ModelFile;
 use crate::onnx::weights::Weights;
 use crate::ops::engine::Engine;
 use crate::ops::layers::LayerError;
-use crate::ops::op::{NativeOp, OpError, detach, register, run_once};
+use crate::ops::op::{NativeOp, OpError, run_once};
+use crate::ops::parse::{detach, register};
 use crate::options::LoadOptions;
 use crate::processor::ImageGptImageProcessor;
 

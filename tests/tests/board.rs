@@ -158,7 +158,7 @@ fn a_raspberry_pi_3_classifies_its_camera_and_a_pc_gets_the_same_bits() {
     assert_eq!(on_board.len(), FRAMES);
 
     let again = out.join("again");
-    run(Command::new(native("igpt-cam"))
+    run(Command::new(native("--bin", "igpt-cam"))
         .arg("--source")
         .arg(&recording)
         .arg("--record")
@@ -168,7 +168,7 @@ fn a_raspberry_pi_3_classifies_its_camera_and_a_pc_gets_the_same_bits() {
     // Every bit of it, by the command that whoever has two machines would use.
     print!(
         "{}",
-        run(Command::new(native("igpt"))
+        run(Command::new(native("--bin", "igpt"))
             .arg("verify")
             .arg(&recording)
             .arg(&again))

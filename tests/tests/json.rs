@@ -26,8 +26,8 @@ impl Bench {
     fn new() -> Self {
         let page = fs::read_to_string(root().join("docs/json.md")).expect("docs/json.md");
         let bench = Self {
-            igpt: native("igpt"),
-            cam: native("igpt-cam"),
+            igpt: native("--bin", "igpt"),
+            cam: native("--bin", "igpt-cam"),
             dir: tempfile::tempdir().expect("a folder"),
             page: Page::read(&page),
         };

@@ -92,20 +92,17 @@ pub enum ImageIoError {
     Image(#[from] crate::image::ImageError),
 }
 
-impl From<image::ImageError> for ImageIoError {
-    fn from(error: image::ImageError) -> Self {
+/// Not `From`: a decoder's crate is no part of our face.
+impl ImageIoError {
+    pub(super) fn of_image(error: image::ImageError) -> Self {
         Self::Decode(error.into())
     }
-}
 
-impl From<gif::DecodingError> for ImageIoError {
-    fn from(error: gif::DecodingError) -> Self {
+    pub(super) fn of_gif(error: gif::DecodingError) -> Self {
         Self::Gif(error.into())
     }
-}
 
-impl From<tiff::TiffError> for ImageIoError {
-    fn from(error: tiff::TiffError) -> Self {
+    pub(super) fn of_tiff(error: tiff::TiffError) -> Self {
         Self::Tiff(error.into())
     }
 }

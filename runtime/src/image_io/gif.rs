@@ -13,11 +13,13 @@ pub(super) fn decode(bytes: &[u8], max: u32) -> Result<Pixels, ImageIoError> {
         options.set_memory_limit(MemoryLimit::Bytes(limit));
     }
     options.allow_unknown_blocks(true);
-    let mut decoder: Decoder<&[u8]> = options.read_info(bytes)?;
+    let mut decoder: Decoder<&[u8]> = options.read_info(bytes).map_err(ImageIoError::of_gif)?;
     let (screen_width, screen_height) = (decoder.width(), decoder.height());
     let info = decoder
-        .next_frame_info()?
-        .ok_or_else(|| broken("no frame"))?;
+        .next_frame_info()
+        .map_err(ImageIoError::of_gif)?
+        .ok_or_else(|| broken("no frame"))
+        .map_err(ImageIoError::of_gif)?;
     // A frame that reaches beyond the screen makes it larger.
     let right = u32::from(info.left) + u32::from(info.width);
     let bottom = u32::from(info.top) + u32::from(info.height);
@@ -30,9 +32,11 @@ pub(super) fn decode(bytes: &[u8], max: u32) -> Result<Pixels, ImageIoError> {
 
     let colours = palette(&decoder, transparent);
     let mut indices = vec![0; decoder.buffer_size()];
-    decoder.read_into_buffer(&mut indices)?;
+    decoder
+        .read_into_buffer(&mut indices)
+        .map_err(ImageIoError::of_gif)?;
     if indices.len() != frame_width * frame_height {
-        return Err(broken("the first frame is not whole").into());
+        return Err(ImageIoError::of_gif(broken("the first frame is not whole")));
     }
     // Pillow fills what the frame leaves out with the transparent index, or else with index 0.
     let outside = colours[usize::from(transparent.unwrap_or(0))];

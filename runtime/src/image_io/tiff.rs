@@ -31,8 +31,8 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
 pub(super) fn decode(bytes: &[u8], max: u32) -> Result<(Pixels, Orientation), ImageIoError> {
     let source = AsNumbers::new(bytes);
     let photometric = source.photometric();
-    let mut reader = Decoder::new(source)?;
-    let (width, height) = reader.dimensions()?;
+    let mut reader = Decoder::new(source).map_err(ImageIoError::of_tiff)?;
+    let (width, height) = reader.dimensions().map_err(ImageIoError::of_tiff)?;
     let length = check_size(width.into(), height.into(), max)?;
     let turn = upright(&mut reader)?;
     let kind = Kind::read(&mut reader, photometric)?;
@@ -62,7 +62,10 @@ pub(super) fn decode(bytes: &[u8], max: u32) -> Result<(Pixels, Orientation), Im
 
 /// The orientation tag, or what XMP says.
 fn upright(reader: &mut Reader<'_>) -> Result<Orientation, ImageIoError> {
-    if let Some(value) = reader.find_tag_unsigned::<u64>(Tag::Orientation)? {
+    if let Some(value) = reader
+        .find_tag_unsigned::<u64>(Tag::Orientation)
+        .map_err(ImageIoError::of_tiff)?
+    {
         let value = u8::try_from(value).unwrap_or(0);
         return Ok(Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms));
     }
@@ -73,7 +76,9 @@ fn upright(reader: &mut Reader<'_>) -> Result<Orientation, ImageIoError> {
 
 /// The palette: of its 16 bits a level the high byte counts, as in Pillow.
 fn colour_map(reader: &mut Reader<'_>, bits: u8) -> Result<Vec<[u8; 3]>, ImageIoError> {
-    let levels = reader.get_tag_u16_vec(Tag::ColorMap)?;
+    let levels = reader
+        .get_tag_u16_vec(Tag::ColorMap)
+        .map_err(ImageIoError::of_tiff)?;
     let count = 1 << bits;
     if levels.len() < 3 * count {
         let found = format!(

@@ -1,8 +1,9 @@
 //! One transformer block in f32: the reference that an int8 file is measured against.
 
-use igpt_kernels::{Activation, AttentionF32, Heads, LinearF32 as Job, NonFinite, PackedF32};
+use igpt_kernels::{AttentionF32, LinearF32 as Job, NonFinite, PackedF32};
 use rayon::prelude::*;
 
+use super::block::Block;
 use super::engine::Engine;
 use super::state::LayerState;
 use crate::profile::Operator;
@@ -35,20 +36,8 @@ impl LinearF32 {
     }
 }
 
-/// Constants of a block.
-#[derive(Debug)]
-pub(crate) struct BlockF32 {
-    pub(crate) heads: Heads,
-    pub(crate) eps: f32,
-    pub(crate) scale: f32,
-    pub(crate) activation: Activation,
-    pub(crate) ln_1: Vec<f32>,
-    pub(crate) c_attn: LinearF32,
-    pub(crate) attn_c_proj: LinearF32,
-    pub(crate) ln_2: Vec<f32>,
-    pub(crate) c_fc: LinearF32,
-    pub(crate) mlp_c_proj: LinearF32,
-}
+/// A block in f32.
+pub(crate) type BlockF32 = Block<LinearF32>;
 
 impl BlockF32 {
     /// Updates `x` `[rows, width]`, the tokens from `state.past` on, in place.

@@ -4,158 +4,17 @@
 //! into q, k, v. The second needs every key up to the tile: attention, c_proj, norm, the MLP, all for one
 //! tile at a time so that its activations stay in the nearest caches.
 
-use std::ops::Range;
-
-use igpt_kernels::{
-    Activation, Aligned, Attention, AttentionRow, Heads, KV_TILE, KvInt8, Linear, LinearScratch,
-    NonFinite, PackedInt8, PackedRows, Prepare,
-};
+use igpt_kernels::{Attention, AttentionRow, KV_TILE, KvInt8, NonFinite, PackedRows, Prepare};
 use rayon::prelude::*;
 
+use super::block::Block;
 use super::engine::{Engine, Scratch};
+use super::linear_int8::{LinearInt8, Memory, Product, Run};
 use super::state::LayerState;
 use crate::profile::Operator;
 
-/// An int8 linear layer's constants.
-#[derive(Debug)]
-pub(crate) struct LinearInt8 {
-    pub(crate) w: PackedInt8,
-    pub(crate) w_scale: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
-}
-
-/// How a linear layer is run: a tile of tokens by its thread, or the rows of a lockstep by all.
-pub(super) type Run = fn(
-    &LinearInt8,
-    &Engine,
-    &PackedRows,
-    (&mut Aligned<f32>, &mut LinearScratch),
-    &mut [f32],
-    bool,
-);
-
-impl LinearInt8 {
-    /// All columns, for the rows of `a`, into rows `n` wide. `linear` is working memory of [`Linear`].
-    pub(crate) fn run(
-        &self,
-        engine: &Engine,
-        a: &PackedRows,
-        out: &mut [f32],
-        add: bool,
-        linear: &mut LinearScratch,
-    ) {
-        let panels = self.w.panels();
-        if a.rows() != 1 {
-            return self.run_panels(engine, a, 0..panels, out, self.w.n(), add, linear);
-        }
-        // One row, as in generation, is as fast as the weights can be read, and one core does not saturate
-        // the memory: the columns are shared out among the threads.
-        let share = panels.div_ceil(engine.pool.current_num_threads());
-        out.par_chunks_mut(share * engine.kernels.layout().nr)
-            .enumerate()
-            .for_each(|(i, out)| {
-                let panels = i * share..panels.min((i + 1) * share);
-                engine.with_scratch(|own| {
-                    self.run_panels(engine, a, panels, out, self.w.n(), add, &mut own.linear);
-                });
-            });
-    }
-
-    /// [`LinearInt8::run`] as a [`Run`].
-    fn run_tile(
-        &self,
-        engine: &Engine,
-        a: &PackedRows,
-        (_, linear): (&mut Aligned<f32>, &mut LinearScratch),
-        out: &mut [f32],
-        add: bool,
-    ) {
-        self.run(engine, a, out, add, linear);
-    }
-
-    /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them
-    /// by its share of the columns, so that the weights are read once. `shares` is working memory: rows of
-    /// `out` cannot be lent out by columns.
-    pub(crate) fn run_shared(
-        &self,
-        engine: &Engine,
-        a: &PackedRows,
-        (shares, linear): (&mut Aligned<f32>, &mut LinearScratch),
-        out: &mut [f32],
-        add: bool,
-    ) {
-        let threads = engine.pool.current_num_threads();
-        if threads == 1 || a.rows() == 1 {
-            return self.run(engine, a, out, add, linear);
-        }
-        let (panels, n) = (self.w.panels(), self.w.n());
-        let share = panels.div_ceil(threads);
-        let width = share * engine.kernels.layout().nr;
-        shares.resize(panels.div_ceil(share) * a.rows() * width);
-        shares
-            .par_chunks_mut(a.rows() * width)
-            .enumerate()
-            .for_each(|(i, part)| {
-                let panels = i * share..panels.min((i + 1) * share);
-                engine.with_scratch(|own| {
-                    let linear = &mut own.linear;
-                    self.run_panels(engine, a, panels, part, width, false, linear);
-                });
-            });
-        for (i, part) in shares.chunks_exact(a.rows() * width).enumerate() {
-            let columns = i * width..n.min((i + 1) * width);
-            for (part, out) in part.chunks_exact(width).zip(out.chunks_exact_mut(n)) {
-                let out = &mut out[columns.clone()];
-                if add {
-                    for (out, y) in out.iter_mut().zip(part) {
-                        *out += y;
-                    }
-                } else {
-                    out.copy_from_slice(&part[..out.len()]);
-                }
-            }
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the fields of a job")]
-    fn run_panels(
-        &self,
-        engine: &Engine,
-        a: &PackedRows,
-        panels: Range<usize>,
-        out: &mut [f32],
-        ldo: usize,
-        add: bool,
-        linear: &mut LinearScratch,
-    ) {
-        engine.kernels.linear(Linear {
-            a,
-            w: &self.w,
-            w_scale: &self.w_scale,
-            bias: &self.bias,
-            out,
-            ldo,
-            add,
-            panels,
-            scratch: linear,
-        });
-    }
-}
-
-/// Constants of a block.
-#[derive(Debug)]
-pub(crate) struct BlockInt8 {
-    pub(crate) heads: Heads,
-    pub(crate) eps: f32,
-    pub(crate) scale: f32,
-    pub(crate) activation: Activation,
-    pub(crate) ln_1: Vec<f32>,
-    pub(crate) c_attn: LinearInt8,
-    pub(crate) attn_c_proj: LinearInt8,
-    pub(crate) ln_2: Vec<f32>,
-    pub(crate) c_fc: LinearInt8,
-    pub(crate) mlp_c_proj: LinearInt8,
-}
+/// A block in int8; int4 weights are an int8 matrix too, stored more tightly.
+pub(crate) type BlockInt8 = Block<LinearInt8>;
 
 /// One tile's share of both passes.
 struct Task<'a> {
@@ -251,7 +110,6 @@ impl BlockInt8 {
     ) -> Result<(), NonFinite> {
         let width = self.ln_1.len();
         let rows = task.x.len() / width;
-        let linear = &mut scratch.linear;
         let mut laps = engine.profile.laps();
         let how = Prepare::Norm {
             gain: &self.ln_1,
@@ -262,8 +120,16 @@ impl BlockInt8 {
             .prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
         laps.end(Operator::NormQuantize);
         scratch.wide.resize(rows * 3 * width);
-        self.c_attn
-            .run(engine, &scratch.rows, &mut scratch.wide, false, linear);
+        let product = Product {
+            rows: &scratch.rows,
+            out: &mut scratch.wide,
+            add: false,
+        };
+        let memory = Memory {
+            shares: &mut scratch.shares,
+            linear: &mut scratch.linear,
+        };
+        self.c_attn.run(engine, product, memory);
         laps.end(Operator::CAttn);
         engine.kernels.split(
             self.heads,
@@ -301,7 +167,7 @@ impl BlockInt8 {
             }
         }
         laps.end(Operator::Attention);
-        self.after_attention(engine, scratch, task.x, LinearInt8::run_tile)
+        self.after_attention(engine, scratch, task.x, LinearInt8::run)
     }
 
     /// Attention of one query, given with the keys and values it sees and its position, its heads shared out in `shares`, into `out`
@@ -350,10 +216,14 @@ impl BlockInt8 {
             linear,
             ..
         } = scratch;
+        let mut run = |layer, rows: &PackedRows, out: &mut [f32], add| {
+            let memory = Memory { shares, linear };
+            run(layer, engine, Product { rows, out, add }, memory);
+        };
         let mut laps = engine.profile.laps();
         kernels.prepare(narrow, width, count, width, Prepare::Plain, rows)?;
         laps.end(Operator::Quantize);
-        run(&self.attn_c_proj, engine, rows, (shares, linear), x, true);
+        run(&self.attn_c_proj, rows, x, true);
         laps.end(Operator::CProj);
         let how = Prepare::Norm {
             gain: &self.ln_2,
@@ -362,12 +232,12 @@ impl BlockInt8 {
         kernels.prepare(x, width, count, width, how, rows)?;
         laps.end(Operator::NormQuantize);
         wide.resize(count * inner);
-        run(&self.c_fc, engine, rows, (shares, linear), wide, false);
+        run(&self.c_fc, rows, wide, false);
         laps.end(Operator::CFc);
         let how = Prepare::Activate(self.activation);
         kernels.prepare(wide, inner, count, inner, how, rows)?;
         laps.end(Operator::ActivateQuantize);
-        run(&self.mlp_c_proj, engine, rows, (shares, linear), x, true);
+        run(&self.mlp_c_proj, rows, x, true);
         laps.end(Operator::MlpCProj);
         Ok(())
     }

@@ -7,26 +7,39 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::TractResult;
 
 use super::block_f32::LinearF32;
-use super::block_int8::LinearInt8;
 use super::embedding::{Embedding, f32s};
 use super::engine::Engine;
+use super::linear_int8::LinearInt8;
 use crate::onnx::weights::{Constant, Weights};
 
 /// Bytes of a block of int4 weights. What the next matrix does not fit into is never touched.
 const BLOCK: usize = 16 << 20;
 
-/// An operator's constants, in the order of its inputs.
+/// An operator's constants, taken one after the other in the order of its inputs.
 pub(super) struct Constants<'a> {
-    pub(super) names: &'a [String],
-    pub(super) weights: &'a Weights,
-    pub(super) engine: &'a Engine,
+    names: std::slice::Iter<'a, String>,
+    weights: &'a Weights,
+    engine: &'a Engine,
 }
 
-impl Constants<'_> {
-    /// Name and constant `i`.
-    pub(super) fn get(&self, i: usize) -> TractResult<(&str, &Constant)> {
-        let name = self.names.get(i);
-        let name = name.with_context(|| format!("no constant {i}"))?;
+impl<'a> Constants<'a> {
+    /// Those of these names.
+    pub(super) fn new(names: &'a [String], weights: &'a Weights, engine: &'a Engine) -> Self {
+        Self {
+            names: names.iter(),
+            weights,
+            engine,
+        }
+    }
+
+    /// How many are left.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Name and values of the next.
+    fn take(&mut self) -> TractResult<(&'a str, &'a Constant)> {
+        let name = self.names.next().context("too few constants")?;
         let constant = self.weights.constants.get(name);
         Ok((
             name,
@@ -34,23 +47,38 @@ impl Constants<'_> {
         ))
     }
 
-    pub(super) fn f32s(&self, i: usize) -> TractResult<Vec<f32>> {
-        Ok(f32s(&self.get(i)?.1.bytes).collect())
+    /// As [`Constants::take`], of two dimensions.
+    fn take_matrix(&mut self) -> TractResult<(&'a str, &'a Constant, [usize; 2])> {
+        let (name, constant) = self.take()?;
+        let [k, n] = constant.dims[..] else {
+            let dims = &constant.dims;
+            anyhow::bail!("initializer {name}: shape {dims:?}, expected a matrix")
+        };
+        Ok((name, constant, [k, n]))
     }
 
-    /// Weight, packed for these kernels, scale and bias from constant `i` on.
-    pub(super) fn linear_int8(&self, i: usize) -> TractResult<LinearInt8> {
-        let (name, Constant { bytes, .. }) = self.get(i)?;
-        let (k, n) = self.matrix(i)?;
+    /// A vector.
+    pub(super) fn f32s(&mut self) -> TractResult<Vec<f32>> {
+        Ok(f32s(&self.take()?.1.bytes).collect())
+    }
+
+    /// The weight of a classification head, and its width.
+    pub(super) fn head(&mut self) -> TractResult<(Vec<f32>, usize)> {
+        let (_, Constant { bytes, .. }, [_, width]) = self.take_matrix()?;
+        Ok((f32s(bytes).collect(), width))
+    }
+
+    /// Weight, packed for these kernels, scale and bias.
+    pub(super) fn linear_int8(&mut self) -> TractResult<LinearInt8> {
+        let (name, Constant { bytes, .. }, [k, n]) = self.take_matrix()?;
         let w = self.engine.kernels.packed(bytes.clone(), k, n);
-        self.finish(i + 1, w.with_context(|| format!("initializer {name}"))?)
+        self.finish(w.with_context(|| format!("initializer {name}"))?)
     }
 
-    /// int4 weight, multipliers, scale and bias from constant `i` on.
-    pub(super) fn linear_int4(&self, i: usize) -> TractResult<LinearInt8> {
-        let (name, Constant { bytes, .. }) = self.get(i)?;
-        let (k, n) = self.matrix(i)?;
-        let multipliers = &self.get(i + 1)?.1.bytes;
+    /// int4 weight, multipliers, scale and bias.
+    pub(super) fn linear_int4(&mut self) -> TractResult<LinearInt8> {
+        let (name, Constant { bytes, .. }, [k, n]) = self.take_matrix()?;
+        let multipliers = &self.take()?.1.bytes;
         let matrix = Int4Matrix::new(bytes, multipliers, k, n);
         let matrix = matrix.with_context(|| format!("initializer {name}"))?;
         let kernels = self.engine.kernels;
@@ -62,12 +90,12 @@ impl Constants<'_> {
         // Without memory for a block there may be some for a matrix, or whoever hands it out says that there is none.
         let w = w.unwrap_or_else(|| kernels.pack_int4(&matrix));
         self.weights.source.release(bytes);
-        self.finish(i + 2, w)
+        self.finish(w)
     }
 
-    /// Scale and bias from constant `i` on for `w`.
-    fn finish(&self, i: usize, w: PackedInt8) -> TractResult<LinearInt8> {
-        let (w_scale, bias) = (self.f32s(i)?, self.f32s(i + 1)?);
+    /// Scale and bias for `w`.
+    fn finish(&mut self, w: PackedInt8) -> TractResult<LinearInt8> {
+        let (w_scale, bias) = (self.f32s()?, self.f32s()?);
         let n = w.n();
         ensure!(
             w_scale.len() == n && bias.len() == n,
@@ -78,31 +106,25 @@ impl Constants<'_> {
         Ok(LinearInt8 { w, w_scale, bias })
     }
 
-    /// Weight and bias from constant `i` on.
-    pub(super) fn linear_f32(&self, i: usize) -> TractResult<LinearF32> {
-        let (k, n) = self.matrix(i)?;
-        let bytes = &self.get(i)?.1.bytes;
-        let w = PackedF32::new(&self.f32s(i)?, k, n);
+    /// Weight and bias.
+    pub(super) fn linear_f32(&mut self) -> TractResult<LinearF32> {
+        let (_, Constant { bytes, .. }, [k, n]) = self.take_matrix()?;
+        let values: Vec<f32> = f32s(bytes).collect();
+        let w = PackedF32::new(&values, k, n);
         self.weights.source.release(bytes);
-        let bias = self.f32s(i + 1)?;
+        let bias = self.f32s()?;
         ensure!(bias.len() == n, "{} biases for {n} channels", bias.len());
         Ok(LinearF32 { w, bias })
     }
 
-    pub(super) fn embedding(&self, i: usize) -> TractResult<Embedding> {
-        let Constant { bytes, kind, .. } = self.get(i)?.1;
-        Ok(if *kind == DataType::Float16 {
+    /// A table of embeddings, and its rows and width.
+    pub(super) fn embedding(&mut self) -> TractResult<(Embedding, [usize; 2])> {
+        let (_, Constant { bytes, kind, .. }, dims) = self.take_matrix()?;
+        let table = if *kind == DataType::Float16 {
             Embedding::F16(bytes.clone())
         } else {
             Embedding::F32(bytes.clone())
-        })
-    }
-
-    fn matrix(&self, i: usize) -> TractResult<(usize, usize)> {
-        let (name, Constant { dims, .. }) = self.get(i)?;
-        let [k, n] = dims[..] else {
-            anyhow::bail!("initializer {name}: shape {dims:?}, expected a matrix")
         };
-        Ok((k, n))
+        Ok((table, dims))
     }
 }

@@ -8,8 +8,9 @@
 use igpt_kernels::{KV_TILE, NonFinite, PackedRows, Prepare};
 use rayon::prelude::*;
 
-use super::block_int8::{BlockInt8, LinearInt8};
+use super::block_int8::BlockInt8;
 use super::engine::{Engine, Scratch};
+use super::linear_int8::{LinearInt8, Memory, Product};
 use super::state::LayerState;
 use crate::profile::Operator;
 
@@ -64,8 +65,13 @@ impl BlockInt8 {
         kernels.prepare(x, width, rows, width, how, quantised)?;
         laps.end(Operator::NormQuantize);
         wide.resize(rows * 3 * width);
+        let product = Product {
+            rows: quantised,
+            out: wide,
+            add: false,
+        };
         self.c_attn
-            .run_shared(engine, quantised, (shares, linear), wide, false);
+            .run_shared(engine, product, Memory { shares, linear });
         laps.end(Operator::CAttn);
         narrow.resize(rows * width);
         // If lanes do not divide evenly among the threads, every lane's heads are shared out among all of them.

@@ -4,9 +4,10 @@ use igpt_kernels::{KV_TILE, NonFinite};
 use rayon::prelude::*;
 
 use super::block_f32::{BlockF32, LinearF32};
-use super::block_int8::{BlockInt8, LinearInt8};
+use super::block_int8::BlockInt8;
 use super::embedding::Embedding;
 use super::engine::Engine;
+use super::linear_int8::{LinearInt8, Memory, Product};
 use super::state::LayerState;
 use crate::error::TokensError;
 
@@ -151,8 +152,16 @@ impl Layer {
                                 kernels
                                     .prepare(x, k, x.len() / k, k, how, &mut scratch.rows)
                                     .map_err(|e| e.within(chunk * ROWS))?;
-                                let memory = &mut scratch.linear;
-                                linear.run(engine, &scratch.rows, out, false, memory);
+                                let product = Product {
+                                    rows: &scratch.rows,
+                                    out,
+                                    add: false,
+                                };
+                                let memory = Memory {
+                                    shares: &mut scratch.shares,
+                                    linear: &mut scratch.linear,
+                                };
+                                linear.run(engine, product, memory);
                                 Ok::<(), NonFinite>(())
                             })
                         })

@@ -19,6 +19,7 @@ pub(crate) fn language_model(dtype: Dtype) -> (TempDir, PathBuf) {
     (folder, output)
 }
 
+#[allow(dead_code, reason = "not every test compares bits")]
 pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }

@@ -1,4 +1,4 @@
-//! This machine's `igpt` and `igpt-cam`, for tests that run them.
+//! This machine's programs and examples, for tests that run them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -27,14 +27,15 @@ pub(crate) fn run(command: &mut Command) -> String {
     text
 }
 
-/// The program of this name. Cargo builds programs for the tests of their own package only.
-pub(crate) fn native(name: &str) -> PathBuf {
+/// The program of this name, `kind` being `--bin` or `--example`. Cargo builds programs for the tests of their own
+/// package only.
+pub(crate) fn native(kind: &str, name: &str) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = [
         "build",
         "--release",
         "--workspace",
-        "--bin",
+        kind,
         name,
         "--message-format=json",
     ];

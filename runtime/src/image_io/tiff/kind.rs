@@ -61,7 +61,10 @@ impl Kind {
         photometric: Option<u16>,
     ) -> Result<Self, ImageIoError> {
         let mut number = |tag, otherwise: u64| -> Result<u64, ImageIoError> {
-            Ok(reader.find_tag_unsigned::<u64>(tag)?.unwrap_or(otherwise))
+            Ok(reader
+                .find_tag_unsigned::<u64>(tag)
+                .map_err(ImageIoError::of_tiff)?
+                .unwrap_or(otherwise))
         };
         let samples = number(Tag::SamplesPerPixel, 1)?;
         let compression = number(Tag::Compression, 1)?;
@@ -69,7 +72,8 @@ impl Kind {
         let fill_order = number(Tag::FillOrder, 1)?;
         let mut numbers = |tag| -> Result<Vec<u64>, ImageIoError> {
             Ok(reader
-                .find_tag_unsigned_vec::<u64>(tag)?
+                .find_tag_unsigned_vec::<u64>(tag)
+                .map_err(ImageIoError::of_tiff)?
                 .unwrap_or_default())
         };
         let mut bits = numbers(Tag::BitsPerSample)?;

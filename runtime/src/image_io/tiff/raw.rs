@@ -132,7 +132,12 @@ impl Samples {
         let (columns, rows) = (width.div_ceil(across), height.div_ceil(down));
         let pixel_bits = samples_of_row * usize::from(kind.bits);
         // The crate takes the tiles of all planes but the first for others.
-        if kind.planar && reader.find_tag(Tag::TileOffsets)?.is_some() {
+        if kind.planar
+            && reader
+                .find_tag(Tag::TileOffsets)
+                .map_err(ImageIoError::of_tiff)?
+                .is_some()
+        {
             return Err(kind.unknown("tiles in planes"));
         }
         if columns > 1 && !(across * pixel_bits).is_multiple_of(8) {
@@ -146,12 +151,16 @@ impl Samples {
             let lines = down.min(height - top);
             let line_bytes = (across.min(width - left) * pixel_bits).div_ceil(8);
             // The count was checked to fit 32 bits by the list of chunks.
-            let layout = reader.image_chunk_buffer_layout(index as u32)?;
+            let layout = reader
+                .image_chunk_buffer_layout(index as u32)
+                .map_err(ImageIoError::of_tiff)?;
             if layout.len != line_bytes * lines {
                 return Err(kind.unknown("samples that its tags disagree about"));
             }
             chunk.resize(layout.len, 0);
-            reader.read_chunk_bytes(index as u32, &mut chunk)?;
+            reader
+                .read_chunk_bytes(index as u32, &mut chunk)
+                .map_err(ImageIoError::of_tiff)?;
             for (y, line) in chunk.chunks_exact(line_bytes).enumerate() {
                 let start = plane * plane_bytes + (top + y) * row_bytes + left * pixel_bits / 8;
                 bytes[start..start + line_bytes].copy_from_slice(line);
@@ -224,9 +233,14 @@ pub(super) fn check_chunks(
         (Tag::StripOffsets, Tag::TileOffsets),
         (Tag::StripByteCounts, Tag::TileByteCounts),
     ] {
-        let listed = match reader.find_tag_unsigned_vec::<u64>(strips)? {
+        let listed = match reader
+            .find_tag_unsigned_vec::<u64>(strips)
+            .map_err(ImageIoError::of_tiff)?
+        {
             Some(list) => list,
-            None => reader.get_tag_u64_vec(tiles)?,
+            None => reader
+                .get_tag_u64_vec(tiles)
+                .map_err(ImageIoError::of_tiff)?,
         };
         if listed.len() as u64 != chunks {
             let what = format!("{} strips or tiles, {chunks} needed", listed.len());

@@ -37,10 +37,13 @@ pub(super) fn decode(
         Ok(None) => reader.get_tag_u64_vec(tiles),
         Err(error) => Err(error),
     };
-    let offsets = list(Tag::StripOffsets, Tag::TileOffsets)?;
-    let lengths = list(Tag::StripByteCounts, Tag::TileByteCounts)?;
-    let tables = match reader.find_tag(Tag::JPEGTables)? {
-        Some(value) => value.into_u8_vec()?,
+    let offsets = list(Tag::StripOffsets, Tag::TileOffsets).map_err(ImageIoError::of_tiff)?;
+    let lengths = list(Tag::StripByteCounts, Tag::TileByteCounts).map_err(ImageIoError::of_tiff)?;
+    let tables = match reader
+        .find_tag(Tag::JPEGTables)
+        .map_err(ImageIoError::of_tiff)?
+    {
+        Some(value) => value.into_u8_vec().map_err(ImageIoError::of_tiff)?,
         None => Vec::new(),
     };
     // They begin and end as a JPEG does.
