@@ -9,9 +9,9 @@ TOOLS = "aarch64-linux-gnu-"
 # The operators of a block and the functions that are theirs, by demangled name. `+` inherits: such a function works for
 # whichever operator called it. Every other function is outside the block: threads, the graph, the final norm, embeddings.
 OPERATORS = {
-    "linear": r"kernels::table::\w+::linear$",
-    "attention": r"kernels::table::\w+::attend$",
-    "rows": r"kernels::table::\w+::(prepare|split)$",
+    "linear": r"igpt_kernels::tables::\w+::linear$",
+    "attention": r"igpt_kernels::tables::\w+::attend$",
+    "rows": r"igpt_kernels::tables::\w+::(prepare|split)$",
     "driver": r"^rayon::iter::plumbing::bridge_producer_consumer::helper$",
     "+": r"^<?igpt_kernels::",
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use igpt_kernels::{Activation, Isa, Kernels, Linear, LinearScratch, PackedRows, Prepare};
+use igpt_kernels::{Activation, Isa, Kernels, Linear, LinearScratch, PackedRows, Prepare, RowsF32};
 use npyz::npz::NpzArchive;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl Case {
         let rows = self.x.len() / k;
         let (mut a, w) = (PackedRows::default(), kernels.pack(&self.w, k, n));
         kernels
-            .prepare(&self.x, k, rows, k, how, &mut a)
+            .prepare(RowsF32::dense(&self.x, rows, k), how, &mut a)
             .expect("finite rows");
         let mut out = vec![0.0; rows * n];
         kernels.linear(Linear {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use igpt_runtime::Isa;
 use serde::Deserialize;
 
 use super::exit::{EXIT_CODES, Failure};
@@ -103,7 +105,7 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Instruction set to use instead of the fastest the CPU has. The result is the same.
     #[arg(long, alias = "cpu", value_name = "ISA", help_heading = "Model",
-          value_parser = ["scalar", "avx2", "avx512vnni", "neon", "dotprod", "i8mm"])]
+          value_parser = PossibleValuesParser::new(Isa::ALL.map(Isa::name)))]
     #[serde(alias = "cpu")]
     pub isa: Option<String>,
     /// Where to note starts and keep a copy of the last model that worked. The app falls back to it

@@ -29,6 +29,13 @@ fn isa() -> impl TypedValueParser<Value = Isa> {
     PossibleValuesParser::new(Isa::ALL.map(Isa::name)).try_map(|name| name.parse())
 }
 
+/// Help of the option for one; `more` is said after it.
+fn isa_help(more: &str) -> String {
+    let [first, between @ .., last] = Isa::ALL.map(Isa::name);
+    let between: String = between.iter().map(|name| format!(", {name}")).collect();
+    format!("Instruction set: {first}{between} or {last} [default: the fastest there is].{more}")
+}
+
 /// Where a verb draws, as one option of that name in all of them.
 fn plot(folder: Option<&Path>, name: &str, file: Option<&PathBuf>) -> Option<PathBuf> {
     folder
@@ -42,8 +49,7 @@ pub struct Backend {
     /// Threads; 0 for one a core. The result does not depend on it.
     #[arg(long, default_value_t = 0, value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     pub threads: usize,
-    /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
-    #[arg(long, alias = "cpu", value_parser = isa(), hide_possible_values = true)]
+    #[arg(long, alias = "cpu", value_parser = isa(), hide_possible_values = true, help = isa_help(""))]
     pub isa: Option<Isa>,
 }
 

@@ -11,7 +11,7 @@ use clap::builder::RangedU64ValueParser;
 use igpt_runtime::processor::Backend;
 use igpt_runtime::tools::report::{ModelReport, file_crc32};
 use igpt_runtime::tools::{Panels, PanelsName};
-use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, IsaError, ProcessorError};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, Isa, IsaError, ProcessorError};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -75,10 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate",
           value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub calibrate_images: usize,
-    /// Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an
-    /// instruction set (avx512vnni, avx2, neon, dotprod, i8mm) or columns x rows, such as 32x4. Other CPUs
-    /// repack them while loading.
-    #[arg(long, value_name = "CPU|NRxKR", value_parser = panels)]
+    #[arg(long, value_name = "CPU|NRxKR", value_parser = panels, help = pack_help())]
     pub pack: Option<Panels>,
     /// What to do about a calibration picture that cannot be read.
     #[command(flatten)]
@@ -121,6 +118,15 @@ impl Args {
             json: false,
         }
     }
+}
+
+/// Help of the option for panels.
+fn pack_help() -> String {
+    let names = Isa::ALL.map(Isa::name).join(", ");
+    format!(
+        "Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an \
+         instruction set ({names}) or columns x rows, such as 32x4. Other CPUs repack them while loading."
+    )
 }
 
 /// The panels of an instruction set, or those of this name.

@@ -9,8 +9,8 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use igpt_kernels::{
-    INT4_GROUP, Int4Matrix, Kernels, Linear, LinearScratch, PackedInt8, PackedRows, Prepare, Slab,
-    pack_nibbles,
+    INT4_GROUP, Int4Matrix, Kernels, Linear, LinearScratch, PackedInt8, PackedRows, Prepare,
+    RowsF32, Slab, pack_nibbles,
 };
 use memmap2::MmapMut;
 
@@ -78,7 +78,7 @@ fn cold(c: &mut Criterion) {
                     .collect();
                 let mut a = PackedRows::default();
                 kernels
-                    .prepare(&x, k, rows, k, Prepare::Plain, &mut a)
+                    .prepare(RowsF32::dense(&x, rows, k), Prepare::Plain, &mut a)
                     .expect("finite rows");
                 a
             });

@@ -7,7 +7,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use igpt_kernels::{Isa, Kernels, Linear, LinearScratch, PackedRows, Prepare, peak_benchmark};
+use igpt_kernels::{
+    Isa, Kernels, Linear, LinearScratch, PackedRows, Prepare, RowsF32, peak_benchmark,
+};
 
 /// Columns of every layer measured: with k = 2048, 1 MiB of weights, which fits the second cache.
 const N: usize = 512;
@@ -29,7 +31,7 @@ fn layers(c: &mut Criterion) {
                         .collect();
                     let mut a = PackedRows::default();
                     kernels
-                        .prepare(&x, k, rows, k, Prepare::Plain, &mut a)
+                        .prepare(RowsF32::dense(&x, rows, k), Prepare::Plain, &mut a)
                         .expect("finite rows");
                     let (scale, bias) = ([0.01; N], [0.0; N]);
                     let mut out = vec![0.0; rows * N];

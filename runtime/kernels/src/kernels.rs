@@ -4,37 +4,32 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::aligned::AlignedBytes;
-use crate::chains::Chains;
-use crate::dot::{Dot, Layout, MAX_TILE};
-use crate::int4::Int4Matrix;
+use crate::arithmetic::activation::Activation;
 use crate::isa::{Isa, IsaError};
-use crate::kv::{KV_TILE, KvInt8, KvTiles};
-use crate::nibbles::{Memory, Nibbles};
-use crate::pack::{PackedInt8, PackedRows, Panel};
-use crate::panels::{Panels, PanelsError};
-use crate::portable::Activation;
-use crate::slab::Slab;
-
-mod jobs;
-mod table;
-
-pub use jobs::{
-    Attention, AttentionF32, AttentionRow, AttentionScratch, Heads, Linear, LinearF32,
-    LinearScratch, NonFinite, Prepare,
+use crate::jobs::{
+    Attention, AttentionF32, AttentionRow, AttentionScratch, Linear, LinearF32, NonFinite, Prepare,
+    RowsF32,
 };
-use table::Table;
+use crate::layout::{Heads, KV_TILE, Layout};
+use crate::memory::aligned::AlignedBytes;
+use crate::memory::slab::Slab;
+use crate::operands::int4::Int4Matrix;
+use crate::operands::kv::{KvInt8, KvTiles};
+use crate::operands::nibbles::{Memory, Nibbles};
+use crate::operands::panels::{Panels, PanelsError};
+use crate::operands::rows::PackedRows;
+use crate::operands::weights::PackedInt8;
+use crate::tables::Table;
 
-/// The kernels of one instruction set. Copy it freely; it is two pointers' worth of choice made once at start.
+/// The kernels of one instruction set. Copy it freely; it is a pointer: a choice made once at start.
 #[derive(Clone, Copy)]
 pub struct Kernels {
-    dot: Dot,
     table: &'static Table,
 }
 
 impl fmt::Debug for Kernels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kernels({}, {:?})", self.dot.isa, self.dot.layout)
+        write!(f, "Kernels({}, {:?})", self.table.isa, self.table.layout)
     }
 }
 
@@ -44,27 +39,26 @@ impl Kernels {
     /// # Errors
     /// If this machine cannot run them.
     pub fn for_isa(isa: Isa) -> Result<Self, IsaError> {
-        let dot = Dot::for_isa(isa).ok_or(IsaError::Missing(isa))?;
-        Ok(Self {
-            dot,
-            table: Table::of(isa),
-        })
+        let table = Table::of(isa).ok_or(IsaError::Missing(isa))?;
+        Ok(Self { table })
     }
 
     /// The fastest kernels this machine can run.
     pub fn best() -> Self {
-        let isa = Isa::available().last().unwrap_or(Isa::Scalar);
-        Self::for_isa(isa).expect("an available instruction set has kernels")
+        let table = Isa::available().filter_map(Table::of).last();
+        Self {
+            table: table.unwrap_or(Table::scalar()),
+        }
     }
 
     /// Which instruction set these are for.
     pub fn isa(&self) -> Isa {
-        self.dot.isa
+        self.table.isa
     }
 
     /// How these kernels lay out their operands.
     pub fn layout(&self) -> Layout {
-        self.dot.layout
+        self.table.layout
     }
 
     /// Packs an int8 weight matrix, row-major `[k, n]`, values in [-127, 127].
@@ -79,7 +73,7 @@ impl Kernels {
 
     /// In which panels these kernels read weights.
     pub fn panels(&self) -> Panels {
-        let Layout { nr, kr, .. } = self.dot.layout;
+        let Layout { nr, kr, .. } = self.table.layout;
         Panels { nr, kr }
     }
 
@@ -89,66 +83,55 @@ impl Kernels {
     /// # Errors
     /// If it has another length, a value of -128, or padding that is not zero.
     pub fn packed(&self, bytes: Bytes, k: usize, n: usize) -> Result<PackedInt8, PanelsError> {
-        PackedInt8::new(self.dot.layout, bytes, k, n, self.panel_sums(k))
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.pack)(bytes, k, n) }
     }
 
     /// The int8 matrix that `w` stands for. It keeps its four bits a weight in memory, and gives what [`Kernels::pack`] of
     /// [`Int4Matrix::to_int8`] gives.
     pub fn pack_int4(&self, w: &Int4Matrix<'_>) -> PackedInt8 {
-        let len = Nibbles::len(self.dot.layout, w.k(), w.n());
+        let len = Nibbles::len(self.table.layout, w.k(), w.n());
         let memory = Memory::Own(AlignedBytes::zeroed(len));
-        PackedInt8::int4(self.dot.layout, w, memory, self.panel_sums(w.k()))
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        unsafe { (self.table.pack_int4)(w, memory) }
     }
 
     /// [`Kernels::pack_int4`] in memory of `slab`, if there is so much left: one token reads all of a model's weights.
     pub fn pack_int4_in(&self, w: &Int4Matrix<'_>, slab: &mut Slab) -> Option<PackedInt8> {
         let memory = Memory::of(slab.take(self.int4_len(w.k(), w.n()))?);
-        Some(PackedInt8::int4(
-            self.dot.layout,
-            w,
-            memory,
-            self.panel_sums(w.k()),
-        ))
+        // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
+        Some(unsafe { (self.table.pack_int4)(w, memory) })
     }
 
     /// Bytes that an int4 matrix `[k, n]` takes in a slab, whole cache lines.
     pub fn int4_len(&self, k: usize, n: usize) -> usize {
-        Nibbles::len(self.dot.layout, k, n).next_multiple_of(64)
-    }
-
-    /// What sums the columns of a panel of `k` rows, and shows it to its chains.
-    fn panel_sums(&self, k: usize) -> impl FnMut(Panel<'_>, &mut [i32], Option<&mut Chains>) {
-        let Layout { mr, nr, kr, .. } = self.dot.layout;
-        let (dot, groups) = (self.dot, k.div_ceil(kr));
-        // A row of ones sums the columns as fast as memory gives them. As `comp` is zero, one means one whatever the offset.
-        let ones = alloc::vec![1; groups * mr * kr];
-        let (mut acc, mut unpacked) = ([0; MAX_TILE], AlignedBytes::default());
-        move |panel, sums, chains| {
-            let comp = [0; KV_TILE];
-            // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-            let panel = unsafe { panel.int8(&dot, &mut unpacked) };
-            // SAFETY: likewise.
-            unsafe { dot.run(1, groups, &ones, panel, &comp, &mut acc, nr, panel) };
-            if let Some(chains) = chains {
-                chains.push(panel);
-            }
-            sums.copy_from_slice(&acc[..nr]);
-        }
+        Nibbles::len(self.table.layout, k, n).next_multiple_of(64)
     }
 
     /// An empty kv tile for this layout.
     pub fn kv_tile(&self, heads: Heads) -> KvInt8 {
-        KvInt8::new(self.dot.layout, heads)
+        KvInt8::new(self.table.layout, heads)
     }
 
     /// Bytes that `tiles` kv tiles take.
     pub fn kv_len(&self, heads: Heads, tiles: usize) -> usize {
-        tiles * KvInt8::groups_kept(self.dot.layout, heads).bytes()
+        let Table {
+            layout,
+            heads_together,
+            ..
+        } = *self.table;
+        tiles * KvInt8::groups_kept(layout, heads, heads_together).bytes()
     }
 
     /// Room in `slab` for `tiles` consecutive kv tiles of a layer, at least one, if there is any left.
     pub fn kv_tiles(&self, heads: Heads, tiles: usize, slab: &mut Slab) -> Option<KvTiles> {
-        KvTiles::within(slab, KvInt8::groups_kept(self.dot.layout, heads), tiles)
+        let Table {
+            layout,
+            heads_together,
+            ..
+        } = *self.table;
+        let groups = KvInt8::groups_kept(layout, heads, heads_together);
+        KvTiles::within(slab, groups, tiles)
     }
 
     /// An empty kv tile at place `index` of `tiles`. Places go up: one that is behind another's, or not there, gives a tile in memory of
@@ -157,24 +140,26 @@ impl Kernels {
     /// # Panics
     /// If `tiles` were made for other heads or another layout.
     pub fn kv_tile_in(&self, heads: Heads, tiles: &mut KvTiles, index: usize) -> KvInt8 {
-        KvInt8::within(self.dot.layout, heads, tiles, index)
+        let Table {
+            layout,
+            heads_together,
+            ..
+        } = *self.table;
+        KvInt8::within(layout, heads, heads_together, tiles, index)
     }
 
-    /// Prepares, quantises and packs `rows` rows of `x`, `ldx` apart, `k` wide.
+    /// Prepares, quantises and packs rows.
     ///
     /// # Errors
     /// If a row is not finite.
     pub fn prepare(
         &self,
-        x: &[f32],
-        ldx: usize,
-        rows: usize,
-        k: usize,
+        rows: RowsF32<'_>,
         how: Prepare<'_>,
         out: &mut PackedRows,
     ) -> Result<(), NonFinite> {
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
-        unsafe { (self.table.prepare)(x, ldx, rows, k, how, out) }
+        unsafe { (self.table.prepare)(rows, how, out) }
     }
 
     /// An int8 linear layer.
@@ -183,7 +168,7 @@ impl Kernels {
         if job.a.rows() == 0 {
             return;
         }
-        let layout = self.dot.layout;
+        let layout = self.table.layout;
         assert!(
             job.a.layout == layout && job.w.layout() == layout,
             "operands packed for these kernels"
@@ -211,7 +196,7 @@ impl Kernels {
         assert!(q.len() >= heads.count, "a buffer of queries for each head");
         let rows = qkv.len() / (3 * heads.count * heads.dim);
         assert!(
-            first + rows <= KV_TILE && tile.is_for(self.dot.layout, heads),
+            first + rows <= KV_TILE && tile.is_for(self.table.layout, heads),
             "rows that fit a tile of these kernels"
         );
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
@@ -234,7 +219,7 @@ impl Kernels {
         if job.q.rows() == 0 {
             return Ok(());
         }
-        let layout = self.dot.layout;
+        let layout = self.table.layout;
         assert!(
             job.q.layout == layout && job.kv.iter().all(|tile| tile.is_for(layout, job.heads)),
             "operands packed for these kernels"
@@ -252,7 +237,7 @@ impl Kernels {
         job: AttentionRow<'_>,
         scratch: &mut AttentionScratch,
     ) -> Result<(), NonFinite> {
-        let (layout, heads) = (self.dot.layout, job.heads);
+        let (layout, heads) = (self.table.layout, job.heads);
         assert!(
             job.first + job.q.len() <= heads.count && job.out.len() == job.q.len() * heads.dim,
             "heads of the layer, and room for each"
@@ -306,4 +291,27 @@ impl Kernels {
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
         unsafe { (self.table.attend_f32)(job) }
     }
+}
+
+/// Runs the dot-product instructions of `isa` in `rounds` rounds and gives the number of multiply-accumulates, to be timed.
+///
+/// Scalar code has no such instruction: there its tile stands for it.
+///
+/// # Errors
+/// If this machine has no such instructions.
+pub fn peak_benchmark(isa: Isa, rounds: u64) -> Result<u64, IsaError> {
+    let table = Table::of(isa).ok_or(IsaError::Missing(isa))?;
+    // SAFETY: a table is given only for an instruction set that this machine has.
+    Ok(unsafe { (table.peak)(rounds) })
+}
+
+/// Runs the tile of `isa` `tiles` times on operands that stay in the nearest cache (k = 512), and gives the number of
+/// multiply-accumulates: timed, the most that a layer on these kernels can reach.
+///
+/// # Errors
+/// If this machine has no such instructions.
+pub fn tile_benchmark(isa: Isa, tiles: u64) -> Result<u64, IsaError> {
+    let table = Table::of(isa).ok_or(IsaError::Missing(isa))?;
+    // SAFETY: a table is given only for an instruction set that this machine has.
+    Ok(unsafe { (table.tiles)(tiles) })
 }

@@ -2,7 +2,7 @@
 
 use igpt_kernels::{
     Activation, INT4_GROUP, Int4Matrix, Isa, Kernels, Linear, LinearScratch, PackedInt8,
-    PackedRows, Prepare, pack_nibbles,
+    PackedRows, Prepare, RowsF32, pack_nibbles,
 };
 
 /// Numbers in (-1, 1), the same everywhere.
@@ -70,7 +70,7 @@ fn an_int4_layer_gives_the_bits_of_the_int8_layer() {
                 ] {
                     let mut a = PackedRows::default();
                     kernels
-                        .prepare(&x, k, rows, k, how, &mut a)
+                        .prepare(RowsF32::dense(&x, rows, k), how, &mut a)
                         .expect("finite rows");
                     assert_eq!(
                         layer(kernels, &a, &int4, &constants),

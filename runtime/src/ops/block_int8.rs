@@ -4,7 +4,9 @@
 //! into q, k, v. The second needs every key up to the tile: attention, c_proj, norm, the MLP, all for one
 //! tile at a time so that its activations stay in the nearest caches.
 
-use igpt_kernels::{Attention, AttentionRow, KV_TILE, KvInt8, NonFinite, PackedRows, Prepare};
+use igpt_kernels::{
+    Attention, AttentionRow, KV_TILE, KvInt8, NonFinite, PackedRows, Prepare, RowsF32,
+};
 use rayon::prelude::*;
 
 use super::block::Block;
@@ -117,7 +119,7 @@ impl BlockInt8 {
         };
         engine
             .kernels
-            .prepare(task.x, width, rows, width, how, &mut scratch.rows)?;
+            .prepare(RowsF32::dense(task.x, rows, width), how, &mut scratch.rows)?;
         laps.end(Operator::NormQuantize);
         scratch.wide.resize(rows * 3 * width);
         let product = Product {
@@ -221,7 +223,7 @@ impl BlockInt8 {
             run(layer, engine, Product { rows, out, add }, memory);
         };
         let mut laps = engine.profile.laps();
-        kernels.prepare(narrow, width, count, width, Prepare::Plain, rows)?;
+        kernels.prepare(RowsF32::dense(narrow, count, width), Prepare::Plain, rows)?;
         laps.end(Operator::Quantize);
         run(&self.attn_c_proj, rows, x, true);
         laps.end(Operator::CProj);
@@ -229,13 +231,13 @@ impl BlockInt8 {
             gain: &self.ln_2,
             eps: self.eps,
         };
-        kernels.prepare(x, width, count, width, how, rows)?;
+        kernels.prepare(RowsF32::dense(x, count, width), how, rows)?;
         laps.end(Operator::NormQuantize);
         wide.resize(count * inner);
         run(&self.c_fc, rows, wide, false);
         laps.end(Operator::CFc);
         let how = Prepare::Activate(self.activation);
-        kernels.prepare(wide, inner, count, inner, how, rows)?;
+        kernels.prepare(RowsF32::dense(wide, count, inner), how, rows)?;
         laps.end(Operator::ActivateQuantize);
         run(&self.mlp_c_proj, rows, x, true);
         laps.end(Operator::MlpCProj);

@@ -5,7 +5,7 @@
 //! there are the nearer they come to what the multipliers can do; only keys and values are each sequence's
 //! own.
 
-use igpt_kernels::{KV_TILE, NonFinite, PackedRows, Prepare};
+use igpt_kernels::{KV_TILE, NonFinite, PackedRows, Prepare, RowsF32};
 use rayon::prelude::*;
 
 use super::block_int8::BlockInt8;
@@ -62,7 +62,7 @@ impl BlockInt8 {
             gain: &self.ln_1,
             eps: self.eps,
         };
-        kernels.prepare(x, width, rows, width, how, quantised)?;
+        kernels.prepare(RowsF32::dense(x, rows, width), how, quantised)?;
         laps.end(Operator::NormQuantize);
         wide.resize(rows * 3 * width);
         let product = Product {

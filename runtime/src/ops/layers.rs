@@ -1,6 +1,6 @@
 //! The operators as layers: constants in, a packed [`Layer`] out; rows in, rows out.
 
-use igpt_kernels::{KV_TILE, NonFinite};
+use igpt_kernels::{KV_TILE, NonFinite, RowsF32};
 use rayon::prelude::*;
 
 use super::block_f32::{BlockF32, LinearF32};
@@ -150,7 +150,11 @@ impl Layer {
                             engine.with_scratch(|scratch| {
                                 let how = igpt_kernels::Prepare::Plain;
                                 kernels
-                                    .prepare(x, k, x.len() / k, k, how, &mut scratch.rows)
+                                    .prepare(
+                                        RowsF32::dense(x, x.len() / k, k),
+                                        how,
+                                        &mut scratch.rows,
+                                    )
                                     .map_err(|e| e.within(chunk * ROWS))?;
                                 let product = Product {
                                     rows: &scratch.rows,

@@ -49,18 +49,6 @@ struct Entry {
     tile_gmac_per_s: Option<f64>,
 }
 
-/// What multiplies.
-fn instruction(isa: Isa) -> &'static str {
-    match isa {
-        Isa::Scalar => "plain Rust",
-        Isa::Avx2 => "vpmaddubsw",
-        Isa::Avx512Vnni => "vpdpbusd",
-        Isa::Neon => "smull, smlal2",
-        Isa::Dotprod => "sdot",
-        Isa::I8mm => "smmla",
-    }
-}
-
 /// Looks at this machine, for one instruction set if asked for.
 pub(super) fn choose(asked: Option<Isa>) -> Result<Choice, Failure> {
     let (processor, flags) = processor();
@@ -75,7 +63,7 @@ pub(super) fn choose(asked: Option<Isa>) -> Result<Choice, Failure> {
             |rate: fn(Isa, usize) -> Result<f64, Failure>| layout.map(|_| rate(isa, 1)).transpose();
         kernels.push(Entry {
             isa: isa.name(),
-            instruction: instruction(isa),
+            instruction: isa.instruction(),
             available: isa.is_available(),
             missing: isa.missing(),
             tile: layout.map(|l| [l.mr, l.nr, l.kr]),

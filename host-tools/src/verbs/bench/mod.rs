@@ -57,7 +57,7 @@ const WARM_LOADS: usize = 3;
         four blocks of the large one, for a script
   igpt bench --isa
         which kernels this machine gets, and why
-  igpt bench model.onnx --isa=avx2 --threads 2
+  igpt bench model.onnx --isa=scalar --threads 2
         the same file on other kernels")]
 pub struct Args {
     /// An ONNX file, or a checkpoint in Hugging Face's layout: its folder or its name on the hub.
@@ -100,10 +100,9 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4, 12],
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub samples: Vec<u16>,
-    /// Instruction set: scalar, avx2, avx512vnni, neon, dotprod or i8mm [default: the fastest there is].
-    /// Without MODEL and --size, print which kernels this machine gets, and why.
     #[arg(long, alias = "cpu", value_name = "ISA", num_args = 0..=1, value_parser = super::isa(),
-          hide_possible_values = true)]
+          hide_possible_values = true,
+          help = super::isa_help(" Without MODEL and --size, print which kernels this machine gets, and why."))]
     pub isa: Option<Option<Isa>>,
     /// Run once for each line of standard input, and answer with the seconds: for scripts that interleave
     /// contenders. The first line of the answer is JSON with the load time and the logits. With --generate, a

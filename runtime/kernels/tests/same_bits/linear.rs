@@ -2,6 +2,7 @@
 
 use igpt_kernels::{
     Activation, AttentionF32, Linear, LinearF32, LinearScratch, PackedF32, PackedRows, Prepare,
+    RowsF32,
 };
 
 use crate::{ACTIVATIONS, Random, all, cosine, same_bits};
@@ -35,7 +36,7 @@ fn int8_linear_layers_are_close_and_the_same() {
             let got = same_bits(&format!("linear {rows}x{k}x{n} {how:?}"), |kernels| {
                 let (mut a, w) = (PackedRows::default(), kernels.pack(&w, k, n));
                 kernels
-                    .prepare(&x, k, rows, k, how, &mut a)
+                    .prepare(RowsF32::dense(&x, rows, k), how, &mut a)
                     .expect("finite rows");
                 let mut out = vec![0.5; rows * n];
                 let panels = 0..w.panels();
@@ -164,7 +165,7 @@ fn whole_tiles_of_linear_layers_are_the_same_stored_or_added() {
                 same_bits(&format!("linear {rows}x{k}x{n} {how:?} {add}"), |kernels| {
                     let (mut a, w) = (PackedRows::default(), kernels.pack(&w, k, n));
                     kernels
-                        .prepare(&x, k, rows, k, how, &mut a)
+                        .prepare(RowsF32::dense(&x, rows, k), how, &mut a)
                         .expect("finite rows");
                     let mut out = vec![0.5; rows * n];
                     kernels.linear(Linear {
@@ -195,7 +196,7 @@ fn no_rows_are_no_work() {
     for kernels in all() {
         let (mut a, w) = (PackedRows::default(), kernels.pack(&w, 64, 64));
         kernels
-            .prepare(&[], 64, 0, 64, Prepare::Plain, &mut a)
+            .prepare(RowsF32::dense(&[], 0, 64), Prepare::Plain, &mut a)
             .expect("no rows");
         kernels.linear(Linear {
             a: &a,

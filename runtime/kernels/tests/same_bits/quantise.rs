@@ -1,6 +1,6 @@
 //! Rows on their way to bytes: what the contract says of zeros, outliers, activations, and of numbers that are none.
 
-use igpt_kernels::{Activation, Kernels, Linear, LinearScratch, PackedRows, Prepare};
+use igpt_kernels::{Activation, Kernels, Linear, LinearScratch, PackedRows, Prepare, RowsF32};
 
 use crate::{ACTIVATIONS, Random, all, same_bits};
 
@@ -10,8 +10,11 @@ fn rows_that_are_not_finite_are_refused_by_number() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut x = vec![1.0; 5 * 40];
             x[3 * 40 + 39] = bad;
-            let refused =
-                kernels.prepare(&x, 40, 5, 40, Prepare::Plain, &mut PackedRows::default());
+            let refused = kernels.prepare(
+                RowsF32::dense(&x, 5, 40),
+                Prepare::Plain,
+                &mut PackedRows::default(),
+            );
             assert_eq!(
                 refused.expect_err("a row that is not finite").row,
                 3,
@@ -34,7 +37,7 @@ fn all_zero_tiny_and_outlier_rows_quantise_as_the_contract_says() {
         let got = same_bits("one row", |kernels| {
             let (mut a, w) = (PackedRows::default(), kernels.pack(&w, k, n));
             kernels
-                .prepare(&row, k, 1, k, Prepare::Plain, &mut a)
+                .prepare(RowsF32::dense(&row, 1, k), Prepare::Plain, &mut a)
                 .expect("a finite row");
             let mut out = vec![0.0; n];
             let (w_scale, bias) = (&[1.0; 8], &[0.0; 8]);
@@ -125,7 +128,7 @@ fn activated_rows_quantise_as_the_contract_says() {
             let (mut a, w) = (PackedRows::default(), kernels.pack(&w, k, n));
             let (how, count) = (Prepare::Activate(kind), rows.len() / k);
             kernels
-                .prepare(&rows, k, count, k, how, &mut a)
+                .prepare(RowsF32::dense(&rows, count, k), how, &mut a)
                 .expect("finite rows");
             let mut out = vec![0.0; count * n];
             kernels.linear(Linear {
@@ -175,7 +178,8 @@ fn activated_rows_that_are_not_finite_are_refused_by_number_and_value() {
                 let mut x = vec![1.0; 5 * 40];
                 x[at] = bad;
                 let how = Prepare::Activate(kind);
-                let found = kernels.prepare(&x, 40, 5, 40, how, &mut PackedRows::default());
+                let found =
+                    kernels.prepare(RowsF32::dense(&x, 5, 40), how, &mut PackedRows::default());
                 let what = format!("{bad} before {kind:?} on {}", kernels.isa());
                 if kind == Activation::Relu && bad == f32::NEG_INFINITY {
                     // Its positive part is 0.

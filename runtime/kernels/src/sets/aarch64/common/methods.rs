@@ -1,0 +1,80 @@
+//! The methods of the two traits that all sets of this architecture share.
+
+/// Those of [`Packing`](crate::operands::packing::Packing) for a set with groups of `$kr`.
+macro_rules! arm_packing {
+    ($kr:literal) => {
+        #[inline(always)]
+        unsafe fn interleave(rows: &[u8], panel: &mut [u8], slots: usize, slot: usize) {
+            // SAFETY: the caller's.
+            unsafe { common::interleave::interleave::<$kr>(rows, panel, slots, slot) };
+        }
+
+        #[inline(always)]
+        unsafe fn store_values(values: &mut StoreValues<'_>) -> bool {
+            // SAFETY: the caller's.
+            unsafe { common::kv::store_values::<$kr>(Self::LAYOUT.nr, values) }
+        }
+    };
+}
+
+/// Those of [`InstructionSet`](crate::set::InstructionSet).
+macro_rules! arm_set {
+    () => {
+        #[inline(always)]
+        unsafe fn norm_amax(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) -> u32 {
+            // SAFETY: the caller's.
+            unsafe { common::rows::norm_amax(x, gain, eps, out) }
+        }
+
+        #[inline(always)]
+        unsafe fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f32> {
+            // SAFETY: the caller's.
+            unsafe { common::rows::quantize(x, bytes, offset) }
+        }
+
+        #[inline(always)]
+        unsafe fn quantize_known(
+            x: &[f32],
+            amax_bits: u32,
+            bytes: &mut [u8],
+            offset: u8,
+        ) -> Result<f32, f32> {
+            // SAFETY: the caller's.
+            unsafe { common::rows::quantize_known(x, amax_bits, bytes, offset) }
+        }
+
+        #[inline(always)]
+        unsafe fn quantize_skewed(
+            x: &[f32],
+            range: Range,
+            bytes: &mut [u8],
+            offset: u8,
+        ) -> Result<(f32, i32), f32> {
+            // SAFETY: the caller's.
+            unsafe { common::rows::quantize_skewed(x, range, bytes, offset) }
+        }
+
+        #[inline(always)]
+        unsafe fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
+            // SAFETY: the caller's.
+            unsafe { common::rows::activate_range(kind, from, to) }
+        }
+
+        #[inline(always)]
+        unsafe fn linear_panels(job: &mut Linear<'_>, asymmetric: bool) -> usize {
+            // SAFETY: the caller's.
+            unsafe { common::linear::layer::<Self>(job, asymmetric) }
+        }
+
+        #[inline(always)]
+        unsafe fn attend_panel(
+            panel: &QueryPanel<'_>,
+            scratch: &mut AttentionScratch,
+            out: &mut [f32],
+            ldo: usize,
+        ) -> Option<Result<(), NonFinite>> {
+            // SAFETY: the caller's.
+            unsafe { common::attend::attend_panel::<Self>(panel, scratch, out, ldo) }
+        }
+    };
+}

@@ -1,0 +1,100 @@
+//! AVX-512 VNNI: Xeons since Cascade Lake, Ice and Rocket Lake, Zen 4 and 5.
+
+mod attend;
+mod gemv;
+mod interleave;
+mod linear;
+mod nibbles;
+mod peak;
+mod softmax;
+mod softmax_heads;
+mod softmax_steps;
+mod softmax_weights;
+mod tile;
+mod update;
+
+use crate::arithmetic::epilogue::{Channels, Output};
+use crate::arithmetic::softmax::{RowStats, Scores};
+use crate::isa::Isa;
+use crate::jobs::{AttentionRow, Linear, NonFinite};
+use crate::operands::nibbles::NibblePanel;
+use crate::operands::packing::Packing;
+use crate::set::{InstructionSet, NibbleRow, Tile, Values};
+
+/// AVX-512 VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Vnni;
+
+impl Packing for Avx512Vnni {
+    const ISA: Isa = Isa::Avx512Vnni;
+
+    /// Four heads share the reductions of a vector softmax.
+    const HEADS_TOGETHER: u32 = 2;
+
+    #[inline(always)]
+    unsafe fn interleave(rows: &[u8], panel: &mut [u8], slots: usize, slot: usize) {
+        // SAFETY: the caller's.
+        unsafe { interleave::interleave(rows, panel, slots, slot) };
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(w: NibblePanel<'_>, out: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { nibbles::unpack(w, out) };
+    }
+}
+
+impl InstructionSet for Avx512Vnni {
+    #[inline(always)]
+    unsafe fn tile(tile: &Tile<'_>, acc: &mut [i32], ldc: usize) {
+        // SAFETY: the caller's.
+        unsafe { tile::tile(tile, acc, ldc) };
+    }
+
+    #[inline(always)]
+    unsafe fn one_row(row: &NibbleRow<'_>, acc: &mut [i32]) {
+        // SAFETY: the caller's.
+        unsafe { nibbles::one_row(row, acc) };
+    }
+
+    #[inline(always)]
+    unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { softmax::softmax(scores, stats, p) };
+    }
+
+    #[inline(always)]
+    unsafe fn linear_panels(job: &mut Linear<'_>, asymmetric: bool) -> usize {
+        // SAFETY: the caller's.
+        unsafe { gemv::linear(job, asymmetric) }
+    }
+
+    #[inline(always)]
+    unsafe fn linear_tile(
+        tile: &Tile<'_>,
+        alone: bool,
+        channels: &Channels<'_>,
+        output: &mut Output<'_>,
+    ) -> bool {
+        // SAFETY: the caller's.
+        unsafe { linear::tile(tile, alone, channels, output) }
+    }
+
+    #[inline(always)]
+    unsafe fn attend_row(job: &mut AttentionRow<'_>) -> Option<Result<(), NonFinite>> {
+        // SAFETY: the caller's.
+        update::fits(job.heads.dim).then(|| unsafe { attend::attend_row(job) })
+    }
+
+    #[inline(always)]
+    unsafe fn update(values: &Values<'_>, output: &mut [f32], ldo: usize) -> bool {
+        // SAFETY: the caller's.
+        unsafe { update::update(values, output, ldo) }
+    }
+
+    #[inline(always)]
+    unsafe fn peak(rounds: u64) -> Option<u64> {
+        // SAFETY: the caller's.
+        Some(unsafe { peak::vpdpbusd(rounds) })
+    }
+}
