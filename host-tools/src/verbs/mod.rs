@@ -49,6 +49,7 @@ pub struct Backend {
     /// Threads; 0 for one a core. The result does not depend on it.
     #[arg(long, default_value_t = 0, value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     pub threads: usize,
+    /// Instruction set to use instead of the fastest.
     #[arg(long, alias = "cpu", value_parser = isa(), hide_possible_values = true, help = isa_help(""))]
     pub isa: Option<Isa>,
 }

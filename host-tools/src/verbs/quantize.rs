@@ -75,6 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "calibrate",
           value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub calibrate_images: usize,
+    /// Panels to store the int8 weights in.
     #[arg(long, value_name = "CPU|NRxKR", value_parser = panels, help = pack_help())]
     pub pack: Option<Panels>,
     /// What to do about a calibration picture that cannot be read.

@@ -100,6 +100,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4, 12],
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub samples: Vec<u16>,
+    /// Instruction set to use instead of the fastest; without one, those of this machine are looked at.
     #[arg(long, alias = "cpu", value_name = "ISA", num_args = 0..=1, value_parser = super::isa(),
           hide_possible_values = true,
           help = super::isa_help(" Without MODEL and --size, print which kernels this machine gets, and why."))]

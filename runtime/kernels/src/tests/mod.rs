@@ -18,6 +18,10 @@ use crate::sets;
 
 /// The pieces of an instruction set, so that a test can walk over all of them.
 #[derive(Clone, Copy)]
+#[allow(
+    clippy::type_complexity,
+    reason = "each type is the signature of one piece"
+)]
 struct Pieces {
     isa: Isa,
     layout: Layout,

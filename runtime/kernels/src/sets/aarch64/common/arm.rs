@@ -1,13 +1,46 @@
-//! What the shared code asks of a set of this architecture.
+//! What the shared code asks of a set of this architecture, and the jobs that it gives it.
 
-use super::attention::Update;
-use super::linear::Job;
 use crate::jobs::Rearranged;
 use crate::layout::MAX_MR;
 use crate::operands::rows::PackedRows;
 use crate::operands::split_weights::{NR, Remainder, SplitWeights};
 use crate::operands::weights::PackedInt8;
 use crate::set::InstructionSet;
+
+/// Panels of columns, and all rows that they are multiplied by.
+pub(in crate::sets::aarch64) struct Job<'a> {
+    /// Panels of rows.
+    pub(in crate::sets::aarch64) a: &'a [u8],
+    /// Scale and zero point, negated, of each row: how many there are, a multiple of mr.
+    pub(in crate::sets::aarch64) scales: &'a [f32],
+    pub(in crate::sets::aarch64) zero_points: &'a [i32],
+    /// Whether some zero point is not 0.
+    pub(in crate::sets::aarch64) asymmetric: bool,
+    pub(in crate::sets::aarch64) weights: &'a [u8],
+    /// Of all columns, a multiple of nr.
+    pub(in crate::sets::aarch64) w_scale: &'a [f32],
+    pub(in crate::sets::aarch64) w_sums: &'a [i32],
+    pub(in crate::sets::aarch64) bias: &'a [f32],
+    /// From the first column of the first row on.
+    pub(in crate::sets::aarch64) out: &'a mut [f32],
+    pub(in crate::sets::aarch64) ldo: usize,
+    /// Whether rows are added to what is there.
+    pub(in crate::sets::aarch64) add: bool,
+}
+
+/// What a kv tile's values are to do to the output of a panel of rows.
+pub(in crate::sets::aarch64) struct Update<'a> {
+    /// Weights of the tile's keys, less 128 unless the set takes them as they are.
+    pub(in crate::sets::aarch64) p: &'a [u8],
+    /// How many keys from the first on may have weights that are not 0.
+    pub(in crate::sets::aarch64) span: usize,
+    /// All panels of the values.
+    pub(in crate::sets::aarch64) v: &'a [u8],
+    /// 128 times the sum of each column of `v`.
+    pub(in crate::sets::aarch64) v_correction: &'a [i32],
+    /// alpha of each row, then scale of each.
+    pub(in crate::sets::aarch64) factors: &'a [f32],
+}
 
 /// The written-out loops of a set, for operands whose lengths the functions of `linear` and `attention` have checked.
 ///

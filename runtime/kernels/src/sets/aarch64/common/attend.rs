@@ -1,7 +1,7 @@
 //! A whole panel of queries against all kv tiles that they see, by the products of `attention`.
 
-use super::arm::Arm;
-use super::attention::{Update, finish, fits, scores, update};
+use super::arm::{Arm, Update};
+use super::attention::{finish, fits, scores, update};
 use crate::arithmetic::online::Online;
 use crate::arithmetic::softmax::{QueryRows, RowStats, Scores};
 use crate::jobs::{AttentionScratch, NonFinite};

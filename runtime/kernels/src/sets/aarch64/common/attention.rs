@@ -8,7 +8,7 @@
 //! The output stays in the order of the registers until its last tile is in (`update`). i8mm multiplies
 //! unsigned weights by signed values, so that keys which no row of the panel sees need not be multiplied.
 
-use super::arm::Arm;
+use super::arm::{Arm, Update};
 use crate::layout::{KV_TILE, Layout, MAX_MR};
 
 /// Whether these products are here for heads of `dim` whole groups of k.
@@ -34,20 +34,6 @@ pub(super) unsafe fn scores<A: Arm>(
     assert!(q.len() >= mr * dim && k.len() >= panels * nr * dim && scores.len() >= mr * KV_TILE);
     // SAFETY: the lengths were checked just above; the caller vouches for the rest.
     unsafe { A::scores(dim, panels, q.as_ptr(), k.as_ptr(), scores.as_mut_ptr()) }
-}
-
-/// What a kv tile's values are to do to the output of a panel of rows.
-pub(in crate::sets::aarch64) struct Update<'a> {
-    /// Weights of the tile's keys, less 128 unless the set takes them as they are.
-    pub(in crate::sets::aarch64) p: &'a [u8],
-    /// How many keys from the first on may have weights that are not 0.
-    pub(in crate::sets::aarch64) span: usize,
-    /// All panels of the values.
-    pub(in crate::sets::aarch64) v: &'a [u8],
-    /// 128 times the sum of each column of `v`.
-    pub(in crate::sets::aarch64) v_correction: &'a [i32],
-    /// alpha of each row, then scale of each.
-    pub(in crate::sets::aarch64) factors: &'a [f32],
 }
 
 /// `o = fma(sum, scale, o * alpha)` for all rows of a panel, `dim` wide each, of the weights themselves.

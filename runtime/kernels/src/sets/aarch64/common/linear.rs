@@ -4,31 +4,10 @@
 //! in registers: a loop (`loops`) over the inner dimension, then the rows' end (`finish`), then the next
 //! rows. Everything is written out, because one register too many on the way spills sixteen.
 
-use super::arm::Arm;
+use super::arm::{Arm, Job};
 use crate::arithmetic::lanes::Line;
 use crate::jobs::{Linear, LinearScratch};
 use crate::layout::Layout;
-
-/// Panels of columns, and all rows that they are multiplied by.
-pub(in crate::sets::aarch64) struct Job<'a> {
-    /// Panels of rows.
-    pub(in crate::sets::aarch64) a: &'a [u8],
-    /// Scale and zero point, negated, of each row: how many there are, a multiple of mr.
-    pub(in crate::sets::aarch64) scales: &'a [f32],
-    pub(in crate::sets::aarch64) zero_points: &'a [i32],
-    /// Whether some zero point is not 0.
-    pub(in crate::sets::aarch64) asymmetric: bool,
-    pub(in crate::sets::aarch64) weights: &'a [u8],
-    /// Of all columns, a multiple of nr.
-    pub(in crate::sets::aarch64) w_scale: &'a [f32],
-    pub(in crate::sets::aarch64) w_sums: &'a [i32],
-    pub(in crate::sets::aarch64) bias: &'a [f32],
-    /// From the first column of the first row on.
-    pub(in crate::sets::aarch64) out: &'a mut [f32],
-    pub(in crate::sets::aarch64) ldo: usize,
-    /// Whether rows are added to what is there.
-    pub(in crate::sets::aarch64) add: bool,
-}
 
 /// What sums start from, one load for four registers.
 pub(in crate::sets::aarch64) static ZEROS: Line<[i32; 16]> = Line([0; 16]);
@@ -210,7 +189,8 @@ macro_rules! kinds {
     ($loop:ident, $features:literal, $k:expr, $turn:expr, $stored:tt, $other:tt) => {
         mod $loop {
             use super::LAYOUT;
-            use crate::sets::aarch64::common::linear::{Job, ZEROS, spread};
+            use crate::sets::aarch64::common::arm::Job;
+            use crate::sets::aarch64::common::linear::{ZEROS, spread};
 
             const NR: usize = LAYOUT.nr;
             const MR: usize = LAYOUT.mr;

@@ -1,7 +1,7 @@
 //! Whole tiles of a linear layer, by the shared text (`common::linear`).
 
 use super::tile::LAYOUT;
-use crate::sets::aarch64::common::linear::Job;
+use crate::sets::aarch64::common::arm::Job;
 
 /// Bytes of k of a turn.
 pub(super) const TURN: usize = 32;

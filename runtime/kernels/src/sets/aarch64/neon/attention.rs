@@ -4,7 +4,8 @@ use super::linear::TURN;
 use super::tile::LAYOUT;
 use crate::arithmetic::lanes::Line;
 use crate::layout::{KV_TILE, MAX_MR};
-use crate::sets::aarch64::common::attention::{Update, back};
+use crate::sets::aarch64::common::arm::Update;
+use crate::sets::aarch64::common::attention::back;
 use crate::sets::aarch64::common::linear::ZEROS;
 
 scores_fn!(scores_64, neon, "neon", neon_turn!(64));

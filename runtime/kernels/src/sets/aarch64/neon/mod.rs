@@ -14,9 +14,7 @@ mod split_tests;
 mod tile;
 
 use super::common;
-use super::common::arm::Arm;
-use super::common::attention::Update;
-use super::common::linear::Job;
+use super::common::arm::{Arm, Job, Update};
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::lanes::Range;
 use crate::arithmetic::softmax::{RowStats, Scores};

@@ -9,19 +9,14 @@ use core::arch::aarch64::{
     vmaxvq_s16, vst1q_s16,
 };
 
+use super::split_scratch::{BLOCK, MR};
 use crate::arithmetic::lanes::Line;
-use crate::isa::Isa;
 use crate::jobs::Rearranged;
-use crate::layout::Layout;
 use crate::operands::rows::PackedRows;
 use crate::operands::split_weights::{Chain, LaneSums, NR, Remainder, SplitWeights, TURN};
 use crate::operands::weights::PackedInt8;
-use crate::sets::aarch64::common::linear::{Job, ZEROS};
-
-pub(super) const MR: usize = Layout::of(Isa::Neon).mr;
-
-/// Rows that are multiplied by a remainder at once.
-pub(super) const BLOCK: usize = 32;
+use crate::sets::aarch64::common::arm::Job;
+use crate::sets::aarch64::common::linear::ZEROS;
 
 /// See [`Arm::split`](crate::sets::aarch64::common::arm::Arm::split).
 ///

@@ -6,11 +6,18 @@ use core::arch::aarch64::{
 };
 use core::arch::asm;
 
-use super::split::{BLOCK, MR};
+use crate::isa::Isa;
 use crate::jobs::Rearranged;
+use crate::layout::Layout;
 use crate::operands::rows::PackedRows;
 use crate::operands::split_weights::{CHAIN, KR, NR, Remainder, TURN};
 use crate::sets::aarch64::common::kv::transpose;
+
+/// Rows of a panel.
+pub(super) const MR: usize = Layout::of(Isa::Neon).mr;
+
+/// Rows that are multiplied by a remainder at once.
+pub(super) const BLOCK: usize = 32;
 
 /// Takes in rows, a multiple of [`BLOCK`] with a k of whole turns, column by column.
 ///

@@ -4,7 +4,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::Neon;
-use super::split::BLOCK;
+use super::split_scratch::BLOCK;
 use crate::isa::Isa;
 use crate::jobs::{Linear, LinearScratch};
 use crate::kernels::Kernels;
