@@ -7,6 +7,7 @@ pub mod charts;
 pub mod checkpoint;
 mod choices;
 pub mod cli;
+pub mod conversion;
 pub mod failure;
 pub mod hub;
 pub mod idx;
@@ -25,4 +26,6 @@ mod sizes;
 pub mod skips;
 pub mod source;
 pub mod split;
+#[cfg(test)]
+mod test_folder;
 pub mod verbs;

@@ -7,10 +7,10 @@ use igpt_runtime::processor::Backend;
 use igpt_runtime::{ImageGptImageProcessor, image_io};
 use tempfile::TempDir;
 
+use crate::conversion::{Request, convert};
 use crate::failure::{Blame, Failure};
 use crate::hub;
 use crate::onnx::{Dtype, Task};
-use crate::verbs::quantize;
 
 /// A model file, which is gone with this value if it was made from a checkpoint.
 #[derive(Debug)]
@@ -49,11 +49,11 @@ impl ModelSource {
         let name = path.file_name().unwrap_or("model".as_ref());
         let output = folder.path().join(name).with_extension("onnx");
         // One without an image processor is no error yet: a benchmark needs no images.
-        quantize::quantize(&quantize::Args {
+        convert(&Request {
             task,
             dtype,
             processor,
-            ..quantize::Args::new(path.to_owned(), output.clone())
+            ..Request::new(path.to_owned(), output.clone())
         })?;
         Ok(Self {
             path: output,

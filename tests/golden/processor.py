@@ -6,7 +6,7 @@
 
 writes tests/golden/processor/: small image files of every kind, `processor.json` (what to compute
 and the CRC-32 of each answer) and `tokens.bin` (the tokens of the named cases, u16 little endian).
-Images and palettes come from a counter-based generator that tests/tests/processor.rs repeats, so
+Images and palettes come from a counter-based generator that runtime/tests/processor.rs (through tests/src/images.rs) repeats, so
 none of them is stored. numpy must run on a CPU with FMA (any x86 since 2013, any aarch64).
 """
 

@@ -162,16 +162,7 @@ fn split(prefix: &str) -> Option<Split> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn folder(files: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = folder.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        folder
-    }
+    use crate::test_folder::folder;
 
     #[test]
     fn every_mirrors_names_are_found_with_their_labels() {

@@ -383,5 +383,4 @@ pub(super) fn classes(chosen: &Chosen) -> anyhow::Result<Classes> {
 }
 
 #[cfg(test)]
-#[path = "folders_tests.rs"]
 mod tests;

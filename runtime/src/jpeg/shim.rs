@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 // The shim calls the libjpeg in there; naming it links it.
 use mozjpeg_sys as _;
 
-use super::JpegError;
+use super::error::JpegError;
 
 /// Most memory for the coefficients of a picture in several scans: what 48 megapixels of progressive
 /// JPEG without subsampling take, and a little more.

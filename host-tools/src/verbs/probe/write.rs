@@ -9,12 +9,12 @@ use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, LoadOptions, 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use crate::conversion::recipe;
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
 use crate::onnx::{self, CutModel, Form, LinearHead, Provenance, Task, WriteError};
 use crate::output::Staged;
 use crate::quantization::{Grid, PreparedWeights};
-use crate::verbs::quantize::recipe;
 
 /// What to write.
 pub(super) struct Cut<'a> {

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use igpt_runtime::ImageGptConfig;
 
-use super::Args;
+use super::request::Request;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::expected::{self, Head};
 use crate::failure::{Blame as _, Failure, say};
@@ -11,8 +11,8 @@ use crate::onnx::Task;
 
 /// A file that takes no images is no use to a camera: it is made when asked for, and for features with a
 /// warning, as tokens may be all that is wanted of those.
-pub(super) fn without_processor(args: &Args, task: Task) -> Result<(), Failure> {
-    let checkpoint = args.checkpoint.display();
+pub(super) fn without_processor(request: &Request, task: Task) -> Result<(), Failure> {
+    let checkpoint = request.checkpoint.display();
     let found = format!("{checkpoint}: no preprocessor_config.json in it");
     let remedy = "--processor-config FILE.json takes it from elsewhere, such as the checkpoint that this one \
                   was fine-tuned from";
@@ -31,14 +31,14 @@ pub(super) fn without_processor(args: &Args, task: Task) -> Result<(), Failure> 
 
 /// What to do about a checkpoint that has everything but the head, if that is what is wrong with it.
 pub(super) fn head_is_missing(
-    args: &Args,
+    request: &Request,
     task: Task,
     checkpoint: &Checkpoint,
     config: &ImageGptConfig,
 ) -> Option<anyhow::Error> {
     // With tensors that nobody expects, one of them may be the head under another name: that is told instead.
     expected::check(checkpoint, config, Head::Any).ok()?;
-    let path = args.checkpoint.display();
+    let path = request.checkpoint.display();
     let lacks = |tensor: &str| checkpoint.shape(tensor).is_none();
     match task {
         Task::Classify if lacks("score.weight") => Some(anyhow!(

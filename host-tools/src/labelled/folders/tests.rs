@@ -1,20 +1,7 @@
 //! Every layout of folders that data sets come in: read, or refused by name.
 
 use super::*;
-
-fn folder(files: &[&str]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in files {
-        let path = folder.path().join(file);
-        if file.ends_with('/') {
-            fs::create_dir_all(path).unwrap();
-            continue;
-        }
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
-    folder
-}
+use crate::test_folder::folder;
 
 /// `split: class=images ...`, then `+` if the other part is there.
 fn read(files: &[&str], part: Part) -> Result<String, String> {

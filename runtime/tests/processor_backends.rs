@@ -3,6 +3,9 @@
 //!
 //! The answers are in `tests/golden/processor/backends.json`, made by `tests/golden/processor_backends.py`.
 
+#[path = "../../tests/src/images.rs"]
+mod images;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -10,11 +13,11 @@ use igpt_runtime::image_io;
 use igpt_runtime::processor::{
     Backend, ImageGptImageProcessor, ProcessorConfig, ProcessorScratch, Resample,
 };
-use igpt_tests::images::{make_image, make_palette};
+use images::{make_image, make_palette};
 use serde_json::Value;
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/processor")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/processor")
 }
 
 fn cases(name: &str) -> Result<Vec<Value>> {

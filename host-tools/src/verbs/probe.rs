@@ -1,30 +1,31 @@
 //! `igpt probe`: which layer knows most of a data set, and that layer as a model of its own.
 
+mod data;
 mod features;
+mod report;
 mod write;
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use igpt_runtime::tools::report::RunReport;
-use igpt_runtime::tools::{Packing, counted};
+use igpt_runtime::tools::Packing;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 
 use super::{Backend, describe_run, load_model, plot as plot_path, print_report};
 use crate::arrays::NpzWriter;
-use crate::charts::{Curve, by_layer};
 use crate::failure::{Blame, Failure, Late};
-use crate::labelled::{LabelledSet, Part};
-use crate::listing::PassedOver;
+use crate::labelled::LabelledSet;
 use crate::logistic::{self, Quality};
 use crate::onnx::{Dtype, Task};
 use crate::output::Outputs;
-use crate::skips::{BadPictures, Reader, Skips};
+use crate::skips::{BadPictures, Reader};
 use crate::source::ModelSource;
+use data::{Asked, Data};
 use features::Features;
+use report::{best, plot, print};
 use write::Cut;
+
+pub use report::{LayerReport, Report, Written};
 
 /// Find the layer whose features tell the classes of your images apart best, and write it as a model.
 ///
@@ -100,9 +101,6 @@ pub struct Args {
     pub json: bool,
 }
 
-/// The share that is held out unless another is asked for.
-const HELD_OUT: f64 = 0.2;
-
 fn share(text: &str) -> Result<f64, String> {
     let share = text
         .parse()
@@ -119,64 +117,6 @@ fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0".into())
 }
 
-/// What one layer's features are worth.
-#[derive(Clone, Debug, Serialize)]
-pub struct LayerReport {
-    /// 0: the embeddings; else the block it follows.
-    pub layer: usize,
-    /// Share of the fitted images that it gets right.
-    pub train_accuracy: f64,
-    /// Share of the others.
-    pub accuracy: f64,
-    /// Mean cross-entropy of the others in nats.
-    pub nats: f64,
-    /// Of L-BFGS.
-    pub iterations: u64,
-}
-
-/// The file that was written.
-#[derive(Clone, Debug, Serialize)]
-pub struct Written {
-    /// Where.
-    pub file: PathBuf,
-    /// Its blocks.
-    pub layer: usize,
-    /// Its size.
-    pub bytes: u64,
-    /// Its accuracy on the measured images, run as a board would.
-    pub accuracy: f64,
-}
-
-/// The whole probe.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The model and how it ran.
-    #[serde(flatten)]
-    pub run: RunReport,
-    /// Images fitted.
-    pub train_images: usize,
-    /// Images measured.
-    pub test_images: usize,
-    /// Of a data set with splits, the folder or file that was fitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train_split: Option<String>,
-    /// The same of what was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_split: Option<String>,
-    /// Their classes.
-    pub classes: Vec<String>,
-    /// Every layer, the embeddings first.
-    pub layers: Vec<LayerReport>,
-    /// The most accurate, the first of equals.
-    pub best_layer: usize,
-    /// Pictures that cannot be read.
-    #[serde(flatten)]
-    pub skips: Skips,
-    /// Present with `--output`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub written: Option<Written>,
-}
-
 /// Runs the verb and prints its report.
 ///
 /// # Errors
@@ -187,60 +127,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         print(out, &report)
     }));
     late.end()
-}
-
-/// The two parts of a data set.
-struct Data {
-    train: (LabelledSet, Vec<usize>),
-    test: (LabelledSet, Vec<usize>),
-}
-
-impl Data {
-    fn read(args: &Args) -> anyhow::Result<Self> {
-        let (train, has_test) = LabelledSet::read(&args.data, Part::Train)?;
-        let path = args.data.display();
-        anyhow::ensure!(
-            train.classes.len() >= 2,
-            "{path}: {}, expected two at least",
-            counted(train.classes.len(), "class")
-        );
-        let chosen = train.sample(args.limit, args.seed);
-        let other = match &args.test {
-            Some(path) => Some(path),
-            None => has_test.then_some(&args.data),
-        };
-        anyhow::ensure!(
-            other.is_none() || args.held_out.is_none(),
-            "{path}: it has a test part of its own, which is measured; leave --held-out out, or name the part \
-             to fit alone"
-        );
-        let data = if let Some(path) = other {
-            let (test, _) = LabelledSet::read(path, Part::Test)?;
-            let test = test.with_classes(&train.classes, path)?;
-            let measured = test.sample(args.limit, args.seed);
-            Self {
-                train: (train, chosen),
-                test: (test, measured),
-            }
-        } else {
-            let (fitted, measured) =
-                train.split(&chosen, args.held_out.unwrap_or(HELD_OUT), args.seed);
-            let mut test = train.clone();
-            // Said once of what both are taken from.
-            test.passed_over = PassedOver::default();
-            Self {
-                train: (train, fitted),
-                test: (test, measured),
-            }
-        };
-        anyhow::ensure!(
-            !data.train.1.is_empty() && !data.test.1.is_empty(),
-            "{path}: {} to fit and {} to measure, expected some of each",
-            counted(data.train.1.len(), "image"),
-            data.test.1.len()
-        );
-        Ok(data)
-    }
 }
 
 /// Runs the verb; what could not be written is told beside the report.
@@ -254,7 +140,14 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     for path in [&args.output, &chart, &args.features].into_iter().flatten() {
         outputs.file(path)?;
     }
-    let data = Data::read(args).bad_input()?;
+    let asked = Asked {
+        data: &args.data,
+        test: args.test.as_deref(),
+        held_out: args.held_out,
+        limit: args.limit,
+        seed: args.seed,
+    };
+    let data = Data::read(&asked).bad_input()?;
     let source = ModelSource::open(&args.model, Some(Task::Features), Dtype::Int8)?;
     let model = load_model(source.path(), &options)?;
     let blocks = model.config().n_layer;
@@ -395,90 +288,4 @@ fn save(path: &Path, train: &Features, test: &Features) -> anyhow::Result<()> {
         )?;
     }
     npz.finish()
-}
-
-fn plot(path: &Path, report: &Report) -> anyhow::Result<()> {
-    let curve = |name, of: fn(&LayerReport) -> f64| Curve {
-        name,
-        values: report.layers.iter().map(of).collect(),
-    };
-    let name = report
-        .run
-        .model
-        .path()
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let title = format!("{name}: linear probes of {} classes", report.classes.len());
-    by_layer(
-        path,
-        &title,
-        &[
-            curve("measured", |l| l.accuracy),
-            curve("fitted", |l| l.train_accuracy),
-        ],
-    )
-}
-
-/// The most accurate layer, the first of equals: it is the smallest.
-fn best<'a>(layers: impl Iterator<Item = &'a LayerReport>) -> usize {
-    let mut best: Option<&LayerReport> = None;
-    for layer in layers {
-        if best.is_none_or(|best| layer.accuracy > best.accuracy) {
-            best = Some(layer);
-        }
-    }
-    best.map_or(0, |best| best.layer)
-}
-
-fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    writeln!(
-        out,
-        "{:>5} {:>9} {:>9} {:>8}  {} fitted, {} measured, {}",
-        "layer",
-        "fitted",
-        "measured",
-        "nats",
-        counted(report.train_images, "image"),
-        report.test_images,
-        counted(report.classes.len(), "class")
-    )?;
-    if let Some((train, test)) = report.train_split.as_ref().zip(report.test_split.as_ref()) {
-        writeln!(out, "fitted: {train}, measured: {test}")?;
-    }
-    report.skips.print(out)?;
-    for layer in &report.layers {
-        let mark = if layer.layer == report.best_layer {
-            "  best"
-        } else {
-            ""
-        };
-        writeln!(
-            out,
-            "{:>5} {:>8.2}% {:>8.2}% {:>8.4}{mark}",
-            layer.layer,
-            100.0 * layer.train_accuracy,
-            100.0 * layer.accuracy,
-            layer.nats
-        )?;
-    }
-    let Some(written) = &report.written else {
-        return Ok(());
-    };
-    let best_block = best(report.layers.iter().skip(1));
-    if report.best_layer == 0 && written.layer == best_block {
-        writeln!(
-            out,
-            "layer 0 is the embeddings, of which no model can be made: the best block instead"
-        )?;
-    }
-    writeln!(
-        out,
-        "{}: the first {} of {}, {} bytes, {:.2}% of the measured images right when run",
-        written.file.display(),
-        written.layer,
-        counted(report.layers.len().saturating_sub(1), "block"),
-        written.bytes,
-        100.0 * written.accuracy
-    )
 }
