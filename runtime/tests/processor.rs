@@ -3,6 +3,7 @@
 //! The answers are in `tests/golden/processor/`, made by `tests/golden/processor.py`; the images
 //! and palettes are made here, by the generator that the script uses.
 
+#[allow(unreachable_pub, reason = "the end-to-end tests share it")]
 #[path = "../../tests/src/images.rs"]
 mod images;
 

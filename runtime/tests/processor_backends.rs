@@ -3,6 +3,7 @@
 //!
 //! The answers are in `tests/golden/processor/backends.json`, made by `tests/golden/processor_backends.py`.
 
+#[allow(unreachable_pub, reason = "the end-to-end tests share it")]
 #[path = "../../tests/src/images.rs"]
 mod images;
 

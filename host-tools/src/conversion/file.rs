@@ -7,9 +7,9 @@ use igpt_runtime::ImageGptConfig;
 use igpt_runtime::tools::report::{ModelReport, file_crc32};
 use indicatif::ProgressBar;
 
-use super::request::Request;
 use super::preprocessor::load_processor;
 use super::report::Report;
+use super::request::Request;
 use crate::calibration::ImageSet;
 use crate::checkpoint::Checkpoint;
 use crate::failure::{Blame, Failure};
