@@ -27,6 +27,8 @@ mod profile;
 mod steps;
 #[cfg(feature = "tools")]
 pub mod tools;
+#[cfg(any(feature = "image-io", feature = "tools"))]
+mod video;
 
 pub use self::image::{DecodedImage, ImageError, MAX_SIDE};
 pub use causal::ImageGptForCausalImageModeling;

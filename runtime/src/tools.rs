@@ -26,6 +26,7 @@ pub use tract_onnx::pb;
 pub use crate::error::NO_PROCESSOR;
 pub use crate::model::Packing;
 pub use crate::profile::Operator;
+pub use crate::video::{HEAD_BYTES, Video};
 pub use counted::counted;
 pub use describe::{Description, describe};
 pub use one_line::one_line;

@@ -1,5 +1,7 @@
 //! What stands in for a picture and is none that is read, known by its first bytes: what it is, and what to do.
 
+use crate::video::Video;
+
 /// Something that is known and not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,10 +28,13 @@ const JPEG_2000: Foreign = Foreign {
     found: "JPEG 2000",
     remedy: "convert it, as with `opj_decompress -i FILE -o photo.png`",
 };
-const VIDEO: Foreign = Foreign {
-    found: "a film",
-    remedy: "take its frames, as with `ffmpeg -i FILE frame-%04d.png`",
-};
+/// A film or a stream of video.
+fn film(video: Video) -> Foreign {
+    Foreign {
+        found: video.name(),
+        remedy: "take its frames, as with `ffmpeg -i FILE frame-%04d.png`",
+    }
+}
 const PAGE: Foreign = Foreign {
     found: "a web page (HTML)",
     remedy: "a server may have sent it in the picture's place; fetch the picture again",
@@ -53,7 +58,6 @@ const BEGINNINGS: &[(&[u8], Foreign)] = &[
     (b"\0\0\0\x0cJXL \r\n\x87\n", JPEG_XL),
     (b"\0\0\0\x0cjP  \r\n\x87\n", JPEG_2000),
     (b"\xff\x4f\xff\x51", JPEG_2000),
-    (b"\x1a\x45\xdf\xa3", VIDEO),
     (
         b"%PDF",
         Foreign {
@@ -130,8 +134,8 @@ pub(super) fn of(bytes: &[u8]) -> Option<Foreign> {
     if bytes.get(4..8) == Some(b"ftyp") {
         return Some(of_brands(bytes));
     }
-    if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"AVI ") {
-        return Some(VIDEO);
+    if let Some(video) = Video::of(bytes) {
+        return Some(film(video));
     }
     if !bytes.is_empty() && bytes.iter().all(|&byte| byte == 0) {
         return Some(ZEROS);
@@ -169,7 +173,7 @@ fn of_brands(bytes: &[u8]) -> Foreign {
     } else if has(&[b"jp2 ", b"jpx "]) {
         JPEG_2000
     } else {
-        VIDEO
+        film(Video::Mp4)
     }
 }
 
@@ -192,12 +196,23 @@ mod tests {
             ]
             .concat()
         };
-        let rows: [(Vec<u8>, &str, &str); 17] = [
+        let rows: [(Vec<u8>, &str, &str); 20] = [
             (ftyp("heic", "mif1heic"), "is HEIF", "heif-convert"),
             (ftyp("mif1", "mif1heic"), "is HEIF", "heif-convert"),
             (ftyp("avif", "avifmif1miaf"), "is AVIF", "avifdec"),
             (ftyp("mif1", "miafavif"), "is AVIF", "avifdec"),
-            (ftyp("isom", "isomiso2mp41"), "is a film", "ffmpeg"),
+            (
+                ftyp("isom", "isomiso2mp41"),
+                "is an MP4 or QuickTime film",
+                "ffmpeg",
+            ),
+            (b"\0\0\x10\0moov\0\0".to_vec(), "is an MP4", "ffmpeg"),
+            (
+                b"\0\0\0\x01\x67\x64\0\x1f".to_vec(),
+                "is an H.264",
+                "ffmpeg",
+            ),
+            (b"FLV\x01\x05".to_vec(), "is a Flash film", "ffmpeg"),
             (ftyp("crx ", "crx isom"), "CR3", "darktable"),
             (b"\xff\x0a\xfa\x7f".to_vec(), "is JPEG XL", "djxl"),
             (b"\0\0\0\x0cJXL \r\n\x87\n\0".to_vec(), "is JPEG XL", "djxl"),

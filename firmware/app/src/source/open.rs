@@ -8,8 +8,9 @@ use std::path::Path;
 
 use igpt_runtime::tools::image_names::is_image;
 use igpt_runtime::tools::lfs;
+use igpt_runtime::tools::{HEAD_BYTES, Video};
 
-use super::foreign::{self, Kind};
+use super::foreign;
 use super::{
     DirectorySource, FrameBuffer, FrameSource, MjpegSource, PatternSource, ReadOutcome,
     SourceError, SourceOptions, Y4mSource,
@@ -88,7 +89,7 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Box<dyn FrameSource>,
     if path_kind.is_file() && picture(&head).is_some() {
         return Ok(Box::new(DirectorySource::single(path, options)));
     }
-    if let Some(kind) = foreign::by_content(&head) {
+    if let Some(kind) = Video::of(&head) {
         return Err(film(spec, kind, foreign::decoding_file(spec)));
     }
     match foreign::by_name(path) {
@@ -120,13 +121,13 @@ fn open_stdin(options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceErr
                     .to_owned(),
         });
     }
-    if let Some(kind) = foreign::by_content(&head) {
-        let command = match kind.streams {
+    if let Some(kind) = Video::of(&head) {
+        let command = match kind.streams() {
             true => foreign::decoding_stdin(),
             false => foreign::decoding_file("FILE"),
         };
         let mut error = film(NAME, kind, command);
-        if let (SourceError::Foreign { advice, .. }, true) = (&mut error, foreign::is_h264(kind)) {
+        if let (SourceError::Foreign { advice, .. }, true) = (&mut error, kind == Video::H264) {
             // What rpicam-vid writes if it is not told otherwise.
             advice.push_str(
                 "; a Pi's camera spares you that: `rpicam-vid --codec mjpeg -t 0 -o - | igpt-cam --source -`",
@@ -158,8 +159,8 @@ fn is_live(kind: FileType) -> bool {
 /// Reads as much as tells what the content is, and gives it back with the rest.
 fn peek(mut file: File, name: &str) -> Result<(Vec<u8>, File), SourceError> {
     let mut head = Vec::new();
-    while head.len() < foreign::HEAD_BYTES && !is_stream(&head) {
-        let mut bytes = [0; foreign::HEAD_BYTES];
+    while head.len() < HEAD_BYTES && !is_stream(&head) {
+        let mut bytes = [0; HEAD_BYTES];
         let room = bytes.get_mut(head.len()..).unwrap_or_default();
         match file.read(room) {
             Ok(0) => break,
@@ -213,10 +214,10 @@ fn is_in_doubt(head: &[u8]) -> bool {
     !head.is_empty() && !is_stream(head) && !lfs::is_pointer(head)
 }
 
-fn film(name: &str, kind: Kind, command: String) -> SourceError {
+fn film(name: &str, kind: Video, command: String) -> SourceError {
     SourceError::Foreign {
         name: name.to_owned(),
-        what: format!("{}, which igpt-cam does not decode", kind.name),
+        what: format!("{}, which igpt-cam does not decode", kind.name()),
         advice: format!("this does: `{command}`"),
     }
 }
