@@ -10,18 +10,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::pickle_value::{Fault, RawTensor, Storage, Value};
-use super::state_dict;
 
 pub(super) type Step<T> = Result<T, String>;
 
-/// Runs `pickle` and returns the entries of the state dict in what it builds, in order.
-pub(super) fn load_state_dict(pickle: &[u8]) -> Result<Vec<(String, RawTensor)>, Fault> {
+/// Runs `pickle`: the machine with what it built, and the object at the top.
+pub(super) fn run(pickle: &[u8]) -> Result<(Machine<'_>, Value), Fault> {
     let mut machine = Machine {
         pickle,
         ..Machine::default()
     };
     let top = machine.run()?;
-    state_dict::find(&machine, top)
+    Ok((machine, top))
 }
 
 /// The machine: while it runs, and with what it built.

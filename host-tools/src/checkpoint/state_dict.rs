@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::pickle::Machine;
+use super::pickle::{self, Machine};
 use super::pickle_value::{Fault, RawTensor, Value};
 
 /// Dicts within dicts are searched so deep.
@@ -10,11 +10,17 @@ const DEPTH: usize = 4;
 /// The name of a tensor by which the model's weights are known: every ImageGPT has it.
 const MARK: &str = "wte.weight";
 
+/// Runs `pickle` and returns the tensors of the state dict in what it builds, in order.
+pub(super) fn load(pickle: &[u8]) -> Result<Vec<(String, RawTensor)>, Fault> {
+    let (machine, top) = pickle::run(pickle)?;
+    find(&machine, top)
+}
+
 /// The tensors of the state dict in what a pickle built, in order.
 ///
 /// That is the dict at the top if it holds tensors only or the model's; else the one dict in it that holds the
 /// model's, as Lightning's `state_dict` or DeepSpeed's `module`.
-pub(super) fn find(machine: &Machine<'_>, top: Value) -> Result<Vec<(String, RawTensor)>, Fault> {
+fn find(machine: &Machine<'_>, top: Value) -> Result<Vec<(String, RawTensor)>, Fault> {
     let end = machine.position();
     let at_end = |message| Fault::At(end, message);
     let dict = match top {

@@ -10,8 +10,8 @@ use memmap2::Mmap;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::error::CheckpointError;
-use super::pickle;
 use super::pickle_value::{Elements, Fault, RawTensor};
+use super::state_dict;
 use super::tensor::{Dtype, TensorView, element_count};
 
 /// Far above the pickle of any ImageGPT (a few tens of KB): it holds names and shapes only.
@@ -90,7 +90,7 @@ impl TorchFile {
             )));
         }
         let pickle = bytes_of(map, &pickled).map_err(|e| malformed(format!("data.pkl: {e}")))?;
-        let records = pickle::load_state_dict(&pickle).map_err(|fault| match fault {
+        let records = state_dict::load(&pickle).map_err(|fault| match fault {
             Fault::Forbidden(global) => CheckpointError::ForbiddenGlobal {
                 path: path.to_owned(),
                 global,

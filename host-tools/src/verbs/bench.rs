@@ -4,6 +4,7 @@
 mod cpu;
 mod forward;
 mod generation;
+mod input;
 mod machine;
 mod random;
 mod report;
@@ -355,12 +356,6 @@ fn measure(
         .failed()?;
     report.load.warm = load_times.into_iter().skip(1).fold(f64::INFINITY, f64::min);
     Ok(report)
-}
-
-/// Tokens to run: any do.
-fn tokens(config: &ImageGptConfig, count: usize) -> Vec<u16> {
-    let colors = config.num_colors().max(1);
-    (0..count).map(|i| ((i * 7919) % colors) as u16).collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use igpt_runtime::Dtype;
 use igpt_runtime::tools::Operator;
 use igpt_runtime::{ImageGptConfig, ImageGptModel};
 
+use super::input::tokens;
+use super::machine;
 use super::report::{OperatorTime, Profile, Timing, quantile};
-use super::{machine, tokens};
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::Task;
 

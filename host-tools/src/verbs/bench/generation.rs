@@ -8,9 +8,9 @@ use igpt_runtime::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Steps};
 
 use super::forward::macs;
+use super::input::tokens;
 use super::machine::{bandwidth, register_peak};
 use super::report::{Generation, quantile};
-use super::tokens;
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::Task;
 

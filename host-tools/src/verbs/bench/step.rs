@@ -10,7 +10,7 @@ use igpt_runtime::{ImageGptModel, LoadOptions, Steps};
 use serde_json::json;
 
 use super::generation::next;
-use super::tokens;
+use super::input::tokens;
 use crate::failure::{Blame as _, Failure, printed};
 
 /// What a run is.
