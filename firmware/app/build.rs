@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     set_log_level();
-    link_defmt(&here);
+    link_defmt()?;
     embed(&here)
 }
 
@@ -29,17 +29,16 @@ fn set_log_level() {
 /// A log point is sent as its address in the section `.defmt`. The linker script puts that section
 /// at address 1, and the program must not be moved when it is loaded, or the addresses no longer
 /// fit the ELF file that `defmt-print` looks them up in: hence no position independence.
-fn link_defmt(here: &Path) {
-    println!("cargo::rerun-if-changed=defmt.x");
-    println!(
-        "cargo::rustc-link-arg-bin=igpt-cam=-T{}",
-        here.join("defmt.x").display()
-    );
+fn link_defmt() -> Result<(), env::VarError> {
+    let script = env::var("DEP_IGPT_FIRMWARE_CORE_DEFMT_LINUX")?;
+    println!("cargo::rerun-if-changed={script}");
+    println!("cargo::rustc-link-arg-bin=igpt-cam=-T{script}");
     println!("cargo::rustc-link-arg-bin=igpt-cam=-no-pie");
     // rustc links a static program as static-pie, which -no-pie alone does not undo: it would crash at its start.
     if env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|features| features.contains("crt-static")) {
         println!("cargo::rustc-link-arg-bin=igpt-cam=-static");
     }
+    Ok(())
 }
 
 /// Writes `embedded.rs`: the model and the sample pictures as byte strings.

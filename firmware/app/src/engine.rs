@@ -1,20 +1,20 @@
 //! The main loop: hears the capture thread, follows the state machine, hands frames to the worker.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use super::bell::Shared;
 use super::capture::{Capture, LARGE, Message, Opener};
+use super::conclusion;
+use super::drops::Drops;
 use super::exit::Failure;
 use super::guard::Guard;
 use super::lines;
 use super::log::{Event as LogEvent, Log};
 use super::report::Summary;
-use super::service;
 use super::settings::Settings;
 use super::systemd::Systemd;
 use super::worker::{Outcome, Worker};
@@ -23,6 +23,18 @@ use igpt_firmware_core::pipeline::{Action, Cause, Event, Pipeline, State};
 
 /// The longest sleep of the main loop.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the app is made of.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) shared: Arc<Shared>,
+    pub(super) opener: Opener,
+    pub(super) worker: Worker,
+    pub(super) guard: Option<Guard>,
+    pub(super) log: Arc<Log>,
+    /// What the outputs say they are, for the summary.
+    pub(super) outputs: Vec<String>,
+}
 
 /// The running app.
 pub(super) struct Engine {
@@ -45,24 +57,23 @@ pub(super) struct Engine {
     /// Not before this is the next frame classified.
     due: Duration,
     next_seq: u64,
-    lost_upstream: u64,
-    /// Drops known at the last verdict.
-    dropped_before: u64,
+    drops: Drops,
     /// The last frame, for a screen whose camera is lost.
     last: Option<FrameBuffer>,
     source_error: Option<SourceError>,
 }
 
 impl Engine {
-    pub(super) fn new(
-        settings: Settings,
-        shared: Arc<Shared>,
-        opener: Opener,
-        worker: Worker,
-        guard: Option<Guard>,
-        log: Arc<Log>,
-        outputs: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts {
+            settings,
+            shared,
+            opener,
+            worker,
+            guard,
+            log,
+            outputs,
+        } = parts;
         let (sender, messages) = channel();
         let capture = Capture {
             shared: Arc::clone(&shared),
@@ -90,8 +101,7 @@ impl Engine {
             reopen_at: None,
             due: Duration::ZERO,
             next_seq: 0,
-            lost_upstream: 0,
-            dropped_before: 0,
+            drops: Drops::default(),
             last: None,
             source_error: None,
         }
@@ -115,7 +125,7 @@ impl Engine {
             cause,
             counters: self.pipeline.counters(),
             queue: self.shared.queue.counters(),
-            lost_upstream: self.lost_upstream,
+            lost_upstream: self.drops.upstream,
             unclassified: self.worker.unclassified,
             elapsed: self.started.elapsed(),
             outputs: self.outputs,
@@ -126,34 +136,13 @@ impl Engine {
         {
             self.log.write(&LogEvent::GuardFailed { error: &error });
         }
-        let source = Path::new(&self.settings.source);
-        let blamed = |error| self.settings.origin.blame_path("source", source, error);
-        let mut failure = outcome.err().or_else(|| match (cause, self.source_error) {
-            (Cause::NeverOpened | Cause::SourceLost, Some(error)) => {
-                let wrong = error.is_of_the_spec();
-                let error = blamed(service::explain(error.into(), source));
-                // What no camera and no file that may come would mend is not tried again.
-                Some(match wrong {
-                    true => Failure::Usage(error),
-                    false => Failure::Source(error),
-                })
-            }
-            (Cause::NeverOpened | Cause::SourceLost, None) => {
-                Some(Failure::Source(blamed(anyhow!("{cause}: lost"))))
-            }
-            _ if summary.counters.classified == 0 && summary.unclassified > 0 => {
-                Some(Failure::Runtime(anyhow!("the model failed on every frame")))
-            }
-            (Cause::EndOfStream, _) if summary.counters.captured == 0 => {
-                let error = anyhow!("{}: ended without a frame", source.display());
-                Some(Failure::Source(blamed(error)))
-            }
-            _ => None,
-        });
+        let mut failure = outcome
+            .err()
+            .or_else(|| conclusion::failure(&self.settings, &summary, self.source_error.take()));
         failure = failure.or_else(|| lines::failure(&self.worker.lost()));
         if cause != Cause::NeverOpened || self.settings.json {
             // A reader that is gone needs no summary; any other error is among the losses now.
-            let _ = self.worker.reporter.end(&summary, failure.as_ref());
+            let _ = self.worker.reporter().end(&summary, failure.as_ref());
         }
         match failure.or_else(|| lines::failure(&self.worker.lost())) {
             Some(failure) => Err(failure),
@@ -265,7 +254,10 @@ impl Engine {
                 }
                 Message::Skipped(skipped) => {
                     // If it cannot be written, that is counted and told at the end.
-                    let _ = self.worker.reporter.skipped(&skipped.name, &skipped.reason);
+                    let _ = self
+                        .worker
+                        .reporter()
+                        .skipped(&skipped.name, &skipped.reason);
                     self.log.write(&LogEvent::Skipped {
                         name: &skipped.name,
                         reason: &skipped.reason,
@@ -291,7 +283,7 @@ impl Engine {
                 retry_in,
             });
             if let (true, Some(frame)) = (first, &self.last) {
-                let dropped = self.dropped_before;
+                let dropped = self.drops.in_all;
                 let failures = self.worker.show_lost(frame, dropped, &self.log);
                 for _ in 0..failures {
                     self.event(Event::OutputFailed);
@@ -314,18 +306,12 @@ impl Engine {
         // Newest wins: buffers of older frames are free again.
         self.shared.space.ring();
         self.due = self.now() + self.settings.interval;
-        self.lost_upstream += frame.dropped_before;
         self.next_seq = frame.seq.saturating_add(1);
-        let dropped = self.shared.queue.counters().dropped + self.lost_upstream;
-        let since_last = dropped.saturating_sub(self.dropped_before);
-        self.dropped_before = dropped;
+        let by_queue = self.shared.queue.counters().dropped;
+        let dropped = self.drops.next(frame.dropped_before, by_queue);
         let started = self.started;
-        let outcome = self.worker.process(
-            &frame,
-            (since_last, dropped),
-            || started.elapsed(),
-            &self.log,
-        );
+        let since_start = || started.elapsed();
+        let outcome = self.worker.process(&frame, dropped, since_start, &self.log);
         self.keep(frame);
         match outcome? {
             Outcome::Unclassified => {}

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! capture thread:  source --> FrameQueue            (capture.rs; never waits for the model)
-//! main thread:     FrameQueue --> model --> filter --> lines, pictures, record   (engine.rs, worker.rs)
+//! main thread:     FrameQueue --> model --> filter --> lines, pictures, record   (engine.rs, judge.rs, worker.rs)
 //! signal thread:   SIGINT, SIGTERM --> stop         (signals.rs)
 //! ```
 
@@ -14,11 +14,14 @@ pub mod source;
 mod bell;
 mod capture;
 mod classify;
+mod conclusion;
+mod drops;
 mod embedded;
 mod engine;
 mod exit;
 mod folder;
 mod guard;
+mod judge;
 mod lines;
 mod log;
 mod model;

@@ -1,18 +1,19 @@
 //! The app's log: every event once, as a readable line or as a defmt log point.
 
-use std::fmt;
+mod event;
+mod point;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use igpt_runtime::tools::counted;
 
-use super::exit::Failure;
 use super::origin::{Invalid, Origin};
 use crate::defmt_log;
-use igpt_firmware_core::verdict::Score;
+pub(super) use event::Event;
+use point::defmt_point;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,67 +42,6 @@ impl LogTarget {
             }
         }
     }
-}
-
-/// Something worth a line.
-pub(super) enum Event<'a> {
-    /// The model is ready.
-    ModelLoaded {
-        name: &'a str,
-        classes: usize,
-        kernels: &'a str,
-        milliseconds: f32,
-    },
-    /// Its file was packed for another CPU.
-    ModelRepacked { name: &'a str, notice: &'a str },
-    /// The configured model is condemned; this one is used instead.
-    FellBack { reason: &'a str, instead: &'a str },
-    /// The guard's record could not be read or written.
-    GuardFailed { error: &'a dyn fmt::Display },
-    /// The source is open.
-    SourceOpened { description: &'a str },
-    /// It failed; it is opened again after the pause.
-    SourceLost {
-        error: &'a dyn fmt::Display,
-        retry_in: Duration,
-    },
-    /// Something in the stream was passed over.
-    Skipped { name: &'a str, reason: &'a str },
-    /// A sink is open.
-    SinkOpened { description: &'a str },
-    /// A sink did not take a picture, for the `count`th time.
-    SinkFailed {
-        error: &'a dyn fmt::Display,
-        count: u64,
-    },
-    /// Standard output did not take a line, for the `count`th time.
-    LinesLost {
-        output: &'a str,
-        error: &'a str,
-        count: u64,
-    },
-    /// The record did not take a frame, for the `count`th time.
-    RecordFailed {
-        error: &'a dyn fmt::Display,
-        count: u64,
-    },
-    /// The model failed on a frame.
-    ClassifyFailed {
-        frame: &'a str,
-        error: &'a dyn fmt::Display,
-    },
-    /// A verdict (defmt only: on a terminal it is the output itself).
-    Verdict {
-        seq: u64,
-        label: &'a str,
-        score: Score,
-        milliseconds: f32,
-        dropped: u64,
-    },
-    /// The end, in failure (defmt only: whatever the log, `main` prints it on standard error).
-    Failed { failure: &'a Failure },
-    /// The app made a mistake that it could pass over.
-    Unexpected { error: &'a dyn fmt::Display },
 }
 
 /// Writes events.
@@ -173,193 +113,6 @@ impl Log {
                 counted(lost.frames, "message")
             )),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Event<'_> {
-    fn is_trouble(&self) -> bool {
-        !matches!(
-            self,
-            Self::ModelLoaded { .. }
-                | Self::ModelRepacked { .. }
-                | Self::SourceOpened { .. }
-                | Self::SinkOpened { .. }
-                | Self::Verdict { .. }
-        )
-    }
-}
-
-impl fmt::Display for Event<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ModelLoaded {
-                name,
-                classes,
-                kernels,
-                milliseconds,
-            } => {
-                write!(
-                    f,
-                    "model {name}: {}, {kernels} kernels, loaded in {milliseconds:.0} ms",
-                    counted(*classes, "class")
-                )
-            }
-            Self::ModelRepacked { name, notice } => write!(f, "model {name}: {notice}"),
-            Self::FellBack { reason, instead } => write!(f, "{reason}; using {instead} instead"),
-            Self::GuardFailed { error } => write!(f, "boot guard: {error}; going on without it"),
-            Self::SourceOpened { description } => write!(f, "source: {description}"),
-            Self::SourceLost { error, retry_in } => {
-                write!(f, "{error}; trying again in {retry_in:.1?}")
-            }
-            Self::Skipped { name, reason } => write!(f, "skipped {name}: {reason}"),
-            Self::SinkOpened { description } => write!(f, "sink: {description}"),
-            Self::SinkFailed { error, count } => {
-                write!(
-                    f,
-                    "{error} ({} not shown so far)",
-                    counted(*count, "picture")
-                )
-            }
-            Self::LinesLost {
-                output,
-                error,
-                count,
-            } => {
-                write!(
-                    f,
-                    "{output}: {error} ({} lost so far)",
-                    counted(*count, "line")
-                )
-            }
-            Self::RecordFailed { error, count } => {
-                write!(
-                    f,
-                    "record: {error} ({} not kept so far)",
-                    counted(*count, "frame")
-                )
-            }
-            Self::ClassifyFailed { frame, error } => write!(f, "{frame}: not classified: {error}"),
-            Self::Verdict {
-                seq,
-                label,
-                score,
-                milliseconds,
-                ..
-            } => {
-                write!(f, "{seq} {label} {score} {milliseconds:.1} ms")
-            }
-            Self::Failed { failure } => write!(f, "{failure}"),
-            Self::Unexpected { error } => write!(f, "please report this: {error}"),
-        }
-    }
-}
-
-/// One log point per kind of event: the words stay in the ELF file, only the values travel.
-fn defmt_point(event: &Event<'_>) {
-    match event {
-        Event::ModelLoaded {
-            name,
-            classes,
-            kernels,
-            milliseconds,
-        } => {
-            defmt::info!(
-                "model {=str}: {=usize} classes, {=str} kernels, loaded in {=f32} ms",
-                name,
-                classes,
-                kernels,
-                milliseconds
-            );
-        }
-        Event::ModelRepacked { name, notice } => {
-            defmt::info!("model {=str}: {=str}", name, notice);
-        }
-        Event::FellBack { reason, instead } => {
-            defmt::error!("{=str}; using {=str} instead", reason, instead)
-        }
-        Event::GuardFailed { error } => {
-            defmt::warn!("boot guard: {}", defmt::Display2Format(error))
-        }
-        Event::SourceOpened { description } => defmt::info!("source: {=str}", description),
-        Event::SourceLost { error, retry_in } => defmt::warn!(
-            "source lost: {}; trying again in {=u64:ms}",
-            defmt::Display2Format(error),
-            retry_in.as_millis() as u64
-        ),
-        Event::Skipped { name, reason } => defmt::warn!("skipped {=str}: {=str}", name, reason),
-        Event::SinkOpened { description } => defmt::info!("sink: {=str}", description),
-        Event::SinkFailed { error, count } => {
-            defmt::warn!(
-                "{} ({=u64} pictures not shown so far)",
-                defmt::Display2Format(error),
-                count
-            );
-        }
-        Event::LinesLost {
-            output,
-            error,
-            count,
-        } => {
-            defmt::warn!(
-                "{=str}: {=str} ({=u64} lines lost so far)",
-                output,
-                error,
-                count
-            );
-        }
-        Event::RecordFailed { error, count } => {
-            defmt::warn!(
-                "record: {} ({=u64} frames not kept so far)",
-                defmt::Display2Format(error),
-                count
-            );
-        }
-        Event::ClassifyFailed { frame, error } => {
-            defmt::error!(
-                "{=str}: not classified: {}",
-                frame,
-                defmt::Display2Format(error)
-            );
-        }
-        Event::Verdict {
-            seq,
-            label,
-            score: Score::Probability(probability),
-            milliseconds,
-            dropped,
-        } => defmt::info!(
-            "frame {=u64}: {=str} p {=f32} in {=f32} ms, {=u64} dropped so far",
-            seq,
-            label,
-            probability,
-            milliseconds,
-            dropped
-        ),
-        Event::Verdict {
-            seq,
-            label,
-            score: Score::Value(value),
-            milliseconds,
-            dropped,
-        } => defmt::info!(
-            "frame {=u64}: {=str} = {=f32} in {=f32} ms, {=u64} dropped so far",
-            seq,
-            label,
-            value,
-            milliseconds,
-            dropped
-        ),
-        Event::Failed { failure } => {
-            let code = failure.code();
-            defmt::error!(
-                "ending with code {=u8}: {}",
-                code,
-                defmt::Display2Format(failure)
-            );
-        }
-        Event::Unexpected { error } => {
-            defmt::error!("please report this: {}", defmt::Display2Format(error));
         }
     }
 }

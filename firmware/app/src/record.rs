@@ -55,6 +55,16 @@ struct Line<'a> {
     seconds: f32,
 }
 
+/// One frame to keep.
+pub(super) struct Entry<'a> {
+    pub(super) frame: &'a FrameBuffer,
+    pub(super) classified: &'a Classified,
+    /// Its own verdict, before any smoothing.
+    pub(super) verdict: &'a Ranked,
+    /// Time that the model took.
+    pub(super) milliseconds: f32,
+}
+
 /// A directory being recorded into.
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -106,18 +116,18 @@ impl Recorder {
         self.dir.display().to_string()
     }
 
-    /// Keeps one frame with its own verdict, before any smoothing.
+    /// Keeps one frame.
     ///
     /// # Errors
     /// When writing fails, a full disk for one. Neither half a picture nor half a line stays, and
     /// the next frame may succeed.
-    pub(super) fn add(
-        &mut self,
-        frame: &FrameBuffer,
-        classified: &Classified,
-        verdict: &Ranked,
-        milliseconds: f32,
-    ) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
+        let Entry {
+            frame,
+            classified,
+            verdict,
+            milliseconds,
+        } = *entry;
         let seq = self.seq;
         self.seq += 1;
         let file = format!("frame-{seq:06}.png");
@@ -190,7 +200,7 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ranked, Recorder, Score, VERDICTS};
+    use super::{Entry, Ranked, Recorder, Score, VERDICTS};
     use crate::classify::Classified;
     use crate::source::FrameBuffer;
     use crate::tests::FakeModel;
@@ -225,9 +235,18 @@ mod tests {
             reused_tokens: 0,
         };
         let likely = verdict("bag \"x\"\n", Score::Probability(0.75));
-        recorder.add(&frame, &classified, &likely, 3.5).unwrap();
+        let mut keep = |verdict| {
+            let entry = Entry {
+                frame: &frame,
+                classified: &classified,
+                verdict,
+                milliseconds: 3.5,
+            };
+            recorder.add(&entry).unwrap();
+        };
+        keep(&likely);
         let measured = verdict("bag", Score::Value(-2.5));
-        recorder.add(&frame, &classified, &measured, 3.5).unwrap();
+        keep(&measured);
 
         let back = image::open(target.join("frame-000001.png"))
             .unwrap()
@@ -289,8 +308,14 @@ mod tests {
             reused_tokens: 0,
         };
         let likely = verdict("a", Score::Probability(1.0));
-        assert!(recorder.add(&frame, &classified, &likely, 1.0).is_err());
-        recorder.add(&frame, &classified, &likely, 1.0).unwrap();
+        let entry = Entry {
+            frame: &frame,
+            classified: &classified,
+            verdict: &likely,
+            milliseconds: 1.0,
+        };
+        assert!(recorder.add(&entry).is_err());
+        recorder.add(&entry).unwrap();
         let text = std::fs::read_to_string(dir.path().join(VERDICTS)).unwrap();
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains("frame-000001.png") && dir.path().join("frame-000001.png").is_file());

@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::bell::Shared;
 use super::capture::Opener;
 use super::classify::Classify;
-use super::engine::Engine;
+use super::engine::{Engine, Parts};
 use super::exit::{self, Failure};
 use super::guard::{self, Guard};
 use super::log::{Event, Log, LogTarget};
@@ -25,7 +25,7 @@ use super::sample::SampleSource;
 use super::service;
 use super::settings::{self, Settings};
 use super::signals;
-use super::worker::Worker;
+use super::worker::{How, Outputs, Worker};
 
 use crate::sink::{self, FrameSink, SinkError};
 use crate::source;
@@ -102,60 +102,41 @@ fn start_logged(
         not_the_models_fault(guard.as_mut());
         return Err(Failure::Usage(settings.origin.explain(invalid)));
     }
-    let opener = opener(&settings.source);
-    run(
-        settings,
-        shared,
-        classifier,
-        opener,
-        reporter,
-        guard,
-        Arc::clone(log),
-    )
-}
-
-/// Opens the outputs and runs.
-fn run(
-    settings: Settings,
-    shared: &Arc<Shared>,
-    classifier: Box<dyn Classify>,
-    opener: Opener,
-    reporter: Reporter,
-    mut guard: Option<Guard>,
-    log: Arc<Log>,
-) -> Result<Summary, Failure> {
-    let opened = open_outputs(&settings, &*classifier);
-    if opened.is_err() {
-        not_the_models_fault(guard.as_mut());
-    }
-    let (sinks, recorder) = opened?;
+    let Opened { sinks, recorder } = match open_outputs(&settings, &*classifier) {
+        Ok(opened) => opened,
+        Err(failure) => {
+            not_the_models_fault(guard.as_mut());
+            return Err(failure);
+        }
+    };
     let outputs: Vec<String> = sinks.iter().map(|sink| sink.describe()).collect();
     for description in &outputs {
         log.write(&Event::SinkOpened { description });
     }
-    let renderer = Renderer::new(sinks, settings.canvas);
-    let mut worker = Worker::new(
-        classifier,
-        renderer,
-        recorder,
+    let to = Outputs {
         reporter,
-        (settings.top_k, settings.strict),
-    )
-    .map_err(|failure| match failure {
+        renderer: Renderer::new(sinks, settings.canvas),
+        recorder,
+    };
+    let how = How {
+        top_k: settings.top_k,
+        strict: settings.strict,
+    };
+    let mut worker = Worker::new(classifier, to, how).map_err(|failure| match failure {
         Failure::Model(error) => Failure::Model(settings.origin.blame("model", error)),
         failure => failure,
     })?;
     worker.start(&settings.source);
-    Engine::new(
+    let parts = Parts {
+        opener: opener(&settings.source),
         settings,
-        Arc::clone(shared),
-        opener,
+        shared: Arc::clone(shared),
         worker,
         guard,
-        log,
+        log: Arc::clone(log),
         outputs,
-    )
-    .run()
+    };
+    Engine::new(parts).run()
 }
 
 /// The run ends before it began, and the model is not to be blamed.
@@ -167,9 +148,12 @@ fn not_the_models_fault(guard: Option<&mut Guard>) {
 }
 
 /// The sinks, and the record if there is to be one.
-type Outputs = (Vec<Box<dyn FrameSink>>, Option<Recorder>);
+struct Opened {
+    sinks: Vec<Box<dyn FrameSink>>,
+    recorder: Option<Recorder>,
+}
 
-fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Outputs, Failure> {
+fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Opened, Failure> {
     let explained = |option, error, path: &Path| {
         let error = service::explain(error, path);
         settings.origin.blame_path(option, path, error)
@@ -191,7 +175,10 @@ fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Output
         Recorder::create(dir, classifier)
             .map_err(|error| Failure::Output(explained("record", error, dir)))
     });
-    Ok((sinks, recorder.transpose()?))
+    Ok(Opened {
+        sinks,
+        recorder: recorder.transpose()?,
+    })
 }
 
 /// Verdicts go to standard output unless the log does.

@@ -3,6 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use igpt_firmware_core::verdict::ProblemType;
+
+use super::judge::{Judge, Judgement};
+use super::ranked::label;
+
 /// Times kept for median and percentile: a long run is judged by its last hours, in bounded memory.
 const KEPT: usize = 8192;
 /// Frames over which the rate is measured.
@@ -49,14 +54,37 @@ impl Range {
 }
 
 impl Stats {
+    /// Adds a frame, done at this moment since the start.
+    pub(super) fn note(&mut self, judgement: &Judgement, judge: &Judge, now: Duration) {
+        self.time(judgement.milliseconds, now);
+        let classifier = judge.classifier();
+        match (classifier.problem_type(), judgement.sure) {
+            (ProblemType::SingleLabel, true) => {
+                self.verdict(judgement.shown.class, &judgement.shown.label);
+            }
+            (ProblemType::SingleLabel, false) => self.unsure += 1,
+            // Each label for itself: combinations of them could be without end.
+            (ProblemType::MultiLabel, true) => {
+                let present = judgement.top.iter().filter(|ranked| ranked.present);
+                present.for_each(|ranked| self.verdict(ranked.class, &ranked.label));
+            }
+            (ProblemType::MultiLabel, false) => self.none += 1,
+            (ProblemType::Regression, _) => {
+                for (class, value) in judge.average().iter().enumerate() {
+                    self.value(class, &label(classifier.labels(), class), *value);
+                }
+            }
+        }
+    }
+
     /// Notes that a frame took so long and was done at this moment.
-    pub(super) fn time(&mut self, milliseconds: f32, now: Duration) {
+    fn time(&mut self, milliseconds: f32, now: Duration) {
         push_bounded(&mut self.milliseconds, milliseconds, KEPT);
         push_bounded(&mut self.moments, now, RATE_FRAMES);
     }
 
     /// Notes that the verdict was, or held, this class.
-    pub(super) fn verdict(&mut self, class: usize, label: &str) {
+    fn verdict(&mut self, class: usize, label: &str) {
         let new = || Count {
             class,
             label: label.to_owned(),
@@ -66,7 +94,7 @@ impl Stats {
     }
 
     /// Notes the value of a regression's output.
-    pub(super) fn value(&mut self, class: usize, label: &str, value: f32) {
+    fn value(&mut self, class: usize, label: &str, value: f32) {
         let new = || Range {
             class,
             label: label.to_owned(),

@@ -1,24 +1,24 @@
-//! One frame's way after the queue: classify, smooth, print, draw, record.
+//! One frame's way after the queue: judged, then noted, reported, shown and recorded, each by itself.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
+use igpt_firmware_core::overlay::{Bar, Mood, Panel};
+use igpt_firmware_core::verdict::{FilterSettings, Score};
 use igpt_runtime::tools::one_line;
 
 use super::classify::Classify;
+use super::drops::Dropped;
 use super::exit::{Failure, chain};
+use super::judge::{Judge, Judgement};
 use super::lines::Loss;
 use super::log::{Event, Log};
-use super::ranked::{Ranked, label, order, strongest, word};
-use super::record::Recorder;
+use super::ranked::Ranked;
+use super::record::{Entry, Recorder};
 use super::render::Renderer;
 use super::report::{Report, Reporter, Start};
-use super::settings::Filter;
 use super::stats::Stats;
 use crate::source::FrameBuffer;
-use igpt_firmware_core::overlay::{Bar, Mood, Panel};
-use igpt_firmware_core::verdict::{FilterSettings, ProblemType, Score, Verdict};
 
 /// Frames in a row that the model may fail on. One can be odd; three mean that nothing works.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -37,20 +37,35 @@ pub(super) enum Outcome {
     Unclassified,
 }
 
+/// How frames are judged and told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// How many classes are told.
+    pub(super) top_k: usize,
+    /// One frame that the model fails on is one too many.
+    pub(super) strict: bool,
+}
+
+/// Where verdicts go.
+pub(super) struct Outputs {
+    /// To lines.
+    pub(super) reporter: Reporter,
+    /// To pictures.
+    pub(super) renderer: Renderer,
+    /// To a record, if there is to be one.
+    pub(super) recorder: Option<Recorder>,
+}
+
 /// Everything that happens to a frame.
 pub(super) struct Worker {
-    pub(super) classifier: Box<dyn Classify>,
-    pub(super) renderer: Renderer,
-    pub(super) recorder: Option<Recorder>,
-    pub(super) reporter: Reporter,
-    pub(super) top_k: usize,
+    judge: Judge,
+    outputs: Outputs,
+    strict: bool,
     pub(super) stats: Stats,
     pub(super) unclassified: u64,
     failures_in_a_row: u32,
     record_lost: Option<Loss>,
-    /// One frame that the model fails on is one too many.
-    strict: bool,
-    filter: Box<Filter>,
+    /// What the last picture shows.
     shown: Vec<Ranked>,
 }
 
@@ -59,155 +74,73 @@ impl Worker {
     /// When the model has no classes, or too many.
     pub(super) fn new(
         classifier: Box<dyn Classify>,
-        renderer: Renderer,
-        recorder: Option<Recorder>,
-        reporter: Reporter,
-        (top_k, strict): (usize, bool),
+        outputs: Outputs,
+        how: How,
     ) -> Result<Self, Failure> {
-        let filter = new_filter(&*classifier, FilterSettings::default())?;
         Ok(Self {
-            classifier,
-            renderer,
-            recorder,
-            reporter,
-            top_k,
+            judge: Judge::new(classifier, how.top_k)?,
+            outputs,
+            strict: how.strict,
             stats: Stats::default(),
             unclassified: 0,
             failures_in_a_row: 0,
             record_lost: None,
-            strict,
-            filter,
             shown: Vec::new(),
         })
     }
 
+    /// What prints verdicts, and whatever else is to be told.
+    pub(super) fn reporter(&mut self) -> &mut Reporter {
+        &mut self.outputs.reporter
+    }
+
     /// Says what is run, before the first frame.
     pub(super) fn start(&mut self, source: &str) {
+        let classifier = self.judge.classifier();
         let start = Start {
-            run: self.classifier.run(),
-            model: self.classifier.name(),
-            labels: self.classifier.labels(),
+            run: classifier.run(),
+            model: classifier.name(),
+            labels: classifier.labels(),
             source,
         };
         // A line that cannot be written is counted and told at the end.
-        let _ = self.reporter.start(&start);
+        let _ = self.outputs.reporter.start(&start);
     }
 
     /// Starts smoothing afresh: another source, another scene.
     pub(super) fn set_filter(&mut self, settings: FilterSettings) -> Result<(), Failure> {
-        self.filter = new_filter(&*self.classifier, settings)?;
-        Ok(())
+        self.judge.set_filter(settings)
     }
 
-    /// Does everything that is to be done with one frame. `dropped` is (since the last verdict, in all).
+    /// Does everything that is to be done with one frame.
     ///
     /// # Errors
     /// When the model fails again and again.
     pub(super) fn process(
         &mut self,
         frame: &FrameBuffer,
-        dropped: (u64, u64),
+        dropped: Dropped,
         since_start: impl Fn() -> Duration,
         log: &Log,
     ) -> Result<Outcome, Failure> {
-        let begun = Instant::now();
-        let classified = self.classifier.classify(frame).and_then(|classified| {
-            let verdict = self
-                .filter
-                .push(&classified.scores)
-                .context("the model's output")?;
-            Ok((classified, verdict))
-        });
-        let milliseconds = begun.elapsed().as_secs_f32() * 1000.0;
-        let (classified, verdict) = match classified {
-            Ok(both) => both,
+        let judgement = match self.judge.judge(frame) {
+            Ok(judgement) => judgement,
             Err(error) => return self.failed(frame, error, log),
         };
         self.failures_in_a_row = 0;
-
-        let problem = self.classifier.problem_type();
-        let top = self.top(verdict);
-        let class = usize::from(verdict.class);
-        let shown = Ranked {
-            class,
-            label: label(self.classifier.labels(), class),
-            score: verdict.score,
-            present: true,
-        };
-        let word = word(problem, verdict.sure, &shown, &top);
-        self.note(&shown, &top, milliseconds, since_start(), verdict.sure);
+        self.stats.note(&judgement, &self.judge, since_start());
         log.write(&Event::Verdict {
             seq: frame.seq,
-            label: &word,
-            score: verdict.score,
-            milliseconds,
-            dropped: dropped.1,
+            label: &judgement.word,
+            score: judgement.shown.score,
+            milliseconds: judgement.milliseconds,
+            dropped: dropped.in_all,
         });
-        let report = Report {
-            seq: frame.seq,
-            name: frame.name.as_deref(),
-            problem,
-            sure: verdict.sure,
-            verdict: &shown,
-            top: &top,
-            milliseconds,
-            reused_tokens: classified.reused_tokens,
-            dropped: dropped.0,
-        };
-        let (mut output_failures, mut in_vain) = (0, false);
-        if let Err(error) = self.reporter.verdict(&report) {
-            let reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
-            output_failures += u64::from(!reader_gone);
-            in_vain = reader_gone || (self.renderer.is_empty() && self.recorder.is_none());
-            if !reader_gone {
-                self.tell_lost_lines(log);
-            }
-        }
-        let mood = if verdict.sure {
-            Mood::Sure
-        } else {
-            Mood::Unsure
-        };
-        let panel = (
-            word.as_str(),
-            mood,
-            Some(verdict.score),
-            milliseconds,
-            dropped.1,
-        );
-        output_failures += draw(
-            &mut self.renderer,
-            &self.stats,
-            self.classifier.name(),
-            frame,
-            &top,
-            panel,
-            log,
-        );
-        if let Some(recorder) = &mut self.recorder {
-            // This frame's own verdict, before any smoothing.
-            let own = Ranked {
-                present: true,
-                ..strongest(&classified.scores, self.classifier.labels(), problem)
-            };
-            if let Err(error) = recorder.add(frame, &classified, &own, milliseconds) {
-                output_failures += 1;
-                let loss = self.record_lost.get_or_insert_with(|| Loss {
-                    output: recorder.describe(),
-                    what: "frame",
-                    count: 0,
-                    first: chain(&error),
-                });
-                loss.count += 1;
-                if loss.count.is_power_of_two() {
-                    log.write(&Event::RecordFailed {
-                        error: &chain(&error),
-                        count: loss.count,
-                    });
-                }
-            }
-        }
-        self.shown = top;
+        let (mut output_failures, in_vain) =
+            self.report(frame, &judgement, dropped.since_last, log);
+        output_failures += self.show(frame, &judgement, dropped.in_all, log);
+        output_failures += self.record(frame, &judgement, log);
+        self.shown = judgement.top;
         Ok(Outcome::Classified {
             output_failures,
             in_vain,
@@ -217,21 +150,48 @@ impl Worker {
     /// Everything that an output did not take.
     pub(super) fn lost(&self) -> Vec<Loss> {
         let record = self.record_lost.clone();
-        self.reporter
-            .lost()
+        let lines = self.outputs.reporter.lost();
+        lines
             .into_iter()
-            .chain(self.renderer.lost())
+            .chain(self.outputs.renderer.lost())
             .chain(record)
             .collect()
     }
 
+    /// Prints the verdict. How many outputs failed, and whether nobody is left to print for.
+    fn report(
+        &mut self,
+        frame: &FrameBuffer,
+        judgement: &Judgement,
+        dropped: u64,
+        log: &Log,
+    ) -> (u64, bool) {
+        let report = Report {
+            seq: frame.seq,
+            name: frame.name.as_deref(),
+            problem: self.judge.classifier().problem_type(),
+            sure: judgement.sure,
+            verdict: &judgement.shown,
+            top: &judgement.top,
+            milliseconds: judgement.milliseconds,
+            reused_tokens: judgement.classified.reused_tokens,
+            dropped,
+        };
+        match self.outputs.reporter.verdict(&report) {
+            Ok(()) => (0, false),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => (0, true),
+            Err(_) => {
+                self.tell_lost_lines(log);
+                let only = self.outputs.renderer.is_empty() && self.outputs.recorder.is_none();
+                (1, only)
+            }
+        }
+    }
+
     /// A full disk fails on every line: the log gets the 1st, 2nd, 4th, 8th ...
     fn tell_lost_lines(&self, log: &Log) {
-        if let Some(loss) = self
-            .reporter
-            .lost()
-            .filter(|loss| loss.count.is_power_of_two())
-        {
+        let lost = self.outputs.reporter.lost();
+        if let Some(loss) = lost.filter(|loss| loss.count.is_power_of_two()) {
             log.write(&Event::LinesLost {
                 output: &loss.output,
                 error: &loss.first,
@@ -240,76 +200,102 @@ impl Worker {
         }
     }
 
-    /// The classes to tell, largest score first: as many as were asked for, and of a multi-label model every
-    /// one that is present.
-    fn top(&self, verdict: Verdict) -> Vec<Ranked> {
-        let problem = self.classifier.problem_type();
-        let average = self.filter.average();
-        let present = |class: &usize| match problem {
-            ProblemType::SingleLabel => *class == usize::from(verdict.class) && verdict.sure,
-            ProblemType::MultiLabel => self.filter.is_present(*class),
-            ProblemType::Regression => true,
+    /// Draws the verdict. How many outputs failed.
+    fn show(&mut self, frame: &FrameBuffer, judgement: &Judgement, dropped: u64, log: &Log) -> u64 {
+        let headline = Headline {
+            text: &judgement.word,
+            mood: match judgement.sure {
+                true => Mood::Sure,
+                false => Mood::Unsure,
+            },
+            score: Some(judgement.shown.score),
+            milliseconds: judgement.milliseconds,
+            dropped,
         };
-        let order = order(average);
-        let extra = match problem {
-            ProblemType::MultiLabel => order.iter().rposition(&present).map_or(0, |at| at + 1),
-            _ => 0,
-        };
-        let ranked = |class: &usize| Ranked {
-            class: *class,
-            label: label(self.classifier.labels(), *class),
-            score: problem.score(average.get(*class).copied().unwrap_or_default()),
-            present: present(class),
-        };
-        order
-            .iter()
-            .take(self.top_k.max(extra))
-            .map(ranked)
-            .collect()
-    }
-
-    /// Adds a frame to what the summary tells.
-    fn note(
-        &mut self,
-        shown: &Ranked,
-        top: &[Ranked],
-        milliseconds: f32,
-        now: Duration,
-        sure: bool,
-    ) {
-        self.stats.time(milliseconds, now);
-        match (self.classifier.problem_type(), sure) {
-            (ProblemType::SingleLabel, true) => self.stats.verdict(shown.class, &shown.label),
-            (ProblemType::SingleLabel, false) => self.stats.unsure += 1,
-            // Each label for itself: combinations of them could be without end.
-            (ProblemType::MultiLabel, true) => {
-                let present = top.iter().filter(|ranked| ranked.present);
-                present.for_each(|ranked| self.stats.verdict(ranked.class, &ranked.label));
-            }
-            (ProblemType::MultiLabel, false) => self.stats.none += 1,
-            (ProblemType::Regression, _) => {
-                for (class, value) in self.filter.average().iter().enumerate() {
-                    let label = label(self.classifier.labels(), class);
-                    self.stats.value(class, &label, *value);
-                }
-            }
-        }
+        self.draw(frame, &headline, &judgement.top, log)
     }
 
     /// Shows that the source is lost, over the last picture: a frozen screen would lie.
     pub(super) fn show_lost(&mut self, frame: &FrameBuffer, dropped: u64, log: &Log) -> u64 {
-        let panel = ("no signal", Mood::Lost, None, 0.0, dropped);
-        draw(
-            &mut self.renderer,
-            &self.stats,
-            self.classifier.name(),
-            frame,
-            &self.shown,
-            panel,
-            log,
-        )
+        let headline = Headline {
+            text: "no signal",
+            mood: Mood::Lost,
+            score: None,
+            milliseconds: 0.0,
+            dropped,
+        };
+        let shown = std::mem::take(&mut self.shown);
+        let failures = self.draw(frame, &headline, &shown, log);
+        self.shown = shown;
+        failures
     }
 
+    /// Draws a frame with its panel for every sink.
+    fn draw(
+        &mut self,
+        frame: &FrameBuffer,
+        headline: &Headline<'_>,
+        top: &[Ranked],
+        log: &Log,
+    ) -> u64 {
+        let labels: Vec<_> = top.iter().map(|ranked| one_line(&ranked.label)).collect();
+        let any = top.iter().any(|ranked| ranked.present);
+        let bars: Vec<Bar<'_>> = top
+            .iter()
+            .zip(&labels)
+            .enumerate()
+            .map(|(index, (ranked, label))| Bar {
+                label,
+                score: ranked.score,
+                // Unsure of all, the first is the guess.
+                marked: if any { ranked.present } else { index == 0 },
+            })
+            .collect();
+        let panel = Panel {
+            headline: headline.text,
+            mood: headline.mood,
+            score: headline.score,
+            bars: &bars,
+            milliseconds: headline.milliseconds,
+            frames_per_second: self.stats.rate(),
+            dropped: headline.dropped,
+            model: self.judge.classifier().name(),
+        };
+        let renderer = &mut self.outputs.renderer;
+        renderer.show(frame, &panel, headline.text, log)
+    }
+
+    /// Keeps the frame. How many outputs failed.
+    fn record(&mut self, frame: &FrameBuffer, judgement: &Judgement, log: &Log) -> u64 {
+        let Some(recorder) = &mut self.outputs.recorder else {
+            return 0;
+        };
+        let kept = recorder.add(&Entry {
+            frame,
+            classified: &judgement.classified,
+            verdict: &self.judge.own(judgement),
+            milliseconds: judgement.milliseconds,
+        });
+        let Err(error) = kept else {
+            return 0;
+        };
+        let loss = self.record_lost.get_or_insert_with(|| Loss {
+            output: recorder.describe(),
+            what: "frame",
+            count: 0,
+            first: chain(&error),
+        });
+        loss.count += 1;
+        if loss.count.is_power_of_two() {
+            log.write(&Event::RecordFailed {
+                error: &chain(&error),
+                count: loss.count,
+            });
+        }
+        1
+    }
+
+    /// The model failed on a frame.
     fn failed(
         &mut self,
         frame: &FrameBuffer,
@@ -340,48 +326,11 @@ impl Worker {
     }
 }
 
-fn draw(
-    renderer: &mut Renderer,
-    stats: &Stats,
-    model: &str,
-    frame: &FrameBuffer,
-    top: &[Ranked],
-    (headline, mood, score, milliseconds, dropped): (&str, Mood, Option<Score>, f32, u64),
-    log: &Log,
-) -> u64 {
-    let labels: Vec<_> = top.iter().map(|ranked| one_line(&ranked.label)).collect();
-    let any = top.iter().any(|ranked| ranked.present);
-    let bars: Vec<Bar<'_>> = top
-        .iter()
-        .zip(&labels)
-        .enumerate()
-        .map(|(index, (ranked, label))| Bar {
-            label,
-            score: ranked.score,
-            // Unsure of all, the first is the guess.
-            marked: if any { ranked.present } else { index == 0 },
-        })
-        .collect();
-    let panel = Panel {
-        headline,
-        mood,
-        score,
-        bars: &bars,
-        milliseconds,
-        frames_per_second: stats.rate(),
-        dropped,
-        model,
-    };
-    renderer.show(frame, &panel, headline, log)
-}
-
-fn new_filter(classifier: &dyn Classify, settings: FilterSettings) -> Result<Box<Filter>, Failure> {
-    Filter::new(
-        classifier.labels().len(),
-        classifier.problem_type(),
-        settings,
-    )
-    .map(Box::new)
-    .with_context(|| format!("model {}", classifier.name()))
-    .map_err(Failure::Model)
+/// What stands on the panel in large type and in figures.
+struct Headline<'a> {
+    text: &'a str,
+    mood: Mood,
+    score: Option<Score>,
+    milliseconds: f32,
+    dropped: u64,
 }

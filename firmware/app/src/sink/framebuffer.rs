@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{FrameSink, SinkError, check};
+use super::error::SinkError;
+use super::target::{FrameSink, check};
 use screen::Screen;
 
 /// The device number that Linux gives to framebuffers.

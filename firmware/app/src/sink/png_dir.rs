@@ -9,7 +9,8 @@ use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use rustix::io::Errno;
 
-use super::{FrameSink, SinkError, check};
+use super::error::SinkError;
+use super::target::{FrameSink, check};
 use crate::folder;
 
 /// The longest label in a file name, in bytes.

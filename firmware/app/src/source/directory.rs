@@ -8,8 +8,10 @@ use igpt_runtime::image_io::{ImageIoError, decode_file};
 use igpt_runtime::tools::counted;
 use igpt_runtime::tools::image_files::ImageFiles;
 
+use super::error::SourceError;
+use super::frame::{FrameBuffer, FrameSource, ReadOutcome};
+use super::options::{Skipped, SourceOptions};
 use super::skip::Skips;
-use super::{FrameBuffer, FrameSource, ReadOutcome, Skipped, SourceError, SourceOptions};
 
 /// Frames from picture files, of any size that [`decode_file`] takes.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Skipped;
+use super::options::Skipped;
 
 /// Why a source could not be opened or read.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use igpt_runtime::jpeg::{self, EndMarker};
 
-use super::FrameBuffer;
+use super::frame::FrameBuffer;
 
 /// Decodes JPEGs of a bounded size.
 #[derive(Debug)]

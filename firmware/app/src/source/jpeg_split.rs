@@ -18,6 +18,7 @@ mod follow;
 mod gap;
 mod input;
 mod marker;
+mod piece;
 mod walk;
 
 use std::io::{self, BufRead};
@@ -25,32 +26,9 @@ use std::io::{self, BufRead};
 use follow::Follow;
 use gap::Gap;
 use input::Input;
-use marker::SOI;
-use walk::Walk;
-
-/// The largest JPEG accepted, in bytes. It bounds what a stream without an end marker can claim.
-pub(super) const MAX_FRAME_BYTES: usize = 16 << 20;
-
-/// How a picture begins: its start marker, and the first byte of the segment that must follow.
-const START: [u8; 3] = [0xff, SOI, 0xff];
-
-/// What the next stretch of the stream is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// The buffer holds one JPEG, from its start marker to its end marker.
-    Jpeg,
-    /// The buffer holds a JPEG without an end marker: another picture begins behind its scan, or the
-    /// stream ends, for `reason`. It may be complete, or cut; what was between it and the next
-    /// picture is at its end. `in_rest`: it lies in what a broken picture claimed, and if it cannot be decoded
-    /// it is part of that loss.
-    Unended { reason: &'static str, in_rest: bool },
-    /// This many bytes lie between pictures, and none was lost with them.
-    Between { bytes: u64 },
-    /// This many bytes are what is left of a picture.
-    Broken { bytes: u64, reason: &'static str },
-    /// The stream is over.
-    End,
-}
+pub(super) use piece::{MAX_FRAME_BYTES, Piece};
+use piece::{START, begun};
+use walk::{Walk, Walker};
 
 /// Reads JPEGs off a byte stream.
 pub(super) struct JpegSplitter<R> {
@@ -104,10 +82,11 @@ impl<R: BufRead> JpegSplitter<R> {
         let start = self.offset() - START.len() as u64;
         let in_rest = std::mem::take(&mut self.in_rest);
         let in_claimed = in_rest && start < self.rest_until;
-        (self.claimed, self.swallows) = (0, false);
         frame.clear();
         frame.extend_from_slice(&START);
-        let (walk, scanned) = self.walk(frame)?;
+        let mut walker = Walker::new(&mut self.input);
+        let (walk, scanned) = walker.walk(frame)?;
+        (self.claimed, self.swallows) = (walker.claimed, walker.swallows);
         let reason = match walk {
             Walk::Whole if scanned => return self.whole(frame, start, in_rest),
             Walk::Whole => "a JPEG without image data",
@@ -241,14 +220,6 @@ impl<R: BufRead> JpegSplitter<R> {
         }
         Ok((piece, gap.found))
     }
-}
-
-/// How many of a [`START`]'s bytes these end with.
-fn begun(bytes: &[u8]) -> usize {
-    (1..=START.len())
-        .rev()
-        .find(|&count| START.get(..count).is_some_and(|part| bytes.ends_with(part)))
-        .unwrap_or(0)
 }
 
 /// The longest that a segment's length can claim.

@@ -10,11 +10,14 @@ use igpt_runtime::tools::image_names::is_image;
 use igpt_runtime::tools::lfs;
 use igpt_runtime::tools::{HEAD_BYTES, Video};
 
+use super::directory::DirectorySource;
+use super::error::SourceError;
 use super::foreign;
-use super::{
-    DirectorySource, FrameBuffer, FrameSource, MjpegSource, PatternSource, ReadOutcome,
-    SourceError, SourceOptions, Y4mSource,
-};
+use super::frame::{FrameBuffer, FrameSource, ReadOutcome};
+use super::mjpeg::MjpegSource;
+use super::options::SourceOptions;
+use super::pattern::PatternSource;
+use super::y4m::Y4mSource;
 
 /// Bytes read at once from files and pipes.
 const BUFFER: usize = 1 << 16;
@@ -140,7 +143,7 @@ fn open_stdin(options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceErr
 
 #[cfg(target_pointer_width = "64")]
 fn open_camera(path: &Path, options: &SourceOptions) -> Result<Box<dyn FrameSource>, SourceError> {
-    Ok(Box::new(super::V4l2Source::open(path, options)?))
+    Ok(Box::new(super::v4l2::V4l2Source::open(path, options)?))
 }
 
 /// The kernel's structures differ on 32-bit systems; pipes work there.
@@ -199,7 +202,7 @@ fn picture(head: &[u8]) -> Option<&'static str> {
         ] => "a WebP picture",
         [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => "a TIFF picture",
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "a BMP picture",
-        [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n', ..] => "a PNM picture",
+        [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n', ..] => "a PNM picture",
         _ => return None,
     })
 }
@@ -271,87 +274,4 @@ impl FrameSource for Live {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::jpeg::tests::sample;
-    use super::*;
-
-    fn first(spec: &str) -> (FrameBuffer, Box<dyn FrameSource>) {
-        let mut source = open(spec, &SourceOptions::default()).unwrap();
-        let mut frame = FrameBuffer::default();
-        assert_eq!(source.read(&mut frame).unwrap(), ReadOutcome::Frame);
-        (frame, source)
-    }
-
-    fn refused(spec: &str) -> SourceError {
-        open(spec, &SourceOptions::default())
-            .err()
-            .unwrap_or_else(|| panic!("{spec} was opened"))
-    }
-
-    #[test]
-    fn the_content_decides_between_y4m_and_mjpeg() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        fs::write(at("a.mjpeg"), b"YUV4MPEG2 W1 H1 Cmono\nFRAME\n\x80").unwrap();
-        fs::write(at("b"), sample(8, 6, 1)).unwrap();
-        let (frame, source) = first(&at("a.mjpeg"));
-        assert_eq!((frame.width, source.is_live()), (1, false));
-        assert!(source.describe().contains("Y4M 1x1"));
-        assert_eq!(first(&at("b")).0.width, 8);
-        // A picture by its name keeps it.
-        fs::write(at("c.jpg"), sample(8, 6, 1)).unwrap();
-        assert_eq!(first(&at("c.jpg")).0.name.as_deref(), Some("c.jpg"));
-        assert_eq!(
-            first(dir.path().to_str().unwrap()).0.name.as_deref(),
-            Some("c.jpg")
-        );
-    }
-
-    #[test]
-    fn a_named_pipe_is_live() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("camera");
-        let made = std::process::Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap();
-        assert!(made.success());
-        let target = path.clone();
-        let writer = std::thread::spawn(move || fs::write(target, sample(8, 6, 1)).unwrap());
-        let (frame, source) = first(path.to_str().unwrap());
-        assert_eq!((frame.width, frame.height), (8, 6));
-        assert!(source.is_live() && source.describe().ends_with("(live)"));
-        writer.join().unwrap();
-    }
-
-    #[test]
-    fn what_cannot_be_a_source_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        assert!(matches!(refused(""), SourceError::UnknownSpec { .. }));
-        assert!(matches!(
-            refused(&at("missing.y4m")),
-            SourceError::Open { .. }
-        ));
-        assert!(matches!(
-            refused(dir.path().to_str().unwrap()),
-            SourceError::EmptyDirectory { .. }
-        ));
-        let camera = refused("/dev/video987");
-        assert!(matches!(camera, SourceError::NoCamera { .. }) && camera.is_retryable());
-        assert!(camera.to_string().contains("/dev/video987"));
-        for (content, hint) in [
-            (b"".as_slice(), "empty"),
-            (b"\0\0\0\x01\x67\x64\0\x28", "an H.264 stream"),
-            (b"\0\0\0\x20ftypisom\0\0", "an MP4"),
-            (b"RIFF\0\0\0\0AVI LIST", "-i "),
-        ] {
-            fs::write(at("x.mjpeg"), content).unwrap();
-            let message = refused(&at("x.mjpeg")).to_string();
-            assert!(
-                message.contains("x.mjpeg") && message.contains(hint),
-                "{message}"
-            );
-        }
-    }
-}
+mod tests;

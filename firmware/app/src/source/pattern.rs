@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
-use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
+use super::error::SourceError;
+use super::frame::{FrameBuffer, FrameSource, ReadOutcome};
+use super::options::SourceOptions;
 
 /// The eight bars, white to black, at 75% as on a test card.
 const BARS: [[u8; 3]; 8] = [

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{SkipCallback, Skipped, SourceError, SourceOptions};
+use super::error::SourceError;
+use super::options::{SkipCallback, Skipped, SourceOptions};
 
 /// The broken pictures of one source.
 pub(super) struct Skips {

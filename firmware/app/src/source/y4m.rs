@@ -8,7 +8,9 @@ mod packing;
 use std::io::{BufRead, Read};
 use std::time::Instant;
 
-use super::{FrameBuffer, FrameSource, ReadOutcome, SourceError, SourceOptions};
+use super::error::SourceError;
+use super::frame::{FrameBuffer, FrameSource, ReadOutcome};
+use super::options::SourceOptions;
 use header::{Header, quote};
 use packing::Packing;
 

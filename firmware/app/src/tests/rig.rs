@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Parts};
 use crate::exit::Failure;
 use crate::log::{Log, LogTarget};
 use crate::record::Recorder;
@@ -15,7 +15,7 @@ use crate::render::Renderer;
 use crate::settings::Settings;
 use crate::sink::{FrameSink, SinkError};
 use crate::source::{FrameBuffer, FrameSource, ReadOutcome, Skipped, SourceError, SourceOptions};
-use crate::worker::Worker;
+use crate::worker::{How, Outputs, Worker};
 use crate::{Classified, Classify, Opener, Options, Reporter, Shared, Summary};
 use igpt_firmware_core::verdict::ProblemType;
 
@@ -262,11 +262,26 @@ impl Rig {
             .record
             .as_deref()
             .map(|dir: &Path| Recorder::create(dir, &self.model).unwrap());
-        let renderer = Renderer::new(self.sinks, None);
-        let how = (self.top_k, settings.strict);
-        let worker = Worker::new(Box::new(self.model), renderer, recorder, reporter, how)?;
-        let log = Arc::new(Log::open(LogTarget::None).unwrap());
-        Engine::new(settings, self.shared, opener, worker, None, log, Vec::new()).run()
+        let outputs = Outputs {
+            reporter,
+            renderer: Renderer::new(self.sinks, None),
+            recorder,
+        };
+        let how = How {
+            top_k: self.top_k,
+            strict: settings.strict,
+        };
+        let worker = Worker::new(Box::new(self.model), outputs, how)?;
+        let parts = Parts {
+            settings,
+            shared: self.shared,
+            opener,
+            worker,
+            guard: None,
+            log: Arc::new(Log::open(LogTarget::None).unwrap()),
+            outputs: Vec::new(),
+        };
+        Engine::new(parts).run()
     }
 }
 

@@ -8,8 +8,9 @@ use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::primitives::Rectangle;
 use heapless::String;
 
-use super::text::{self, Align, Size as TextSize};
-use super::{BRIGHT, LOST, MUTED, Mood, Panel, QUIET_BAR, SURE, TRACK, UNSURE};
+use super::colors::{BRIGHT, LOST, MUTED, QUIET_BAR, SURE, TRACK, UNSURE};
+use super::content::{Mood, Panel};
+use super::text::{self, Line, Size as TextSize, Style};
 use crate::verdict::Score;
 
 /// Sizes of type for a panel.
@@ -60,23 +61,23 @@ where
         panel,
     )?;
     y += kind.margin + 4;
-    let headline = (kind.headline, Align::Left, mood_color(panel.mood));
-    text::line(
-        target,
-        panel.headline,
-        Point::new(left, y),
-        right - left,
-        headline,
-    )?;
+    let headline = Style::left(kind.headline, mood_color(panel.mood));
+    Line {
+        text: panel.headline,
+        at: Point::new(left, y),
+        room: right - left,
+        style: headline,
+    }
+    .draw(target)?;
     y += kind.headline.line() + 2;
     let number = panel.score.map_or_else(String::new, written);
-    text::line(
-        target,
-        &number,
-        Point::new(left, y),
-        right - left,
-        (kind.number, Align::Left, BRIGHT),
-    )?;
+    Line {
+        text: &number,
+        at: Point::new(left, y),
+        room: right - left,
+        style: Style::left(kind.number, BRIGHT),
+    }
+    .draw(target)?;
     y += kind.number.line() + kind.margin;
 
     let figures = Figures::new(panel);
@@ -90,21 +91,21 @@ where
 
     let mut y = bottom - foot;
     for (name, value) in figures.rows() {
-        text::line(
-            target,
-            name,
-            Point::new(left, y),
-            right - left,
-            (kind.foot, Align::Left, MUTED),
-        )?;
+        Line {
+            text: name,
+            at: Point::new(left, y),
+            room: right - left,
+            style: Style::left(kind.foot, MUTED),
+        }
+        .draw(target)?;
         let room = right - left - text::width(name, kind.foot) - 8;
-        text::line(
-            target,
-            value,
-            Point::new(right, y),
+        Line {
+            text: value,
+            at: Point::new(right, y),
             room,
-            (kind.foot, Align::Right, BRIGHT),
-        )?;
+            style: Style::right(kind.foot, BRIGHT),
+        }
+        .draw(target)?;
         y += kind.foot.line() + 3;
     }
     Ok(())
@@ -134,23 +135,23 @@ where
     let foot = bottom - kind.foot.line() - kind.margin / 2;
     let middle = left + (right - left) / 2 - kind.margin;
     let mut y = area.top_left.y + 3 + kind.margin / 2;
-    let headline = (kind.headline, Align::Left, mood_color(panel.mood));
-    text::line(
-        target,
-        panel.headline,
-        Point::new(left, y),
-        middle - left,
-        headline,
-    )?;
+    let headline = Style::left(kind.headline, mood_color(panel.mood));
+    Line {
+        text: panel.headline,
+        at: Point::new(left, y),
+        room: middle - left,
+        style: headline,
+    }
+    .draw(target)?;
     y += kind.headline.line() + 1;
     let number = panel.score.map_or_else(String::new, written);
-    text::line(
-        target,
-        &number,
-        Point::new(left, y),
-        middle - left,
-        (kind.number, Align::Left, BRIGHT),
-    )?;
+    Line {
+        text: &number,
+        at: Point::new(left, y),
+        room: middle - left,
+        style: Style::left(kind.number, BRIGHT),
+    }
+    .draw(target)?;
 
     let top = area.top_left.y + 3 + kind.margin / 2;
     let start = middle + 2 * kind.margin;
@@ -173,17 +174,23 @@ where
     // On a narrow screen the figures matter more than the model's name.
     let narrow = area.size.width < 300;
     let room = if narrow { right - left } else { start - left };
-    let ink = (kind.foot, Align::Left, MUTED);
-    text::line(target, &line, Point::new(left, foot), room, ink)?;
+    let ink = Style::left(kind.foot, MUTED);
+    Line {
+        text: &line,
+        at: Point::new(left, foot),
+        room,
+        style: ink,
+    }
+    .draw(target)?;
     if !narrow {
-        let ink = (kind.foot, Align::Right, MUTED);
-        text::line(
-            target,
-            panel.model,
-            Point::new(right, foot),
-            right - start,
-            ink,
-        )?;
+        let ink = Style::right(kind.foot, MUTED);
+        Line {
+            text: panel.model,
+            at: Point::new(right, foot),
+            room: right - start,
+            style: ink,
+        }
+        .draw(target)?;
     }
     Ok(())
 }
@@ -233,11 +240,23 @@ where
             (true, Mood::Sure | Mood::Unsure) => (BRIGHT, mood_color(panel.mood)),
             _ => (MUTED, QUIET_BAR),
         };
-        let name = (kind.bar, Align::Left, ink);
-        text::line(target, bar.label, Point::new(left, y), names, name)?;
-        let number = (kind.bar, Align::Right, ink);
+        let name = Style::left(kind.bar, ink);
+        Line {
+            text: bar.label,
+            at: Point::new(left, y),
+            room: names,
+            style: name,
+        }
+        .draw(target)?;
+        let number = Style::right(kind.bar, ink);
         let score = written(bar.score);
-        text::line(target, &score, Point::new(right, y), numbers, number)?;
+        Line {
+            text: &score,
+            at: Point::new(right, y),
+            room: numbers,
+            style: number,
+        }
+        .draw(target)?;
         let Score::Probability(probability) = bar.score else {
             continue;
         };

@@ -5,7 +5,8 @@ use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::geometry::{OriginDimensions, Size};
 use embedded_graphics::pixelcolor::{Rgb565, Rgb888, RgbColor};
 
-use super::{BACKGROUND, Bar, Mood, PANEL, Panel, Picture, SURE, TRACK, UNSURE, canvas_for, draw};
+use super::colors::{BACKGROUND, PANEL, SURE, TRACK, UNSURE};
+use super::{Bar, Mood, Panel, Picture, canvas_for, draw};
 use crate::verdict::Score;
 
 /// A canvas that refuses pixels outside of it, to catch what is drawn over the edge.

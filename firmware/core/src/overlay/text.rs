@@ -84,47 +84,76 @@ pub(super) fn width(text: &str, size: Size) -> i32 {
         .map_or(0, |dimensions| dimensions.advance.x)
 }
 
-/// Draws one line, its top at `at`, no wider than `room`: a bold one in a smaller size if need be,
-/// then cut short with dots.
-pub(super) fn line<D>(
-    target: &mut D,
-    text: &str,
-    at: Point,
-    room: i32,
-    (size, align, color): (Size, Align, Rgb888),
-) -> Result<(), D::Error>
-where
-    D: DrawTarget,
-    D::Color: From<Rgb888>,
-{
-    let text = printable(text);
-    let mut fitted = size;
-    while width(&text, fitted) > room {
-        let Some(smaller) = fitted.smaller() else {
-            break;
-        };
-        fitted = smaller;
+/// The type of a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub(super) size: Size,
+    pub(super) align: Align,
+    pub(super) color: Rgb888,
+}
+
+impl Style {
+    /// A line that begins at its point.
+    pub(super) fn left(size: Size, color: Rgb888) -> Self {
+        let align = Align::Left;
+        Self { size, align, color }
     }
-    let text = shorten(text, fitted, room);
-    // A smaller size stands on the middle of the line it was meant to fill.
-    let at = at + Point::new(0, (size.line() - fitted.line()) / 2);
-    let align = match align {
-        Align::Left => HorizontalAlignment::Left,
-        Align::Right => HorizontalAlignment::Right,
-    };
-    let drawn: Result<Option<Rectangle>, _> = fitted.font().render_aligned(
-        text.as_str(),
-        at,
-        VerticalPosition::Top,
-        align,
-        FontColor::Transparent(color.into()),
-        target,
-    );
-    match drawn {
-        Err(Error::DisplayError(error)) => Err(error),
-        // The other errors are about characters and backgrounds: unknown ones are ignored, and
-        // the background is transparent.
-        Ok(_) | Err(_) => Ok(()),
+
+    /// One that ends there.
+    pub(super) fn right(size: Size, color: Rgb888) -> Self {
+        let align = Align::Right;
+        Self { size, align, color }
+    }
+}
+
+/// One line of type.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    /// Where its top begins or ends.
+    pub(super) at: Point,
+    /// The width in pixels that it may take.
+    pub(super) room: i32,
+    pub(super) style: Style,
+}
+
+impl Line<'_> {
+    /// Draws it: a bold one in a smaller size if need be, then cut short with dots.
+    pub(super) fn draw<D>(&self, target: &mut D) -> Result<(), D::Error>
+    where
+        D: DrawTarget,
+        D::Color: From<Rgb888>,
+    {
+        let Style { size, align, color } = self.style;
+        let text = printable(self.text);
+        let mut fitted = size;
+        while width(&text, fitted) > self.room {
+            let Some(smaller) = fitted.smaller() else {
+                break;
+            };
+            fitted = smaller;
+        }
+        let text = shorten(text, fitted, self.room);
+        // A smaller size stands on the middle of the line it was meant to fill.
+        let at = self.at + Point::new(0, (size.line() - fitted.line()) / 2);
+        let align = match align {
+            Align::Left => HorizontalAlignment::Left,
+            Align::Right => HorizontalAlignment::Right,
+        };
+        let drawn: Result<Option<Rectangle>, _> = fitted.font().render_aligned(
+            text.as_str(),
+            at,
+            VerticalPosition::Top,
+            align,
+            FontColor::Transparent(color.into()),
+            target,
+        );
+        match drawn {
+            Err(Error::DisplayError(error)) => Err(error),
+            // The other errors are about characters and backgrounds: unknown ones are ignored, and
+            // the background is transparent.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! by what follows it. A frame is followed by the next one, or by a gap; a thumbnail by the rest of the
 //! frame it belongs to, segments that no start marker precedes.
 
-use super::START;
 use super::marker::{begins_picture_data, longest_segment};
+use super::piece::START;
 
 /// How far to look: as long as the segment can be that a thumbnail is in.
 const FURTHEST: usize = 0xffff;

@@ -2,7 +2,7 @@
 //! account, unless a picture that lost its beginning is among it.
 
 use super::marker::{EOI, SOI, SOS};
-use super::{MAX_FRAME_BYTES, Piece};
+use super::piece::{MAX_FRAME_BYTES, Piece};
 
 /// What is kept of a stream's beginning, for the message that it is none.
 const HEAD_BYTES: usize = 32;

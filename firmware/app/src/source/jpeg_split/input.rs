@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead};
 
-use super::MAX_FRAME_BYTES;
+use super::piece::MAX_FRAME_BYTES;
 
 /// How many bytes may be read again for each new one. Pictures that swallow pictures that swallow pictures
 /// would otherwise cost quadratic time; one that is cut needs a single byte a byte.

@@ -1,6 +1,6 @@
 //! The splitter: where pictures are cut, what is garbage, and what hostile streams cost.
 
-use super::marker::{EOI, SOS};
+use super::marker::{EOI, SOI, SOS};
 use super::*;
 use std::io::{BufReader, Cursor, Read};
 

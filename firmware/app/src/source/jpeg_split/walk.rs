@@ -3,8 +3,9 @@
 
 use std::io::{self, BufRead};
 
+use super::input::Input;
 use super::marker::{EOI, SOI, SOS, TEM, ends_scan, holds_anything, longest_segment};
-use super::{JpegSplitter, MAX_FRAME_BYTES, START, begun};
+use super::piece::{MAX_FRAME_BYTES, START, begun};
 
 const TOO_LONG: &str = "no end of the JPEG within 16 MiB";
 
@@ -28,7 +29,25 @@ enum Next {
     Over(Walk),
 }
 
-impl<R: BufRead> JpegSplitter<R> {
+/// Walks a picture.
+pub(super) struct Walker<'a, R> {
+    input: &'a mut Input<R>,
+    /// Where the last segment ends, or claims to, that may hold anything.
+    pub(super) claimed: u64,
+    /// In such a segment another picture began and did not end: a frame that follows, or a broken thumbnail.
+    pub(super) swallows: bool,
+}
+
+impl<'a, R: BufRead> Walker<'a, R> {
+    /// At a picture whose [`START`] was just taken.
+    pub(super) fn new(input: &'a mut Input<R>) -> Self {
+        Self {
+            input,
+            claimed: 0,
+            swallows: false,
+        }
+    }
+
     /// Walks one picture's segments and scans, from behind its [`START`], and copies them to `frame`.
     /// How that ended, and whether a scan had begun.
     pub(super) fn walk(&mut self, frame: &mut Vec<u8>) -> io::Result<(Walk, bool)> {
@@ -118,7 +137,7 @@ impl<R: BufRead> JpegSplitter<R> {
             return self.table(begin, begin + length, frame);
         }
         let mut left = length - 2;
-        self.claimed = self.offset() + left as u64;
+        self.claimed = self.input.offset() + left as u64;
         while left > 0 {
             let available = self.input.fill()?;
             if available.is_empty() {

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::super::SourceError;
+use super::super::error::SourceError;
 use super::abi;
 
 /// Four: one being filled, one full, one being read, one to spare.

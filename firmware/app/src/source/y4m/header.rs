@@ -1,6 +1,6 @@
 //! The line of text that a Y4M stream begins with: size, layout of the planes, range of the samples.
 
-use super::super::SourceError;
+use super::super::error::SourceError;
 use super::super::yuv::Matrix;
 
 pub(super) const STREAM_MAGIC: &[u8] = b"YUV4MPEG2";
