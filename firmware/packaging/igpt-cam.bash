@@ -62,7 +62,7 @@ _igpt__cam() {
                     return 0
                     ;;
                 --isa)
-                    COMPREPLY=($(compgen -W "scalar avx2 avx512vnni neon dotprod i8mm" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "scalar avx2 avxvnni avx512vnni neon dotprod i8mm" -- "${cur}"))
                     return 0
                     ;;
                 --state-dir)

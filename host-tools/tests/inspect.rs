@@ -106,10 +106,13 @@ fn a_packed_file_says_for_which_kernels() {
     let output = inspect(&file).arg("--json").unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["panels"]["name"], "8x4");
-    assert_eq!(report["panels"]["kernels"], serde_json::json!(["dotprod"]));
+    assert_eq!(
+        report["panels"]["kernels"],
+        serde_json::json!(["avxvnni", "dotprod"])
+    );
     let table = String::from_utf8(inspect(&file).unwrap().stdout).unwrap();
     assert!(
-        table.contains("packed in panels of 8x4, for dotprod"),
+        table.contains("packed in panels of 8x4, for avxvnni, dotprod"),
         "{table}"
     );
 }

@@ -23,6 +23,8 @@ macro_rules! instruction_sets {
         $read! {
             /// x86-64 with AVX2 and FMA (`vpmaddubsw`).
             Avx2 "avx2" x86_64::avx2 "x86_64" ["avx2" "fma"] (4, 16, 4, 0) "vpmaddubsw";
+            /// x86-64 with AVX-VNNI (`vpdpbusd` of 256 bits, without AVX-512): Alder Lake to Arrow Lake, N100, Zen 5.
+            AvxVnni "avxvnni" x86_64::avxvnni "x86_64" ["avx2" "fma" "avxvnni"] (12, 8, 4, 0x80) "vpdpbusd";
             /// x86-64 with AVX-512 F/BW/VL/DQ and VNNI (`vpdpbusd`).
             Avx512Vnni "avx512vnni" x86_64::avx512vnni "x86_64" ["avx2" "fma" "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx512vnni"] (12, 32, 4, 0x80) "vpdpbusd";
             /// ARMv8.0 NEON (`smull`, `smlal`, `sadalp`): Cortex-A53, A72; Raspberry Pi 3, 4, Zero 2 W.

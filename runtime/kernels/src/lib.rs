@@ -8,7 +8,7 @@
 //! [`Kernels::best`] or [`Kernels::for_isa`], pack weights once with [`Kernels::pack`], then call its methods on blocks of rows
 //! from as many threads as you like.
 //!
-//! Who may import whom, checked by `tests/tests/imports.rs`:
+//! Who may import whom, checked by `tests/tests/imports`:
 //!
 //! ```text
 //! kernels -> tables -> {sets, layers, benchmarks} -> {jobs, set} -> operands -> arithmetic -> layout -> isa
