@@ -55,7 +55,11 @@ fn the_palette_is_a_processor_and_follows_its_seed() {
     // What the report calls the error is what the file makes of the images; --sample covers every pixel here.
     let (mut sum, mut count) = (0.0, 0.0);
     for entry in fs::read_dir(samples()).unwrap() {
-        let image = image_io::decode_file(entry.unwrap().path()).unwrap();
+        let path = entry.unwrap().path();
+        if path.ends_with("labels.csv") {
+            continue;
+        }
+        let image = image_io::decode_file(path).unwrap();
         let small = processor
             .resized(image.rgb(), image.width(), image.height())
             .unwrap();

@@ -90,6 +90,9 @@ fn the_written_file_classifies_as_the_probe_says() {
     let mut session = model.session().unwrap();
     for entry in fs::read_dir(models().join("sample")).unwrap() {
         let path = entry.unwrap().path();
+        if path.ends_with("labels.csv") {
+            continue;
+        }
         let image = image_io::decode_file(&path).unwrap();
         let verdict = session
             .classify_rgb8(image.rgb(), image.width(), image.height())
