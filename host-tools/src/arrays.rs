@@ -23,6 +23,10 @@ pub struct TokenBatch {
 /// A header that numpy writes for an array of one or two dimensions has 128 bytes.
 const HEADER_LIMIT: u16 = 1024;
 
+/// Opening brackets of a header: numpy writes two for an array of integers, a dictionary and its shape. npyz 0.9.1 takes
+/// time beyond bounds for some headers with many.
+const MAX_BRACKETS: usize = 8;
+
 impl TokenBatch {
     /// Reads an `.npy` of integers `[tokens]` or `[batch, tokens]`.
     ///
@@ -49,7 +53,15 @@ impl TokenBatch {
             length <= HEADER_LIMIT,
             "a header of {length} bytes, expected at most {HEADER_LIMIT}"
         );
-        let npy = NpyFile::new(start.chain(file))?;
+        let mut header = vec![0; length.into()];
+        file.read_exact(&mut header)
+            .with_context(|| format!("it ends within its header of {length} bytes"))?;
+        let brackets = header.iter().filter(|byte| b"{[(".contains(byte)).count();
+        ensure!(
+            brackets <= MAX_BRACKETS,
+            "a header with {brackets} opening brackets, expected 2, as of an array of integers"
+        );
+        let npy = NpyFile::new(start.chain(header.chain(file)))?;
         ensure!(
             npy.order() == Order::C || npy.shape().len() == 1,
             "Fortran order, expected C order"
@@ -232,6 +244,18 @@ mod tests {
         assert_eq!(read(&npy("<u2", "(2, 2)", &short)).unwrap(), expected);
         let row = read(&npy("|u1", "(3,)", &[7, 8, 9])).unwrap();
         assert_eq!(row.rows().collect::<Vec<_>>(), [[7, 8, 9]]);
+    }
+
+    #[test]
+    fn a_header_of_more_than_integers_need_is_refused_before_it_is_parsed() {
+        let message = read(&npy("<i8", "((((((((2))))))))", &[0; 16])).unwrap_err();
+        assert!(
+            message
+                .root_cause()
+                .to_string()
+                .contains("9 opening brackets, expected 2"),
+            "{message:#}"
+        );
     }
 
     #[test]
