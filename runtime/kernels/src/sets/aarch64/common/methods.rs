@@ -1,4 +1,4 @@
-//! The methods of the two traits that all sets of this architecture share.
+//! The methods of the three traits that all sets of this architecture share. What differs is in each set's files of the same names.
 
 /// Those of [`Packing`](crate::operands::packing::Packing) for a set with groups of `$kr`.
 macro_rules! arm_packing {
@@ -20,6 +20,18 @@ macro_rules! arm_packing {
 /// Those of [`InstructionSet`](crate::set::InstructionSet).
 macro_rules! arm_set {
     () => {
+        #[inline(always)]
+        unsafe fn tile(tile: &Tile<'_>, acc: &mut [i32], ldc: usize) {
+            // SAFETY: the caller's.
+            unsafe { tile::tile(tile, acc, ldc) };
+        }
+
+        #[inline(always)]
+        unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
+            // SAFETY: the caller's.
+            unsafe { softmax::softmax(scores, stats, p) };
+        }
+
         #[inline(always)]
         unsafe fn norm_amax(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) -> u32 {
             // SAFETY: the caller's.
@@ -75,6 +87,43 @@ macro_rules! arm_set {
         ) -> Option<Result<(), NonFinite>> {
             // SAFETY: the caller's.
             unsafe { common::attend::attend_panel::<Self>(panel, scratch, out, ldo) }
+        }
+    };
+}
+
+/// Those of [`Arm`](crate::sets::aarch64::common::arm::Arm).
+macro_rules! arm_products {
+    () => {
+        const TURN: usize = linear::TURN;
+
+        #[inline(always)]
+        unsafe fn panels(k: usize, job: &mut Job<'_>) {
+            // SAFETY: the caller's.
+            unsafe { linear::panels(k, job) };
+        }
+
+        #[inline(always)]
+        unsafe fn scores(dim: usize, panels: usize, q: *const u8, k: *const u8, out: *mut i32) {
+            // SAFETY: the caller's.
+            unsafe { attention::scores(dim, panels, q, k, out) };
+        }
+
+        #[inline(always)]
+        unsafe fn values(panels: usize, update: &Update<'_>, o: *mut f32) {
+            // SAFETY: the caller's.
+            unsafe { attention::values(panels, update, o) };
+        }
+
+        #[inline(always)]
+        unsafe fn finish(
+            panels: usize,
+            o: *const f32,
+            l: &[f32; MAX_MR],
+            out: *mut f32,
+            ldo: usize,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { attention::finish(panels, o, l, out, ldo) };
         }
     };
 }
