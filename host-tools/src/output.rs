@@ -56,8 +56,7 @@ impl Outputs {
         // Only now is `new/../file` that file: nothing is found through a folder that is missing.
         refuse_inputs(path, &self.inputs)?;
         let folder = fs::canonicalize(folder).with_context(at).failed()?;
-        let whole = folder.join(path.file_name().unwrap_or_default());
-        let whole = fs::canonicalize(&whole).unwrap_or(whole);
+        let whole = behind_links(&folder.join(path.file_name().unwrap_or_default()));
         if is_image(path)
             && let Some(input) = self.pictures_around(&whole)
         {
