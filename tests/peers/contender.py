@@ -2,7 +2,7 @@
 
     python contender.py KIND MODEL THREADS
 
-KIND is onnxruntime, torch-f32, torch-bf16, or with `-generate` onnxruntime or torch-f32, where a run is NEW tokens one at a time
+KIND is onnxruntime, torch-f32, torch-bf16, torch-f32-pixels, or with `-generate` onnxruntime or torch-f32, where a run is NEW tokens one at a time
 after CONTEXT; onnxruntime-generate-past is the same of an exported model, whose keys and values go in and come out longer. The first line of the answer is JSON: load seconds, logits of a first run, MiB resident before loading.
 """
 
@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from models import TOKENS, past_names, token_ids
+from models import TOKENS, past_names, pixel_values, token_ids
 
 CONTEXT, NEW = 512, 64
 
@@ -33,7 +33,8 @@ def onnxruntime(model, threads):
     import numpy as np
 
     run = session(model, threads)
-    feed = {run.get_inputs()[0].name: np.array([token_ids(TOKENS)])}
+    wanted = run.get_inputs()[0]
+    feed = {wanted.name: pixel_values(wanted.shape) if wanted.type == "tensor(float)" else np.array([token_ids(TOKENS)])}
     return lambda: run.run(None, feed)[0].ravel()
 
 
@@ -111,6 +112,12 @@ def torch_forward(model, threads, dtype):
     return lambda: model(input_ids=ids, use_cache=False).logits.float().numpy().ravel()
 
 
+def torch_pixels(model, threads):
+    torch, model = torch_model("SegformerForImageClassification", model, threads, "float32")
+    pixels = torch.from_numpy(pixel_values((1, 3, 224, 224)))
+    return lambda: model(pixel_values=pixels).logits.numpy().ravel()
+
+
 def torch_generate(model, threads):
     import transformers
 
@@ -145,6 +152,7 @@ KINDS = {
     "onnxruntime-generate": onnxruntime_generate,
     "onnxruntime-generate-past": onnxruntime_generate_past,
     "torch-f32": lambda model, threads: torch_forward(model, threads, "float32"),
+    "torch-f32-pixels": torch_pixels,
     "torch-bf16": lambda model, threads: torch_forward(model, threads, "bfloat16"),
     "torch-f32-generate": torch_generate,
 }

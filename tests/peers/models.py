@@ -23,11 +23,19 @@ def token_ids(count, colors=COLORS):
     return [i * 7919 % colors for i in range(count)]
 
 
-def make(folder: Path, say, names=None):
+def pixel_values(shape):
+    """The picture that `igpt bench` and native/ run."""
+    import numpy as np
+
+    return ((np.arange(np.prod(shape)) * 7919 % 512) / 128 - 2).astype(np.float32).reshape(shape)
+
+
+def make(folder: Path, say, names=None, makers=None):
     """All of them, or those named, which come in the order of `MAKERS`: some are made from others."""
+    makers = makers or MAKERS
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names or MAKERS:
-        maker, target = MAKERS[name], folder / name
+    for name in names or makers:
+        maker, target = makers[name], folder / name
         if not target.exists():
             say(f"making {name}")
             part = folder / f"part-{name}"

@@ -130,19 +130,19 @@ def cosine(a, b):
     return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
-def forward_table(by_threads, floors):
+def forward_table(by_threads, floors, digits=0):
     most = max(by_threads)
     ours, reference = by_threads[most]["igpt int8"], by_threads[most].get("PyTorch f32")
     heads = [f"{n} thread{'s' * (n > 1)}, ms: median (min)" for n in by_threads]
     lines = ["| runtime | " + " | ".join(heads) + f" | times ours, {most} thread{'s' * (most > 1)} | memory MiB | load s | logits' cosine |",
              "|---" * (len(heads) + 5) + "|",
              "| *floor: every multiply-accumulate at the integer peak* | "
-             + " | ".join(f"*{floors[n] * 1e3:.0f}*" for n in by_threads) + " | | | | |"]
+             + " | ".join(f"*{floors[n] * 1e3:.{digits}f}*" for n in by_threads) + " | | | | |"]
     for name, contender in by_threads[most].items():
         cells = []
         for runs in by_threads.values():
             times = [t * 1e3 for t in runs[name].times] if name in runs else []
-            cells.append(f"{statistics.median(times):.0f} ({min(times):.0f})" if times else "-")
+            cells.append(f"{statistics.median(times):.{digits}f} ({min(times):.{digits}f})" if times else "-")
         ratio = statistics.median(contender.times) / statistics.median(ours.times)
         same = f"{cosine(contender.ready['logits'], reference.ready['logits']):.5f}" if reference else "-"
         lines.append(f"| {name} | " + " | ".join(cells)
@@ -230,6 +230,13 @@ def write(document, marker, lines):
     document.write_text(head + begin + "\n\n" + "\n".join(lines).strip() + "\n\n" + end + tail)
 
 
+def build_native(program):
+    if not program.exists():
+        say("building rten and tract, once")
+        subprocess.run(["cargo", "build", "--quiet", "--release", "--locked"], cwd=HERE / "native",
+                       env={**os.environ, "CARGO_TARGET_DIR": str(HERE / "native/target")})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -246,10 +253,7 @@ def main():
     args = parser.parse_args()
     if not args.igpt.exists():
         sys.exit(f"{args.igpt} is not there: cargo build --release --workspace, or --igpt")
-    if not args.native.exists():
-        say("building rten and tract, once")
-        subprocess.run(["cargo", "build", "--quiet", "--release", "--locked"], cwd=HERE / "native",
-                       env={**os.environ, "CARGO_TARGET_DIR": str(HERE / "native/target")})
+    build_native(args.native)
     models.make(args.models, say)
     for checkpoint, file, weights in (("clf", "ours.onnx", "int8"), ("lm", "ours-lm.onnx", "int8"), ("lm", "ours-lm-int4.onnx", "int4")):
         # Always anew: it is ours that changes from one run to the next.

@@ -3,6 +3,7 @@
 //! that often and says nothing: tests/arm-cost/peers counts instructions, and the digits of a time would make them waver.
 //!
 //!     igpt-peers onnxruntime|rten|tract FILE.onnx THREADS TOKENS COLORS [PASSES]
+//!     igpt-peers onnxruntime|rten|tract FILE.onnx THREADS pixels CHANNELSxHEIGHTxWIDTH [PASSES]
 
 use std::io::{self, BufRead as _, Write as _};
 use std::time::Instant;
@@ -11,6 +12,31 @@ use anyhow::{Context as _, Result, bail};
 
 /// A loaded model: so many forward passes, giving the last one's logits.
 type Forward = Box<dyn FnMut(usize) -> Result<Vec<f32>>>;
+
+/// What a model is fed, always the same.
+enum Input {
+    /// Token ids `[1, n]`.
+    Tokens(Vec<i64>),
+    /// Pixel values of this shape.
+    Pixels(Vec<usize>, Vec<f32>),
+}
+
+impl Input {
+    /// What `igpt bench` runs.
+    fn parse(first: &str, second: &str) -> Result<Self> {
+        if first != "pixels" {
+            let (tokens, colors): (i64, i64) = (first.parse()?, second.parse()?);
+            return Ok(Self::Tokens((0..tokens).map(|i| (i * 7919) % colors).collect()));
+        }
+        let mut shape = vec![1];
+        for side in second.split('x') {
+            shape.push(side.parse()?);
+        }
+        let count = shape.iter().product::<usize>();
+        let values = (0..count).map(|i| (i * 7919 % 512) as f32 / 128.0 - 2.0);
+        Ok(Self::Pixels(shape, values.collect()))
+    }
+}
 
 fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,17 +48,15 @@ fn main() -> Result<()> {
     let [runtime, file, threads, tokens, colors] = arguments.as_slice() else {
         bail!("usage: igpt-peers onnxruntime|rten|tract FILE.onnx THREADS TOKENS COLORS [PASSES]");
     };
-    let (threads, tokens, colors): (usize, i64, i64) =
-        (threads.parse()?, tokens.parse()?, colors.parse()?);
-    // The tokens that `igpt bench` runs.
-    let tokens: Vec<i64> = (0..tokens).map(|i| (i * 7919) % colors).collect();
+    let threads: usize = threads.parse()?;
+    let input = Input::parse(tokens, colors)?;
     let start = Instant::now();
     let mut forward = match runtime.as_str() {
         #[cfg(feature = "onnxruntime")]
-        "onnxruntime" => onnxruntime(file, threads, &tokens)?,
-        "rten" => rten(file, threads, &tokens)?,
+        "onnxruntime" => onnxruntime(file, threads, &input)?,
+        "rten" => rten(file, threads, &input)?,
         #[cfg(feature = "tract")]
-        "tract" => tract(file, threads, &tokens)?,
+        "tract" => tract(file, threads, &input)?,
         other => bail!("{other} is none of the runtimes that this program was built with"),
     };
     if let Some(passes) = passes {
@@ -53,7 +77,7 @@ fn main() -> Result<()> {
 }
 
 #[cfg(feature = "onnxruntime")]
-fn onnxruntime(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
+fn onnxruntime(file: &str, threads: usize, input: &Input) -> Result<Forward> {
     let options = |error: ort::Error<_>| anyhow::anyhow!("{error}");
     // Its own threads would be counted, and nobody asked for reports over the network.
     let environment = ort::init().with_telemetry(false).build()?;
@@ -63,7 +87,14 @@ fn onnxruntime(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
         .with_inter_threads(1)
         .map_err(options)?
         .commit_from_file(file)?;
-    let input = ort::value::Tensor::from_array(([1, tokens.len()], tokens.to_vec()))?;
+    let input = match input {
+        Input::Tokens(ids) => {
+            ort::value::Tensor::from_array(([1, ids.len()], ids.clone()))?.into_dyn()
+        }
+        Input::Pixels(shape, values) => {
+            ort::value::Tensor::from_array((shape.clone(), values.clone()))?.into_dyn()
+        }
+    };
     Ok(Box::new(move |passes| {
         let mut logits = Vec::new();
         for _ in 0..passes {
@@ -74,14 +105,21 @@ fn onnxruntime(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
     }))
 }
 
-fn rten(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
+fn rten(file: &str, threads: usize, input: &Input) -> Result<Forward> {
     use rten_tensor::prelude::{AsView as _, Layout as _};
     let mut options = rten::ModelOptions::with_all_ops();
     // What its command line does: weights are laid out for the kernels at load.
     options.prepack_weights(true);
     let model = options.load_file(file)?;
-    let tokens: Vec<i32> = tokens.iter().map(|t| *t as i32).collect();
-    let input = rten_tensor::Tensor::from_data(&[1, tokens.len()], tokens);
+    let input: rten::Value = match input {
+        Input::Tokens(ids) => {
+            let ids: Vec<i32> = ids.iter().map(|t| *t as i32).collect();
+            rten_tensor::Tensor::from_data(&[1, ids.len()], ids).into()
+        }
+        Input::Pixels(shape, values) => {
+            rten_tensor::Tensor::from_data(shape, values.clone()).into()
+        }
+    };
     let id = *model
         .input_ids()
         .first()
@@ -93,7 +131,7 @@ fn rten(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
     let pool = std::sync::Arc::new(rten::ThreadPool::with_num_threads(threads));
     let run = move |pool| -> Result<Vec<f32>> {
         let options = rten::RunOptions::default().with_thread_pool(Some(pool));
-        let [logits] = model.run_n(vec![(id, input.view().into())], [output], Some(options))?;
+        let [logits] = model.run_n(vec![(id, input.as_view().into())], [output], Some(options))?;
         let logits: rten_tensor::Tensor<f32> = logits.try_into()?;
         debug_assert!(logits.ndim() == 2);
         Ok(logits.to_vec())
@@ -111,7 +149,7 @@ fn rten(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
 }
 
 #[cfg(feature = "tract")]
-fn tract(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
+fn tract(file: &str, threads: usize, input: &Input) -> Result<Forward> {
     use tract_onnx::prelude::{
         DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor,
         multithread, tvec,
@@ -120,16 +158,22 @@ fn tract(file: &str, threads: usize, tokens: &[i64]) -> Result<Forward> {
         1 => multithread::Executor::SingleThread,
         n => multithread::Executor::multithread(n),
     };
-    let ids = Tensor::from_shape(&[1, tokens.len()], tokens)?;
+    let (input, fact) = match input {
+        Input::Tokens(ids) => (
+            Tensor::from_shape(&[1, ids.len()], ids)?,
+            i64::fact([1, ids.len()]),
+        ),
+        Input::Pixels(shape, values) => (Tensor::from_shape(shape, values)?, f32::fact(shape)),
+    };
     let plan = tract_onnx::onnx()
         .model_for_path(file)?
-        .with_input_fact(0, i64::fact([1, tokens.len()]).into())?
+        .with_input_fact(0, fact.into())?
         .into_optimized()?
         .into_runnable()?;
     Ok(Box::new(move |passes| {
         let mut logits = Vec::new();
         for _ in 0..passes {
-            let run = || plan.run(tvec!(ids.clone().into()));
+            let run = || plan.run(tvec!(input.clone().into()));
             let output = multithread::multithread_tract_scope(executor.clone(), run)?;
             logits = output[0].try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
         }
