@@ -1,5 +1,7 @@
 //! What the kernels are asked to do: operands, shapes and working memory.
 
+mod maps;
+
 use core::fmt;
 use core::ops::Range;
 
@@ -9,6 +11,9 @@ use crate::memory::aligned::{Aligned, AlignedBytes};
 use crate::operands::kv::KvInt8;
 use crate::operands::rows::PackedRows;
 use crate::operands::weights::{PackedF32, PackedInt8};
+
+pub(crate) use maps::{Clip, Place};
+pub use maps::{Depthwise, Map, Windows};
 
 /// A row held NaN or infinity where a number was needed. Nothing is computed from such a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +57,15 @@ pub enum Prepare<'a> {
         /// Gain of each channel.
         gain: &'a [f32],
         /// Added to the mean square.
+        eps: f32,
+    },
+    /// LayerNorm with this gain and bias, `[k]` each.
+    LayerNorm {
+        /// Gain of each channel.
+        gain: &'a [f32],
+        /// Bias of each channel.
+        bias: &'a [f32],
+        /// Added to the variance.
         eps: f32,
     },
     /// The MLP's activation.
@@ -150,7 +164,44 @@ pub struct LinearF32<'a> {
     pub panels: Range<usize>,
 }
 
-/// Causal int8 attention of a block of query rows, one head.
+/// Which keys queries see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visible {
+    /// The query at a position sees the keys up to and including that one.
+    Causal {
+        /// Absolute position of the first query.
+        position: usize,
+    },
+    /// Every query sees the same keys.
+    All {
+        /// How many, from the first on; at least one.
+        keys: usize,
+    },
+}
+
+impl Visible {
+    /// How many keys the last of the first `rows` queries sees, and so all of them together.
+    #[inline(always)]
+    pub(crate) const fn keys(self, rows: usize) -> usize {
+        match self {
+            Self::Causal { position } => position + rows,
+            Self::All { keys } => keys,
+        }
+    }
+
+    /// What the queries from number `row` on see.
+    #[inline(always)]
+    pub(crate) const fn from(self, row: usize) -> Self {
+        match self {
+            Self::Causal { position } => Self::Causal {
+                position: position + row,
+            },
+            all @ Self::All { .. } => all,
+        }
+    }
+}
+
+/// Int8 attention of a block of query rows, one head.
 pub struct Attention<'a> {
     /// Heads of the layer.
     pub heads: Heads,
@@ -158,10 +209,10 @@ pub struct Attention<'a> {
     pub head: usize,
     /// Quantised queries of that head `[rows, dim]`.
     pub q: &'a PackedRows,
-    /// The layer's keys and values from token 0 to the last query at least.
+    /// The layer's keys and values from token 0 to the last that a query sees at least.
     pub kv: &'a [KvInt8],
-    /// Absolute position of the first query.
-    pub position: usize,
+    /// Which of them each query sees.
+    pub visible: Visible,
     /// What multiplies Q.K.
     pub scale: f32,
     /// Where column 0 of the head's output of row 0 goes.
@@ -188,7 +239,7 @@ pub struct AttentionRow<'a> {
     pub out: &'a mut [f32],
 }
 
-/// Causal f32 attention of one query row, one head.
+/// f32 attention of one query row, one head.
 pub struct AttentionF32<'a> {
     /// The query, `[dim]`.
     pub q: &'a [f32],
@@ -198,7 +249,7 @@ pub struct AttentionF32<'a> {
     pub values: &'a [f32],
     /// Distance between tokens.
     pub stride: usize,
-    /// How many tokens the query sees, itself included.
+    /// How many tokens the query sees: of a causal model those up to itself.
     pub tokens: usize,
     /// What multiplies Q.K.
     pub scale: f32,

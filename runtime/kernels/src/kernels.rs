@@ -1,5 +1,7 @@
 //! The crate's interface: one [`Kernels`] per instruction set, every method the same formula compiled for it.
 
+mod maps;
+
 use core::fmt;
 
 use bytes::Bytes;
@@ -203,7 +205,7 @@ impl Kernels {
         unsafe { (self.table.split)(heads, qkv, first, q, tile) }
     }
 
-    /// Causal int8 attention.
+    /// Int8 attention.
     ///
     /// # Errors
     /// If a score overflows.
@@ -219,6 +221,10 @@ impl Kernels {
         if job.q.rows() == 0 {
             return Ok(());
         }
+        assert!(
+            (1..=job.kv.len() * KV_TILE).contains(&job.visible.keys(job.q.rows())),
+            "keys that are there, at least one"
+        );
         let layout = self.table.layout;
         assert!(
             job.q.layout == layout && job.kv.iter().all(|tile| tile.is_for(layout, job.heads)),
@@ -283,7 +289,7 @@ impl Kernels {
         unsafe { (self.table.linear_f32)(job) }
     }
 
-    /// Causal f32 attention of one row.
+    /// f32 attention of one row.
     ///
     /// # Errors
     /// If a score overflows.

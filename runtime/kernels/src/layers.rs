@@ -3,8 +3,10 @@
 
 pub(crate) mod attention;
 pub(crate) mod attention_f32;
+pub(crate) mod depthwise;
 pub(crate) mod linear;
 pub(crate) mod linear_f32;
 pub(crate) mod pack;
 pub(crate) mod prepare;
 pub(crate) mod split;
+pub(crate) mod windows;

@@ -1,4 +1,4 @@
-//! Kernels for ImageGPT: int8 linear layers, causal attention, RMS norm, activations.
+//! Kernels for ImageGPT and Mix Transformers: int8 linear layers, attention, norms, activations, and what convolutions need.
 //!
 //! One set of formulas (`arithmetic`, `layers`), compiled for every instruction set (`tables`); hand-written for each (`sets`) are the
 //! integer dot-product tile and, where that pays, the fixed-point softmax between the two products of attention, steps of a row, and
@@ -39,8 +39,8 @@ pub use arithmetic::rows::TINY;
 pub use benchmarks::read_benchmark;
 pub use isa::{Isa, IsaError};
 pub use jobs::{
-    Attention, AttentionF32, AttentionRow, AttentionScratch, Linear, LinearF32, LinearScratch,
-    NonFinite, Prepare, RowsF32,
+    Attention, AttentionF32, AttentionRow, AttentionScratch, Depthwise, Linear, LinearF32,
+    LinearScratch, Map, NonFinite, Prepare, RowsF32, Visible, Windows,
 };
 pub use kernels::{Kernels, peak_benchmark, tile_benchmark};
 pub use layout::{Heads, KV_TILE, Layout};

@@ -19,7 +19,7 @@ use crate::arithmetic::online::Factors;
 use crate::arithmetic::rows;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::arithmetic::softmax_portable;
-use crate::jobs::{AttentionRow, AttentionScratch, Linear, NonFinite};
+use crate::jobs::{AttentionRow, AttentionScratch, Linear, NonFinite, Visible};
 use crate::layout::{Heads, Layout, MAX_MR};
 use crate::operands::int4::INT4_GROUP;
 use crate::operands::kv::{HeadPanels, KvInt8};
@@ -64,6 +64,22 @@ pub(crate) trait InstructionSet: Packing {
     #[inline(always)]
     unsafe fn norm_amax(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) -> u32 {
         rows::norm_amax(x, gain, eps, out)
+    }
+
+    /// LayerNorm of a row, and the bits of the largest magnitude it leaves.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn layer_norm_amax(
+        x: &[f32],
+        gain: &[f32],
+        bias: &[f32],
+        eps: f32,
+        out: &mut [f32],
+    ) -> u32 {
+        rows::layer_norm(x, gain, bias, eps, out);
+        amax_bits(out)
     }
 
     /// Quantises a row to `bytes` (value XOR `offset`) and gives its scale; its largest magnitude if that is NaN or infinity.
@@ -211,7 +227,7 @@ pub(crate) struct NibbleRow<'a> {
     pub(crate) correction: &'a [i32],
 }
 
-/// The queries of a panel, all of which see all of `tiles`: of the last tile as much as is not after them.
+/// The queries of a panel, all of which see some keys of each of `tiles`, and those of all but the last of them.
 #[allow(dead_code, reason = "read by instruction sets of one architecture")]
 #[derive(Clone, Copy)]
 pub(crate) struct QueryPanel<'a> {
@@ -220,8 +236,8 @@ pub(crate) struct QueryPanel<'a> {
     pub(crate) q: &'a [u8],
     /// What makes scores of each row's products.
     pub(crate) c: &'a [f32; MAX_MR],
-    /// Where the first of them is.
-    pub(crate) first: usize,
+    /// Which keys they see.
+    pub(crate) visible: Visible,
     pub(crate) tiles: &'a [KvInt8],
 }
 

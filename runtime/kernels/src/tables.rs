@@ -1,5 +1,7 @@
 //! Compiles every layer once per instruction set, and picks the copy for one. The only file that knows layers and sets.
 
+use core::ops::Range;
+
 use bytes::Bytes;
 
 use crate::arithmetic::activation::Activation;
@@ -7,10 +9,12 @@ use crate::arithmetic::lanes;
 use crate::benchmarks;
 use crate::isa::{Isa, instruction_sets};
 use crate::jobs::{
-    Attention, AttentionF32, AttentionRow, AttentionScratch, Linear, LinearF32, NonFinite, Prepare,
-    RowsF32,
+    Attention, AttentionF32, AttentionRow, AttentionScratch, Depthwise, Linear, LinearF32,
+    NonFinite, Prepare, RowsF32, Windows,
 };
-use crate::layers::{attention, attention_f32, linear, linear_f32, pack, prepare, split};
+use crate::layers::{
+    attention, attention_f32, depthwise, linear, linear_f32, pack, prepare, split, windows,
+};
 use crate::layout::{Heads, Layout};
 use crate::operands::int4::Int4Matrix;
 use crate::operands::kv::KvInt8;
@@ -38,10 +42,18 @@ pub(crate) struct Table {
     pub(crate) linear: unsafe fn(Linear<'_>),
     pub(crate) split:
         unsafe fn(Heads, &[f32], usize, &mut [PackedRows], &mut KvInt8) -> Result<(), NonFinite>,
+    pub(crate) split_q: unsafe fn(Heads, &[f32], &mut [PackedRows]) -> Result<(), NonFinite>,
+    pub(crate) split_kv: unsafe fn(Heads, &[f32], usize, &mut KvInt8) -> Result<(), NonFinite>,
     pub(crate) attend: unsafe fn(Attention<'_>, &mut AttentionScratch) -> Result<(), NonFinite>,
     pub(crate) attend_row:
         unsafe fn(AttentionRow<'_>, &mut AttentionScratch) -> Result<(), NonFinite>,
     pub(crate) norm: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
+    pub(crate) layer_norm: unsafe fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub(crate) prepare_windows:
+        unsafe fn(Windows<'_>, Range<usize>, &mut PackedRows) -> Result<(), NonFinite>,
+    pub(crate) gather: unsafe fn(Windows<'_>, Range<usize>, &mut [f32]),
+    pub(crate) depthwise: unsafe fn(Depthwise<'_>, &mut PackedRows) -> Result<(), NonFinite>,
+    pub(crate) depthwise_f32: unsafe fn(Depthwise<'_>, &mut [f32]),
     pub(crate) activate: unsafe fn(Activation, &mut [f32]),
     pub(crate) add_rows: unsafe fn(&[f32], &mut [f32]),
     pub(crate) dot_f32: unsafe fn(&[f32], &[f32]) -> f32,
@@ -87,6 +99,44 @@ macro_rules! compile {
             ) -> Result<(), NonFinite> {
                 // SAFETY: a table is called on machines that have its instruction set.
                 unsafe { split::split::<Set>(heads, qkv, first, q, tile) }
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn split_q(
+                heads: Heads, q: &[f32], out: &mut [PackedRows],
+            ) -> Result<(), NonFinite> {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { split::queries::<Set>(heads, q, out) }
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn split_kv(
+                heads: Heads, kv: &[f32], first: usize, tile: &mut KvInt8,
+            ) -> Result<(), NonFinite> {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { split::keys_and_values::<Set>(heads, kv, first, tile) }
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn prepare_windows(
+                windows: Windows<'_>, rows: Range<usize>, out: &mut PackedRows,
+            ) -> Result<(), NonFinite> {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { windows::prepare::<Set>(windows, rows, out) }
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn gather(windows: Windows<'_>, rows: Range<usize>, out: &mut [f32]) {
+                windows::gather(windows, rows, out);
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn depthwise(job: Depthwise<'_>, out: &mut PackedRows) -> Result<(), NonFinite> {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { depthwise::prepare::<Set>(job, out) }
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn depthwise_f32(job: Depthwise<'_>, out: &mut [f32]) {
+                depthwise::f32_rows(job, out);
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+                prepare::layer_norm_rows(x, gain, bias, eps, out);
             }
             $(#[target_feature(enable = $feature)])*
             fn attend(job: Attention<'_>, scratch: &mut AttentionScratch) -> Result<(), NonFinite> {
@@ -138,8 +188,9 @@ macro_rules! compile {
                 isa: Isa::$isa,
                 layout: <Set as Packing>::LAYOUT,
                 heads_together: <Set as Packing>::HEADS_TOGETHER,
-                pack, pack_int4, prepare, linear, split, attend, attend_row, norm, activate, add_rows, dot_f32, linear_f32,
-                attend_f32, peak, tiles,
+                pack, pack_int4, prepare, linear, split, split_q, split_kv, attend, attend_row, norm, layer_norm,
+                prepare_windows, gather, depthwise, depthwise_f32, activate, add_rows, dot_f32, linear_f32, attend_f32,
+                peak, tiles,
             }
         };
     };

@@ -5,7 +5,7 @@
 //! tile at a time so that its activations stay in the nearest caches.
 
 use igpt_kernels::{
-    Attention, AttentionRow, KV_TILE, KvInt8, NonFinite, PackedRows, Prepare, RowsF32,
+    Attention, AttentionRow, KV_TILE, KvInt8, NonFinite, PackedRows, Prepare, RowsF32, Visible,
 };
 use rayon::prelude::*;
 
@@ -257,7 +257,9 @@ impl BlockInt8 {
             head,
             q: &task.queries[head],
             kv,
-            position: task.position,
+            visible: Visible::Causal {
+                position: task.position,
+            },
             scale: self.scale,
             out,
             ldo: self.ln_1.len(),

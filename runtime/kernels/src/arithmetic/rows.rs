@@ -1,7 +1,7 @@
-//! What happens to one row between two matrices: RMS norm, and the roundings to bytes.
+//! What happens to one row between two matrices: norms, and the roundings to bytes.
 
-use super::lanes::{Range, amax_bits, dot};
-use super::math::{ROUND, sqrt};
+use super::lanes::{Range, amax_bits, dot, sum};
+use super::math::{ROUND, fma, sqrt};
 
 /// Rows whose largest magnitude is below this are zeros: 127 / amax would overflow not far below.
 pub const TINY: f32 = 7.888_609e-31; // 2^-100
@@ -20,6 +20,21 @@ pub(crate) fn norm(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
 pub(crate) fn norm_amax(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) -> u32 {
     norm(x, gain, eps, out);
     amax_bits(out)
+}
+
+/// LayerNorm of one row, in two passes: the variance is that of the differences from the mean, which a mean of squares less the square of the
+/// mean would lose where rows have an offset.
+#[inline(always)]
+pub(crate) fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+    let n = x.len() as f32;
+    let mean = sum(x) / n;
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = *x - mean;
+    }
+    let inverse = 1.0 / sqrt(dot(out, out) / n + eps);
+    for ((out, gain), bias) in out.iter_mut().zip(gain).zip(bias) {
+        *out = fma(*out * inverse, *gain, *bias);
+    }
 }
 
 /// Quantises a row to `bytes` (value XOR `offset`), where the bits of its largest magnitude are known, and gives its scale; that

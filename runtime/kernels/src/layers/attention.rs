@@ -1,4 +1,4 @@
-//! Causal int8 attention: both products are integer tiles, the softmax between them is online over absolute kv tiles.
+//! Int8 attention, causal or of all keys: both products are integer tiles, the softmax between them is online over absolute kv tiles.
 #![allow(
     clippy::needless_range_loop,
     reason = "rows of a panel are counted, so that each loop reads as the one vector operation it becomes"
@@ -9,11 +9,11 @@ use core::f32::consts::LOG2_E;
 use crate::arithmetic::math::fma;
 use crate::arithmetic::online::Online;
 use crate::arithmetic::softmax::{QueryRows, RowStats, Scores};
-use crate::jobs::{Attention, AttentionRow, AttentionScratch, NonFinite};
+use crate::jobs::{Attention, AttentionRow, AttentionScratch, NonFinite, Visible};
 use crate::layout::{Heads, KV_TILE, Layout, MAX_MR};
 use crate::set::{InstructionSet, QueryPanel, Tile, Values, multiply};
 
-/// Attention of the rows in `q` (the first at position `job.position`), for one head, into columns `0..dim` of `out`.
+/// Attention of the rows in `q`, for one head, into columns `0..dim` of `out`.
 ///
 /// # Safety
 /// This machine must have the instruction set.
@@ -22,18 +22,19 @@ pub(crate) unsafe fn attend<S: InstructionSet>(
     job: Attention<'_>,
     scratch: &mut AttentionScratch,
 ) -> Result<(), NonFinite> {
+    let Heads { count, dim } = job.heads;
     // With a width known when this is compiled, panels have a known size and rows of the output are a few vectors. 64 is every
-    // published ImageGPT's.
-    if job.heads.dim == 64 {
-        let heads = Heads {
-            count: job.heads.count,
-            dim: 64,
-        };
-        // SAFETY: the caller's.
-        return unsafe { attend_heads::<S>(heads, job, scratch) };
-    }
+    // published ImageGPT's and MiT's, but for MiT-b0's 32.
+    let dim_64 = Heads { count, dim: 64 };
+    let dim_32 = Heads { count, dim: 32 };
     // SAFETY: the caller's.
-    unsafe { attend_heads::<S>(job.heads, job, scratch) }
+    unsafe {
+        match dim {
+            64 => attend_heads::<S>(dim_64, job, scratch),
+            32 => attend_heads::<S>(dim_32, job, scratch),
+            _ => attend_heads::<S>(job.heads, job, scratch),
+        }
+    }
 }
 
 /// Attention of one query, head by head or several heads at a time.
@@ -56,7 +57,9 @@ pub(crate) unsafe fn attend_row<S: InstructionSet>(
             head: job.first + i,
             q,
             kv: job.kv,
-            position: job.position,
+            visible: Visible::Causal {
+                position: job.position,
+            },
             scale: job.scale,
             out,
             ldo: dim,
@@ -81,7 +84,7 @@ unsafe fn attend_heads<S: InstructionSet>(
         head,
         q,
         kv,
-        position,
+        visible,
         scale,
         out,
         ldo,
@@ -100,22 +103,24 @@ unsafe fn attend_heads<S: InstructionSet>(
     let mut stats = RowStats::EMPTY;
     for (row_panel, q_scale) in q.scales().chunks(mr).enumerate() {
         let rows = q_scale.len();
-        let first = position + row_panel * mr;
+        // Of the keys, what the first of these rows sees, and what all of them together do.
+        let visible = visible.from(row_panel * mr);
+        let (least, most) = (visible.keys(1), visible.keys(rows));
         let refused = |e: NonFinite| e.within(row_panel * mr);
         let mut c = [0.0; MAX_MR];
         for (c, q_scale) in c.iter_mut().zip(q_scale) {
             *c = q_scale * factor;
         }
-        let tiles = &kv[..=(first + rows - 1) / KV_TILE];
+        let tiles = &kv[..most.div_ceil(KV_TILE)];
         let out = &mut out[row_panel * mr * ldo..];
         // Whole panels whose rows all see the same tiles.
-        if rows == mr && first / KV_TILE == (first + rows - 1) / KV_TILE {
+        if rows == mr && least.div_ceil(KV_TILE) == tiles.len() {
             let panel = QueryPanel {
                 heads,
                 head,
                 q: q.panel(row_panel),
                 c: &c,
-                first,
+                visible,
                 tiles,
             };
             // SAFETY: the caller's.
@@ -146,7 +151,7 @@ unsafe fn attend_heads<S: InstructionSet>(
             let panels = tile.panels(layout, heads, head);
             let after = after.panels(layout, heads, after_head);
             let start = t * KV_TILE;
-            let span = KV_TILE.min(first + rows - start);
+            let span = KV_TILE.min(most - start);
             for panel in 0..span.div_ceil(nr) {
                 let (k, correction) = panels.keys(panel);
                 let (ahead, _) = after.keys(panel);
@@ -161,11 +166,14 @@ unsafe fn attend_heads<S: InstructionSet>(
                 // SAFETY: the caller's.
                 unsafe { multiply::<S>(&product, &mut scores[panel * nr..], KV_TILE) };
             }
-            let whole = first >= start + KV_TILE - 1;
+            let whole = least >= start + KV_TILE;
             if !whole {
                 // A row that ends before this tile is given one key, and nothing of that is used.
                 for (row, valid) in query_rows.valid.iter_mut().enumerate() {
-                    *valid = (first + row + 1).saturating_sub(start).clamp(1, KV_TILE);
+                    *valid = visible
+                        .keys(row + 1)
+                        .saturating_sub(start)
+                        .clamp(1, KV_TILE);
                 }
             }
             let of = Scores {
@@ -178,7 +186,7 @@ unsafe fn attend_heads<S: InstructionSet>(
             };
             // SAFETY: the caller's; `scores` has mr rows and `p` mr * KV_TILE bytes.
             unsafe { S::softmax(&of, &mut stats, p) };
-            let from = start.saturating_sub(first);
+            let from = (start + 1).saturating_sub(least);
             online.take(mr, &stats, &c, from);
             if rows == mr && from == 0 {
                 let values = Values {

@@ -1,7 +1,7 @@
 //! Rows on their way from one matrix to the next: norm or activation, quantisation, and into the panels of a tile.
 
 use crate::arithmetic::activation::{Activation, activate};
-use crate::arithmetic::rows::norm;
+use crate::arithmetic::rows::{layer_norm, norm};
 use crate::jobs::{NonFinite, Prepare, RowsF32};
 use crate::operands::rows::PackedRows;
 use crate::set::InstructionSet;
@@ -35,6 +35,10 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
                     let amax = S::norm_amax(x, gain, eps, values);
                     S::quantize_known(values, amax, bytes, offset).map(|scale| (scale, 0))
                 }
+                Prepare::LayerNorm { gain, bias, eps } => {
+                    let amax = S::layer_norm_amax(x, gain, bias, eps, values);
+                    S::quantize_known(values, amax, bytes, offset).map(|scale| (scale, 0))
+                }
                 Prepare::Activate(kind) => {
                     let range = S::activate_range(kind, x, values);
                     S::quantize_skewed(values, range, bytes, offset)
@@ -55,6 +59,15 @@ pub(crate) fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
     let n = gain.len();
     for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
         norm(x, gain, eps, out);
+    }
+}
+
+/// LayerNorm of many rows.
+#[inline(always)]
+pub(crate) fn layer_norm_rows(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+    let n = gain.len();
+    for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+        layer_norm(x, gain, bias, eps, out);
     }
 }
 

@@ -11,6 +11,7 @@ use bytemuck::Pod;
 
 use crate::arithmetic::softmax::{Keys, NEVER};
 use crate::layout::{Heads, KV_TILE, Layout};
+use crate::memory::aligned::AlignedBytes;
 
 pub use memory::KvTiles;
 use memory::{Groups, KvMemory};
@@ -40,6 +41,8 @@ pub struct KvInt8 {
     memory: KvMemory,
     /// Of each head, the smallest and the largest shift of a value that is not zero, of all that the tile has ever held.
     spread: Vec<[i16; 2]>,
+    /// Keys and values on their way in, where they come without queries, whose memory serves for that else.
+    incoming: AlignedBytes,
 }
 
 /// log2 of the heads that a query reads together: `together` of an instruction set ([`HEADS_TOGETHER`](super::packing::Packing)) where
@@ -131,6 +134,7 @@ impl KvInt8 {
             group,
             memory,
             spread: vec![[NEVER, 0]; heads.count],
+            incoming: AlignedBytes::default(),
         };
         for head in 0..heads.count {
             tile.part_mut(head, v_shift, KV_TILE).fill(NEVER);
@@ -153,6 +157,16 @@ impl KvInt8 {
     /// True if this is a tile of such heads, laid out like this.
     pub(crate) fn is_for(&self, layout: Layout, heads: Heads) -> bool {
         self.layout == layout && self.heads == heads
+    }
+
+    /// Memory for keys and values on their way in, to be given back.
+    pub(crate) fn take_incoming(&mut self) -> AlignedBytes {
+        core::mem::take(&mut self.incoming)
+    }
+
+    /// Keeps the memory of [`KvInt8::take_incoming`] for the next.
+    pub(crate) fn give_back_incoming(&mut self, memory: AlignedBytes) {
+        self.incoming = memory;
     }
 
     #[inline(always)]

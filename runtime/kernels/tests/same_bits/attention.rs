@@ -2,6 +2,7 @@
 
 use igpt_kernels::{
     Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, PackedRows, Slab,
+    Visible,
 };
 
 use crate::{Random, all, cosine, same_bits};
@@ -73,7 +74,7 @@ fn attend_in(
                     head,
                     q,
                     kv: &kv,
-                    position: *at,
+                    visible: Visible::Causal { position: *at },
                     scale,
                     out,
                     ldo: width,

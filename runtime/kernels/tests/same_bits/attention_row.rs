@@ -2,6 +2,7 @@
 
 use igpt_kernels::{
     Attention, AttentionRow, AttentionScratch, Heads, KV_TILE, Kernels, KvInt8, PackedRows, Slab,
+    Visible,
 };
 
 use crate::{Random, all};
@@ -44,7 +45,7 @@ fn a_query_of_any_of_the_heads_gives_the_bits_of_each_alone() {
                         head,
                         q,
                         kv: &kv,
-                        position,
+                        visible: Visible::Causal { position },
                         scale: 0.1,
                         out,
                         ldo: width,
@@ -113,7 +114,7 @@ fn a_query_whose_scores_overflow_is_refused_by_whichever_way_it_is_asked() {
             head: 2,
             q: &q[2],
             kv: &kv,
-            position: 0,
+            visible: Visible::Causal { position: 0 },
             scale: 1.0,
             out: &mut out,
             ldo: 128,

@@ -19,6 +19,7 @@ fn int8_linear_layers_are_close_and_the_same() {
     ] {
         let mut random = Random(rows as u64 * 7 + k as u64);
         let (x, gain, bias) = (random.rows(rows * k), random.rows(k), random.rows(n));
+        let shift = random.rows(k);
         let w: Vec<i8> = (0..k * n).map(|_| (random.next() * 127.0) as i8).collect();
         let w_scale: Vec<f32> = random
             .rows(n)
@@ -29,6 +30,11 @@ fn int8_linear_layers_are_close_and_the_same() {
             Prepare::Plain,
             Prepare::Norm {
                 gain: &gain,
+                eps: 1e-5,
+            },
+            Prepare::LayerNorm {
+                gain: &gain,
+                bias: &shift,
                 eps: 1e-5,
             },
             Prepare::Activate(Activation::QuickGelu),
@@ -56,14 +62,20 @@ fn int8_linear_layers_are_close_and_the_same() {
             let mut want = vec![0.0; rows * n];
             for i in 0..rows {
                 let x: Vec<f64> = x[i * k..][..k].iter().map(|x| f64::from(*x)).collect();
-                let mean = x.iter().map(|x| x * x).sum::<f64>() / k as f64;
+                let mean_square = x.iter().map(|x| x * x).sum::<f64>() / k as f64;
+                let mean = x.iter().sum::<f64>() / k as f64;
+                let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / k as f64;
                 for j in 0..n {
                     let dot: f64 = (0..k)
                         .map(|c| {
                             let a = match how {
                                 Prepare::Plain => x[c],
                                 Prepare::Norm { .. } => {
-                                    x[c] / (mean + 1e-5).sqrt() * f64::from(gain[c])
+                                    x[c] / (mean_square + 1e-5).sqrt() * f64::from(gain[c])
+                                }
+                                Prepare::LayerNorm { .. } => {
+                                    (x[c] - mean) / (variance + 1e-5).sqrt() * f64::from(gain[c])
+                                        + f64::from(shift[c])
                                 }
                                 Prepare::Activate(_) => x[c] / (1.0 + (-1.702 * x[c]).exp()),
                             };

@@ -32,13 +32,14 @@ pub(crate) unsafe fn attend_panel<A: Arm>(
     let output = &mut scratch.output[..];
     output.fill(0.0);
     for (t, tile) in panel.tiles.iter().enumerate() {
-        let before = panel.first - t * KV_TILE;
-        let span = KV_TILE.min(before + mr);
+        // Of this tile and those that follow, the keys that a number of rows see.
+        let keys = |rows: usize| panel.visible.keys(rows) - t * KV_TILE;
+        let span = KV_TILE.min(keys(mr));
         let HeadPanels { k, v, .. } = tile.panels(layout, heads, head);
-        let whole = before >= KV_TILE - 1;
+        let whole = keys(1) >= KV_TILE;
         if !whole {
             for (row, valid) in query_rows.valid[..mr].iter_mut().enumerate() {
-                *valid = KV_TILE.min(before + row + 1);
+                *valid = KV_TILE.min(keys(row + 1));
             }
         }
         let panels = span.div_ceil(nr);
