@@ -10,6 +10,7 @@ mod error;
 pub(crate) mod fields;
 mod json;
 mod problem_type;
+pub(crate) mod shared;
 
 pub use activation::Activation;
 pub use error::ConfigError;
@@ -19,6 +20,8 @@ pub use problem_type::{ProblemType, Score};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use shared::{check_labels, default_labels, range};
 
 /// Largest number of positions a config may ask for: 256 x 256 pixels.
 pub const MAX_POSITIONS: usize = 65_536;
@@ -99,11 +102,6 @@ impl Default for ImageGptConfig {
     }
 }
 
-/// Hugging Face's names for `n` labels that nobody named.
-fn default_labels(n: usize) -> Vec<String> {
-    (0..n).map(|i| format!("LABEL_{i}")).collect()
-}
-
 impl ImageGptConfig {
     /// iGPT-S: 24 blocks of 512, 8 heads, 76M parameters (`openai/imagegpt-small`).
     #[must_use]
@@ -162,16 +160,7 @@ impl ImageGptConfig {
     /// # Errors
     /// As [`ImageGptConfig::from_json`], with the path.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let path = path.as_ref();
-        let at = |source: ConfigError| ConfigError::File {
-            path: path.to_path_buf(),
-            source: Box::new(source),
-        };
-        let text = std::fs::read_to_string(path).map_err(|e| at(e.into()))?;
-        if crate::lfs::is_pointer(text.as_bytes()) {
-            return Err(at(ConfigError::LfsPointer));
-        }
-        Self::from_json(&text).map_err(at)
+        shared::read(path.as_ref(), Self::from_json)
     }
 
     /// The config as Hugging Face writes it: pretty-printed, every field present.
@@ -186,16 +175,6 @@ impl ImageGptConfig {
     /// # Errors
     /// The first field that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let range = |field, found: usize, least: usize, most: usize| {
-            if (least..=most).contains(&found) {
-                return Ok(());
-            }
-            Err(FieldError::new(
-                field,
-                found,
-                format!("an integer in {least}..={most}"),
-            ))
-        };
         range("vocab_size", self.vocab_size, 2, MAX_VOCAB)?;
         range("n_positions", self.n_positions, 1, MAX_POSITIONS)?;
         range("n_embd", self.n_embd, 1, MAX_EMBD)?;
@@ -211,7 +190,6 @@ impl ImageGptConfig {
         if !(eps.is_finite() && eps as f32 > 0.0 && eps < 1.0) {
             return Err(FieldError::new("layer_norm_epsilon", eps, "a number in (0, 1)").into());
         }
-        range("id2label", self.id2label.len(), 1, MAX_LABELS)?;
         if self.add_cross_attention {
             return Err(ConfigError::unsupported(
                 "add_cross_attention",
@@ -219,15 +197,7 @@ impl ImageGptConfig {
                 "ImageGPT has no encoder to attend to, and no published checkpoint sets it",
             ));
         }
-        if self.problem_type == Some(ProblemType::SingleLabel) && self.num_labels() == 1 {
-            return Err(FieldError::new(
-                "problem_type",
-                "\"single_label_classification\" of one label",
-                "two labels at least, as in transformers: a yes or no is \
-                 \"multi_label_classification\", a number \"regression\"",
-            )
-            .into());
-        }
+        check_labels(&self.id2label, self.problem_type)?;
         Ok(())
     }
 
@@ -254,12 +224,7 @@ impl ImageGptConfig {
     /// label only; else the softmax.
     #[must_use]
     pub fn resolved_problem_type(&self) -> ProblemType {
-        match self.problem_type {
-            Some(ProblemType::Regression) => ProblemType::Regression,
-            Some(ProblemType::MultiLabel) => ProblemType::MultiLabel,
-            _ if self.num_labels() == 1 => ProblemType::MultiLabel,
-            _ => ProblemType::SingleLabel,
-        }
+        ProblemType::resolve(self.problem_type, self.num_labels())
     }
 
     /// Width of one attention head.

@@ -7,11 +7,12 @@ use serde::{Serialize, Serializer};
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Task {
-    /// Class logits of a whole image: Hugging Face's `ImageGPTForImageClassification`.
+    /// Class logits of a whole image: Hugging Face's `ImageGPTForImageClassification`,
+    /// `SegformerForImageClassification`.
     Classify,
     /// Logits of the next token at every token: `ImageGPTForCausalImageModeling`.
     Causal,
-    /// Hidden states only: `ImageGPTModel`.
+    /// Hidden states only: `ImageGPTModel`, `SegformerModel`.
     Features,
 }
 
@@ -35,13 +36,15 @@ impl Task {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
 
-    /// The task of the class a checkpoint was saved from, if its `architectures` name one of the three.
+    /// The task of the class a checkpoint was saved from, if its `architectures` name one of ours.
     #[must_use]
     pub fn of_architectures(architectures: &[String]) -> Option<Self> {
         architectures.iter().find_map(|name| match name.as_str() {
-            "ImageGPTForImageClassification" => Some(Self::Classify),
+            "ImageGPTForImageClassification" | "SegformerForImageClassification" => {
+                Some(Self::Classify)
+            }
             "ImageGPTForCausalImageModeling" => Some(Self::Causal),
-            "ImageGPTModel" => Some(Self::Features),
+            "ImageGPTModel" | "SegformerModel" => Some(Self::Features),
             _ => None,
         })
     }
@@ -130,6 +133,11 @@ mod tests {
             of(&["ImageGPTForImageClassification"]),
             Some(Task::Classify)
         );
+        assert_eq!(
+            of(&["SegformerForImageClassification"]),
+            Some(Task::Classify)
+        );
         assert_eq!(of(&["GPT2Model"]), None);
+        assert_eq!(of(&["SegformerForSemanticSegmentation"]), None);
     }
 }

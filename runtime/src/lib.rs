@@ -2,6 +2,7 @@
 // Without `tools` some of what it shows has no other reader.
 #![cfg_attr(not(feature = "tools"), allow(unreachable_pub, dead_code))]
 
+mod auto;
 mod causal;
 mod classification;
 #[cfg(feature = "jpeg")]
@@ -24,6 +25,7 @@ mod ops;
 mod options;
 pub mod processor;
 mod profile;
+mod segformer;
 mod steps;
 #[cfg(feature = "tools")]
 pub mod tools;
@@ -31,6 +33,7 @@ pub mod tools;
 mod video;
 
 pub use self::image::{DecodedImage, ImageError, MAX_SIDE};
+pub use auto::ModelConfig;
 pub use causal::ImageGptForCausalImageModeling;
 pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
 pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score};
@@ -47,4 +50,5 @@ pub use processor::{
     ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,
     ProcessorScratch, Resample,
 };
+pub use segformer::SegformerConfig;
 pub use steps::Steps;

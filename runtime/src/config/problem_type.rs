@@ -23,6 +23,17 @@ impl ProblemType {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// What a `problem_type`, absent or not, means for a head of so many labels: the rule of transformers'
+    /// image-classification pipeline.
+    pub(crate) fn resolve(said: Option<Self>, labels: usize) -> Self {
+        match said {
+            Some(Self::Regression) => Self::Regression,
+            Some(Self::MultiLabel) => Self::MultiLabel,
+            _ if labels == 1 => Self::MultiLabel,
+            _ => Self::SingleLabel,
+        }
+    }
+
     /// Hugging Face's name.
     #[must_use]
     pub fn name(self) -> &'static str {
