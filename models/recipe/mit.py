@@ -22,7 +22,9 @@ SIDE = 32
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("output", help="folder for the checkpoint")
 parser.add_argument("--data", default=data.DEFAULT_DATA)
-parser.add_argument("--minutes", type=float, default=10)
+parser.add_argument("--start", help="checkpoint to go on from, with a new schedule")
+parser.add_argument("--steps", type=int, default=0)
+parser.add_argument("--minutes", type=float, default=0, help="instead of --steps: stop after so many minutes of wall clock")
 parser.add_argument("--batch", type=int, default=128)
 parser.add_argument("--lr", type=float, default=3e-3)
 parser.add_argument("--decay", type=float, default=0.05)
@@ -31,6 +33,8 @@ parser.add_argument("--average", type=float, default=0.998)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--seed", type=int, default=1)
 args = parser.parse_args()
+if not (args.steps or args.minutes):
+    raise SystemExit("say how long: --steps or --minutes")
 torch.set_num_threads(args.threads)
 torch.manual_seed(args.seed)
 rng = np.random.default_rng(args.seed)
@@ -40,10 +44,12 @@ config = SegformerConfig(
     patch_sizes=[5, 3, 3, 3], strides=[2, 2, 2, 2], num_attention_heads=[1, 2, 3, 4], mlp_ratios=[2, 2, 2, 2],
     drop_path_rate=0.0, hidden_dropout_prob=0.0, classifier_dropout_prob=0.0,
     id2label=dict(enumerate(data.LABELS)), label2id={name: i for i, name in enumerate(data.LABELS)})
-model = SegformerForImageClassification(config).train()
+model = SegformerForImageClassification(config)
+if args.start:
+    model = SegformerForImageClassification.from_pretrained(args.start, dtype=torch.float32)
+model.train()
 print(sum(p.numel() for p in model.parameters()), "parameters", flush=True)
 processor = SegformerImageProcessorPil(size={"height": SIDE, "width": SIDE})
-mean, std = float(np.mean(processor.image_mean)), float(np.mean(processor.image_std))
 MEAN = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
 STD = torch.tensor(processor.image_std).view(1, 3, 1, 1)
 
@@ -80,7 +86,7 @@ forward = torch.compile(lambda x: model(pixel_values=x).logits, dynamic=False)
 forward(torch.zeros(args.batch, 3, SIDE, SIDE))
 begin, step, losses, curve = time.time(), 0, [], []
 order, at = torch.empty(0, dtype=torch.long), 0
-while (done := (time.time() - begin) / (60 * args.minutes)) < 1:
+while (done := step / args.steps if args.steps else (time.time() - begin) / (60 * args.minutes)) < 1:
     if at + args.batch > len(order):
         order, at = torch.from_numpy(rng.permutation(keep)), 0
     pick = order[at:at + args.batch]
