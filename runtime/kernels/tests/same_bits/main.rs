@@ -1,9 +1,12 @@
 //! The numerics contract, kernel by kernel: close to a plain f64 formula, and the same bits on every instruction set.
 
+mod all_keys;
 mod attention;
 mod attention_row;
+mod depthwise;
 mod linear;
 mod quantise;
+mod windows;
 
 use igpt_kernels::{Activation, Isa, Kernels};
 

@@ -63,7 +63,7 @@ fn all_zero_tiny_and_outlier_rows_quantise_as_the_contract_says() {
 }
 
 /// The contract's skewed row quantisation and int8 linear layer, spelled out for one activated row.
-fn skewed_linear(x: &[f32], w: &[i8], w_scale: &[f32], bias: &[f32]) -> Vec<f32> {
+pub(crate) fn skewed_linear(x: &[f32], w: &[i8], w_scale: &[f32], bias: &[f32]) -> Vec<f32> {
     let low = x.iter().copied().fold(0.0, f32::min);
     let high = x.iter().copied().fold(0.0, f32::max);
     let span = high - low;
@@ -145,15 +145,20 @@ fn activated_rows_quantise_as_the_contract_says() {
             out
         });
         for (i, (row, got)) in rows.chunks_exact(k).zip(got.chunks_exact(n)).enumerate() {
-            let mut row = row.to_vec();
-            match kind {
-                Activation::QuickGelu => row.iter_mut().for_each(|u| *u = coarse_quick_gelu(*u)),
-                kind => Kernels::best().activate(kind, &mut row),
-            }
-            let want = skewed_linear(&row, &w, &w_scale, &bias);
+            let want = skewed_linear(&coarse(kind, row), &w, &w_scale, &bias);
             assert_eq!(got, want, "row {i} after {kind:?}");
         }
     }
+}
+
+/// An activation as closely as bytes want it.
+pub(crate) fn coarse(kind: Activation, row: &[f32]) -> Vec<f32> {
+    let mut row = row.to_vec();
+    match kind {
+        Activation::QuickGelu => row.iter_mut().for_each(|u| *u = coarse_quick_gelu(*u)),
+        kind => Kernels::best().activate(kind, &mut row),
+    }
+    row
 }
 
 /// quick_gelu of what becomes a byte, as docs/numerics.md has it.
