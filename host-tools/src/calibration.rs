@@ -2,7 +2,7 @@
 //!
 //! The images pass through the model block by block, three times side by side: in f32, with the weights that
 //! a conversion without calibration stores, and with those chosen here, both with activations rounded as a
-//! board rounds them. For each block, first every exact pair ([`crate::quantization::block::Pair`]) is
+//! board rounds them. For each block, first every exact pair ([`crate::imagegpt::block::Pair`]) is
 //! rescaled by SmoothQuant's factors (Xiao et al. 2023, arXiv:2211.10438) for the exponent that gives the
 //! least error of the block's output; then every matrix is rounded so that its product with the activations
 //! that it will meet is closest to the f32 model's ([`rounding`]).
@@ -21,7 +21,9 @@ use serde::Serialize;
 pub use forward::{Forward, NotFinite};
 pub use images::{ImageSet, read as read_images};
 
-use crate::quantization::block::{BlockWeights, LinearWeights, Pair};
+use crate::imagegpt::block::BlockWeights;
+use crate::quantization::linear_weights::LinearWeights;
+use crate::quantization::outliers::PairName;
 use crate::quantization::{Grid, QuantizedMatrix};
 
 /// The four linear layers of a block, in the order of the forward pass.
@@ -52,7 +54,7 @@ pub struct CalibrationReport {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Smoothed {
     /// Which.
-    pub pair: Pair,
+    pub pair: PairName,
     /// SmoothQuant's alpha.
     pub alpha: f32,
 }

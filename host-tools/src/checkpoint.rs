@@ -14,6 +14,7 @@ mod pickle_calls;
 mod pickle_globals;
 mod pickle_value;
 mod safetensors_file;
+pub(crate) mod spelling;
 mod state_dict;
 mod tensor;
 mod torch_file;
@@ -28,8 +29,9 @@ pub(crate) use index::read as read_index;
 pub use tensor::{Dtype, TensorView};
 use weight_file::WeightFile;
 
-/// An opened checkpoint. Tensor names are Hugging Face's without the `transformer.` prefix, which the
-/// heads' checkpoints have and a bare `ImageGPTModel`'s has not, and without what training tools put before it.
+/// An opened checkpoint. Tensor names are Hugging Face's without the prefix of the body (`transformer.`,
+/// `segformer.`), which the heads' checkpoints have and a bare model's has not, and without what training tools
+/// put before it; of two spellings the newer one.
 pub struct Checkpoint {
     folder: PathBuf,
     files: Vec<WeightFile>,
@@ -49,8 +51,7 @@ impl std::fmt::Debug for Checkpoint {
 /// Where a conversion takes its weights from: a checkpoint folder, or anything else that can name every
 /// tensor.
 pub trait Weights {
-    /// One tensor's elements as f32, row-major, all of them finite. Names are without the `transformer.`
-    /// prefix.
+    /// One tensor's elements as f32, row-major, all of them finite. Names are without the body's prefix.
     ///
     /// # Errors
     /// As [`Checkpoint::to_f32`].
@@ -66,7 +67,7 @@ pub trait Weights {
         Ok(None)
     }
 
-    /// Whether a classifier's `score` has a bias, which transformers' has not and a linear probe's has.
+    /// Whether the `score` of an ImageGPT has a bias, which transformers' has not and a linear probe's has.
     fn head_bias(&self) -> bool {
         false
     }
@@ -219,15 +220,16 @@ impl Checkpoint {
         let short = names::short(&full).map_err(|message| malformed(0, message))?;
         let mut tensors = BTreeMap::new();
         for (short, (index, name)) in short.into_iter().zip(found) {
-            if is_buffer(&short) {
+            let Some(short) = short else {
                 continue;
-            }
+            };
             if let Some((_, other)) = tensors.insert(short, (index, name.clone())) {
                 let message = match other == name {
                     true => format!("tensor `{name}` is there twice"),
                     false => format!(
                         "tensors `{other}` and `{name}` are the same one, once what torch.compile and the like put \
-                         into names is taken off: take one of them out of the dict and save it again"
+                         into names is taken off and an older spelling is made the newer: take one of them out of \
+                         the dict and save it again"
                     ),
                 };
                 return Err(malformed(index, message));
@@ -333,10 +335,4 @@ impl Checkpoint {
             tensor,
         )
     }
-}
-
-/// The causal masks that transformers before version 5 saved with every layer: `h.3.attn.bias` and
-/// `h.3.attn.masked_bias`. `h.3.attn.c_attn.bias` is a weight.
-fn is_buffer(name: &str) -> bool {
-    name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")
 }

@@ -1,6 +1,7 @@
 //! From a checkpoint's folder, or its name on the hub, to one ONNX file.
 
 mod file;
+pub(crate) mod layers;
 mod preprocessor;
 mod provenance;
 mod refusals;
@@ -26,6 +27,7 @@ use crate::output::{self, Outputs};
 use crate::skips::Reader;
 
 pub(crate) use self::provenance::recipe;
+pub use self::layers::LayerReport;
 pub use self::report::Report;
 pub use self::request::Request;
 pub(crate) use self::request::lacks_processor;

@@ -11,6 +11,7 @@ pub mod conversion;
 pub mod failure;
 pub mod hub;
 pub mod idx;
+pub mod imagegpt;
 mod json;
 pub mod kmeans;
 pub mod labelled;
@@ -21,6 +22,7 @@ pub mod output;
 pub mod pictures;
 pub mod processor;
 pub mod quantization;
+pub mod segformer;
 #[cfg(test)]
 mod sizes;
 pub mod skips;

@@ -1,14 +1,12 @@
 //! Symmetric int8 per output channel, or int4 in groups within one, and what it costs.
 
-pub mod block;
 mod int4;
 mod lattice;
+pub mod linear_weights;
 pub mod outliers;
-mod prepared;
 mod sizes;
 
 pub use outliers::Rescaled;
-pub use prepared::{LayerReport, PreparedWeights};
 
 pub use igpt_runtime::tools::INT4_GROUP;
 use rayon::prelude::{ParallelIterator, ParallelSlice};

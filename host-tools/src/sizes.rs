@@ -5,7 +5,7 @@ use std::path::Path;
 use igpt_runtime::ImageGptConfig;
 
 use crate::boards::BOARDS;
-use crate::onnx::{Dtype, Form, Task, weight_bytes};
+use crate::onnx::{Design as _, Dtype, Form, Task};
 use crate::verbs::bench::macs;
 
 const BEGIN: &str = "<!-- sizes: begin -->\n";
@@ -38,7 +38,8 @@ impl Size {
             panels: None,
             inline: false,
         };
-        weight_bytes(&self.config, form)
+        let initializers = self.config.initializers(form, false);
+        initializers.iter().map(|i| i.byte_len() as u64).sum()
     }
 
     /// Linear layers and attention of one frame.

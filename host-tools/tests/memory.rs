@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use igpt_runtime::{ImageGptConfig, ImageGptForImageClassification, LoadOptions};
-use igpt_tools::checkpoint::expected::body_tensors;
+use igpt_tools::imagegpt::tensors::body_tensors;
 use igpt_tools::verbs::quantize::{Args, quantize};
 use serde_json::{Map, json};
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::RoundedBlock;
-use crate::quantization::block::BlockWeights;
+use crate::imagegpt::block::BlockWeights;
 use crate::quantization::{Grid, QuantizedMatrix};
 
 /// An activation beyond f32's range.

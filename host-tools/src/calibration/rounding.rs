@@ -14,7 +14,8 @@ use rayon::prelude::*;
 use super::RoundedBlock;
 use super::forward::{Forward, NotFinite, add, dequantize};
 use super::quadratic::Quadratic;
-use crate::quantization::block::{BlockWeights, LinearWeights};
+use crate::imagegpt::block::BlockWeights;
+use crate::quantization::linear_weights::LinearWeights;
 use crate::quantization::{INT4_GROUP, QuantizationError, QuantizedMatrix, transpose};
 
 /// Passes over all weights. The fourth moves a weight in a thousand.

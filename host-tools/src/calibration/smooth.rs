@@ -3,7 +3,8 @@
 
 use super::forward::{Forward, NotFinite, Trace};
 use super::{Smoothed, distance, round_plainly};
-use crate::quantization::block::{BlockWeights, LinearWeights, Pair};
+use crate::imagegpt::block::{BlockWeights, Pair};
+use crate::quantization::linear_weights::LinearWeights;
 
 /// How much of the spread moves from the activations into the weights: 0 leaves rows of weights that are all
 /// alike, 1 channels of activations that are all alike.
@@ -49,7 +50,7 @@ pub(super) fn smooth(
             let found = error(candidate)?;
             if found < best * WORTHWHILE {
                 best = found;
-                chosen = Some((Smoothed { pair, alpha }, factors));
+                chosen = Some((Smoothed { pair: pair.name(), alpha }, factors));
             }
         }
         if let Some((what, factors)) = chosen {

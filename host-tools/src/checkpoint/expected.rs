@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use igpt_runtime::{ImageGptConfig, Task};
+use igpt_runtime::Task;
 
 use super::{Checkpoint, CheckpointError};
 
@@ -11,7 +11,7 @@ use super::{Checkpoint, CheckpointError};
 pub enum Head {
     /// None; a head that is there is left out.
     Any,
-    /// `score.weight` of `ImageGPTForImageClassification`.
+    /// That of `ImageGPTForImageClassification` or `SegformerForImageClassification`.
     Classification,
     /// `lm_head.weight` of `ImageGPTForCausalImageModeling`.
     Causal,
@@ -28,59 +28,33 @@ impl Head {
     }
 }
 
-const SCORE: &str = "score.weight";
-const LM_HEAD: &str = "lm_head.weight";
+/// The tensors that a family's configuration asks for. Names are those of [`Checkpoint`].
+pub trait Tensors {
+    /// What people call the model.
+    const MODEL: &'static str;
+    /// What the names of its repeated parts begin with.
+    const PARTS: &'static str;
 
-/// Name (without `transformer.`) and shape of every tensor of the model without a head, in the order of
-/// the forward pass.
-pub fn body_tensors(config: &ImageGptConfig) -> Vec<(String, Vec<usize>)> {
-    let (c, inner) = (config.n_embd, config.inner_dim());
-    let mut tensors = vec![
-        ("wte.weight".to_owned(), vec![config.vocab_size, c]),
-        ("wpe.weight".to_owned(), vec![config.n_positions, c]),
-    ];
-    for layer in 0..config.n_layer {
-        let block = [
-            ("ln_1.weight", vec![c]),
-            ("attn.c_attn.weight", vec![c, 3 * c]),
-            ("attn.c_attn.bias", vec![3 * c]),
-            ("attn.c_proj.weight", vec![c, c]),
-            ("attn.c_proj.bias", vec![c]),
-            ("ln_2.weight", vec![c]),
-            ("mlp.c_fc.weight", vec![c, inner]),
-            ("mlp.c_fc.bias", vec![inner]),
-            ("mlp.c_proj.weight", vec![inner, c]),
-            ("mlp.c_proj.bias", vec![c]),
-        ];
-        tensors.extend(block.map(|(name, shape)| (format!("h.{layer}.{name}"), shape)));
-    }
-    tensors.push(("ln_f.weight".to_owned(), vec![c]));
-    tensors
+    /// Name and shape of every tensor of the model without a head, in the order of the forward pass.
+    fn body(&self) -> Vec<(String, Vec<usize>)>;
+
+    /// Those of its heads.
+    fn heads(&self) -> Vec<(Head, &'static str, Vec<usize>)>;
 }
 
 /// Checks that `checkpoint` has the tensors of `config` and of `head`, in their shapes, and no others.
 ///
 /// # Errors
 /// [`CheckpointError::Mismatch`] with every difference.
-pub fn check(
+pub fn check<T: Tensors>(
     checkpoint: &Checkpoint,
-    config: &ImageGptConfig,
+    config: &T,
     head: Head,
 ) -> Result<(), CheckpointError> {
-    let mut expected: BTreeMap<String, Vec<usize>> = body_tensors(config).into_iter().collect();
-    let heads = [
-        (
-            Head::Classification,
-            SCORE,
-            [config.num_labels(), config.n_embd],
-        ),
-        (Head::Causal, LM_HEAD, [config.num_colors(), config.n_embd]),
-    ];
-    for (kind, name, shape) in heads {
-        if kind == head {
-            expected.insert(name.to_owned(), shape.to_vec());
-        }
-    }
+    let mut expected: BTreeMap<String, Vec<usize>> = config.body().into_iter().collect();
+    let heads = config.heads();
+    let needed = heads.iter().filter(|(kind, ..)| *kind == head);
+    expected.extend(needed.map(|(_, name, shape)| ((*name).to_owned(), shape.clone())));
     let mut problems = Vec::new();
     for (name, shape) in &expected {
         match checkpoint.shape(name) {
@@ -94,7 +68,7 @@ pub fn check(
     let mut extra = Vec::new();
     for name in checkpoint.names() {
         // Another task's head does no harm: a classifier's checkpoint still has features.
-        if !expected.contains_key(name) && name != SCORE && name != LM_HEAD {
+        if !expected.contains_key(name) && !heads.iter().any(|(_, head, _)| *head == name) {
             let shape = checkpoint.shape(name).unwrap_or_default();
             problems.push(format!("  unexpected: `{name}` {shape:?}"));
             extra.push((name, shape));
@@ -107,14 +81,14 @@ pub fn check(
         folder: checkpoint.folder().to_owned(),
         problems: shorten(problems)
             .into_iter()
-            .chain(next_step(checkpoint, &expected, &extra))
+            .chain(next_step::<T>(checkpoint, &expected, &extra))
             .collect(),
     })
 }
 
 /// What to do about tensors that a training script added or called otherwise; nothing if the configuration is
 /// another model's, of which many differ.
-fn next_step(
+fn next_step<T: Tensors>(
     checkpoint: &Checkpoint,
     expected: &BTreeMap<String, Vec<usize>>,
     extra: &[(&str, &[usize])],
@@ -123,7 +97,7 @@ fn next_step(
         .iter()
         .filter(|(name, _)| checkpoint.shape(name).is_none())
         .collect();
-    let of_model = |name: &str| name.starts_with("h.") || expected.contains_key(name);
+    let of_model = |name: &str| name.starts_with(T::PARTS) || expected.contains_key(name);
     let fits = checkpoint.names().all(|name| {
         expected
             .get(name)
@@ -136,15 +110,17 @@ fn next_step(
         [] => {
             let names: Vec<String> = extra.iter().map(|(name, _)| format!("{name:?}")).collect();
             Some(format!(
-                "  ImageGPT has no such tensors: take {} out of the state_dict and save it again",
+                "  {} has no such tensors: take {} out of the state_dict and save it again",
+                T::MODEL,
                 names.join(", ")
             ))
         }
         [(name, shape)] => {
             let (other, _) = extra.iter().find(|(_, found)| found == &shape.as_slice())?;
             Some(format!(
-                "  if `{other}` is what ImageGPT calls `{name}`, rename it and save the state_dict again: \
-                 weights[\"{name}\"] = weights.pop(\"{other}\")"
+                "  if `{other}` is what {} calls `{name}`, rename it and save the state_dict again: \
+                 weights[\"{name}\"] = weights.pop(\"{other}\")",
+                T::MODEL
             ))
         }
         _ => None,

@@ -2,27 +2,32 @@
 
 use std::collections::BTreeSet;
 
+use super::spelling::Spelling;
+use crate::imagegpt::names as imagegpt;
+use crate::segformer::names as segformer;
+
 /// Parts that wrappers of modules put into names: `torch.compile`, FSDP, activation checkpointing.
 const WRAPPERS: [&str; 3] = [
     "_orig_mod",
     "_fsdp_wrapped_module",
     "_checkpoint_wrapped_module",
 ];
-/// The tensor by which the model's own prefix is known: every ImageGPT has it.
-const MARK: &str = "wte.weight";
-/// What the heads' checkpoints have before the body's names and a bare `ImageGPTModel`'s has not.
-const BODY: &str = "transformer.";
+/// Of every family, its names.
+const FAMILIES: [Spelling; 2] = [imagegpt::SPELLING, segformer::SPELLING];
 
-/// Hugging Face's name without `transformer.` of each of a checkpoint's tensors.
+/// A tensor's name in use here, or none for what is no weight; of each of a checkpoint's tensors.
 ///
-/// Before it may be whatever the model was an attribute of (`module.` of DataParallel and DDP, `model.` of a
-/// Lightning module): it is taken off wherever it is.
+/// Before Hugging Face's names may be whatever the model was an attribute of (`module.` of DataParallel and DDP,
+/// `model.` of a Lightning module): it is taken off wherever it is, and so is the prefix of the family's body.
 ///
 /// # Errors
 /// More than one such prefix: weights of several models.
-pub(super) fn short(names: &[String]) -> Result<Vec<String>, String> {
+pub(super) fn short(names: &[String]) -> Result<Vec<Option<String>>, String> {
     let plain: Vec<String> = names.iter().map(|name| without_wrappers(name)).collect();
-    let prefixes: BTreeSet<&str> = plain.iter().filter_map(|name| prefix(name)).collect();
+    // Without a tensor of any mark its names are as good as another's: none will be the expected ones.
+    let known = |family: &&Spelling| plain.iter().any(|name| prefix(family, name).is_some());
+    let family = FAMILIES.iter().find(known).unwrap_or(&FAMILIES[0]);
+    let prefixes: BTreeSet<&str> = plain.iter().filter_map(|name| prefix(family, name)).collect();
     let mut prefixes = prefixes.into_iter();
     let prefix = prefixes.next().unwrap_or("");
     if let Some(other) = prefixes.next() {
@@ -39,7 +44,8 @@ pub(super) fn short(names: &[String]) -> Result<Vec<String>, String> {
     }
     let short = |name: &String| {
         let name = name.strip_prefix(prefix).unwrap_or(name);
-        name.strip_prefix(BODY).unwrap_or(name).to_owned()
+        let name = (family.rename)(name.strip_prefix(family.body).unwrap_or(name));
+        (!(family.is_buffer)(&name)).then_some(name)
     };
     Ok(plain.iter().map(short).collect())
 }
@@ -52,10 +58,11 @@ fn without_wrappers(name: &str) -> String {
     parts.join(".")
 }
 
-/// What is before the model's names, if `name` is the tensor that shows it.
-fn prefix(name: &str) -> Option<&str> {
-    let before = name.strip_suffix(MARK)?;
-    let prefix = before.strip_suffix(BODY).unwrap_or(before);
+/// What is before the family's names, if `name` is a tensor that shows it.
+fn prefix<'a>(family: &Spelling, name: &'a str) -> Option<&'a str> {
+    let mut marks = family.marks.iter();
+    let before = marks.find_map(|mark| name.strip_suffix(mark))?;
+    let prefix = before.strip_suffix(family.body).unwrap_or(before);
     (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
 }
 
@@ -64,12 +71,8 @@ mod tests {
     use super::*;
 
     fn shortened(names: &[&str]) -> Result<Vec<String>, String> {
-        short(
-            &names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>(),
-        )
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        short(&names).map(|names| names.into_iter().flatten().collect())
     }
 
     #[test]
@@ -90,7 +93,7 @@ mod tests {
                 "score.weight",
             ]
             .map(|name| format!("{prefix}{name}"));
-            let found = short(&names).unwrap();
+            let found: Vec<String> = short(&names).unwrap().into_iter().flatten().collect();
             assert_eq!(
                 found,
                 ["wte.weight", "h.0.ln_1.weight", "score.weight"],
@@ -105,6 +108,37 @@ mod tests {
         assert_eq!(
             shortened(&["transformer.ln_f.weight"]).unwrap(),
             ["ln_f.weight"]
+        );
+    }
+
+    #[test]
+    fn prefixes_come_off_every_family_s_names() {
+        for prefix in ["", "module.", "model._orig_mod."] {
+            let names = [
+                "segformer.encoder.patch_embeddings.0.proj.weight",
+                "segformer.stages.0.blocks.0.mlp.fc1.bias",
+                "classifier.bias",
+            ]
+            .map(|name| format!("{prefix}{name}"));
+            let found: Vec<String> = short(&names).unwrap().into_iter().flatten().collect();
+            assert_eq!(
+                found,
+                [
+                    "stages.0.patch_embeddings.proj.weight",
+                    "stages.0.blocks.0.mlp.fc1.bias",
+                    "classifier.bias"
+                ],
+                "{prefix}"
+            );
+        }
+    }
+
+    #[test]
+    fn masks_are_no_weights() {
+        let names = ["wte.weight", "h.0.attn.bias", "h.0.attn.c_attn.bias"];
+        assert_eq!(
+            shortened(&names).unwrap(),
+            ["wte.weight", "h.0.attn.c_attn.bias"]
         );
     }
 

@@ -15,7 +15,8 @@ use crate::checkpoint::Checkpoint;
 use crate::failure::{Blame, Failure};
 use crate::onnx::{self, Dtype, Form, Provenance, Task, WriteError};
 use crate::output::Staged;
-use crate::quantization::{Grid, PreparedWeights};
+use crate::imagegpt::prepared::PreparedWeights;
+use crate::quantization::Grid;
 
 /// What is converted.
 pub(super) struct Model<'a> {

@@ -3,8 +3,8 @@
 use igpt_runtime::tools::report::ModelReport;
 use serde::Serialize;
 
+use super::layers::LayerReport;
 use crate::onnx::TensorReport;
-use crate::quantization::LayerReport;
 use crate::skips::Skips;
 
 /// What a conversion did.

@@ -41,7 +41,7 @@ struct Inliner<'a> {
 impl Inliner<'_> {
     /// Adds a node whose values have their final names.
     fn add(&mut self, node: NodeProto) {
-        let function = (node.domain == super::DOMAIN)
+        let function = (node.domain == super::nodes::DOMAIN)
             .then(|| self.functions.get(node.op_type.as_str()).copied())
             .flatten();
         match function {

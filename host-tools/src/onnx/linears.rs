@@ -5,8 +5,8 @@ use igpt_runtime::tools::{INT4_GROUP, Panels};
 use super::nodes::{
     cast, constant_f32, constant_i32, constant_ints, constant_u8, function, int, ints, node,
 };
-use super::pb::tensor_proto::DataType;
-use super::pb::{FunctionProto, NodeProto};
+use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::tools::pb::{FunctionProto, NodeProto};
 
 /// An int8 function: its operands, and `body` after what makes a matrix `w` of weights in panels.
 fn int8(name: &str, panels: Option<Panels>, body: Vec<NodeProto>) -> FunctionProto {
@@ -33,7 +33,7 @@ fn unpacked() -> Vec<NodeProto> {
 }
 
 /// Rows quantised symmetrically to [-127, 127].
-pub(super) fn linear_int8(panels: Option<Panels>) -> FunctionProto {
+pub(crate) fn linear_int8(panels: Option<Panels>) -> FunctionProto {
     let mut body = vec![
         constant_ints("last", &[-1]),
         constant_f32("limit", 127.0),
@@ -64,7 +64,7 @@ pub(super) fn linear_int8(panels: Option<Panels>) -> FunctionProto {
 }
 
 /// One-sided rows, as an activation leaves them, quantised to 0..=255 with a zero of their own.
-pub(super) fn linear_uint8(panels: Option<Panels>) -> FunctionProto {
+pub(crate) fn linear_uint8(panels: Option<Panels>) -> FunctionProto {
     let keep = || vec![int("keepdims", 1)];
     let mut body = vec![
         constant_ints("last", &[-1]),
@@ -138,7 +138,7 @@ fn scaled() -> Vec<NodeProto> {
 
 /// `int4` values and their `multipliers`, less one each, to `int8`, the matrix that they are. Not a function
 /// of its own: onnxruntime 1.32 lets a function hand int4 on to operators, but not to another function.
-pub(super) fn int4_weight(int4: &str, multipliers: &str, int8: &str) -> [NodeProto; 5] {
+pub(crate) fn int4_weight(int4: &str, multipliers: &str, int8: &str) -> [NodeProto; 5] {
     let name = |part: &str| format!("{int8}_{part}");
     let (less_one, one, multiplier) = (name("less_one"), name("one"), name("multiplier"));
     let product = name("product");
@@ -157,7 +157,7 @@ pub(super) fn int4_weight(int4: &str, multipliers: &str, int8: &str) -> [NodePro
     ]
 }
 
-pub(super) fn linear_f32() -> FunctionProto {
+pub(crate) fn linear_f32() -> FunctionProto {
     let body = vec![
         node("MatMul", &["x", "w"], &["product"], vec![]),
         node("Add", &["product", "bias"], &["y"], vec![]),

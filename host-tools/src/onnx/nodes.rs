@@ -1,19 +1,22 @@
 //! Shorthand for the protobuf messages a graph is made of.
 
-use super::pb::attribute_proto::AttributeType;
-use super::pb::tensor_proto::DataType;
-use super::pb::{
+use igpt_runtime::tools::pb::attribute_proto::AttributeType;
+use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::tools::pb::{
     AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
 };
 
+/// The domain of our functions.
+pub(crate) const DOMAIN: &str = "ai.igpt";
+
 /// One dimension of a value's shape.
-pub(super) enum Dim<'a> {
+pub(crate) enum Dim<'a> {
     Fixed(usize),
     Symbol(&'a str),
 }
 
-pub(super) fn node(
+pub(crate) fn node(
     op: &str,
     inputs: &[&str],
     outputs: &[&str],
@@ -29,20 +32,28 @@ pub(super) fn node(
 }
 
 /// A call of one of our functions.
-pub(super) fn call(
+pub(crate) fn call(
     op: &str,
     inputs: &[&str],
     output: &str,
     attributes: Vec<AttributeProto>,
 ) -> NodeProto {
     NodeProto {
-        domain: super::DOMAIN.into(),
+        domain: DOMAIN.into(),
         ..node(op, inputs, &[output], attributes)
     }
 }
 
+/// `node` under this name.
+pub(crate) fn named(name: &str, node: NodeProto) -> NodeProto {
+    NodeProto {
+        name: name.into(),
+        ..node
+    }
+}
+
 /// A model-local function of ours with one output.
-pub(super) fn function(
+pub(crate) fn function(
     name: &str,
     inputs: &[&str],
     output: &str,
@@ -50,7 +61,7 @@ pub(super) fn function(
 ) -> FunctionProto {
     FunctionProto {
         name: Some(name.into()),
-        domain: Some(super::DOMAIN.into()),
+        domain: Some(DOMAIN.into()),
         input: inputs.iter().map(|name| (*name).into()).collect(),
         output: vec![output.into()],
         node: body,
@@ -67,28 +78,28 @@ fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
     }
 }
 
-pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         i: value,
         ..attribute(name, AttributeType::Int)
     }
 }
 
-pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         ints: values.to_vec(),
         ..attribute(name, AttributeType::Ints)
     }
 }
 
-pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto {
         f: value,
         ..attribute(name, AttributeType::Float)
     }
 }
 
-pub(super) fn string(name: &str, value: &str) -> AttributeProto {
+pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
     AttributeProto {
         s: value.as_bytes().to_vec(),
         ..attribute(name, AttributeType::String)
@@ -96,7 +107,7 @@ pub(super) fn string(name: &str, value: &str) -> AttributeProto {
 }
 
 /// An attribute that takes the value of the enclosing function's attribute `from`.
-pub(super) fn reference(name: &str, kind: AttributeType, from: &str) -> AttributeProto {
+pub(crate) fn reference(name: &str, kind: AttributeType, from: &str) -> AttributeProto {
     AttributeProto {
         ref_attr_name: from.into(),
         ..attribute(name, kind)
@@ -104,23 +115,23 @@ pub(super) fn reference(name: &str, kind: AttributeType, from: &str) -> Attribut
 }
 
 /// A constant f32 scalar called `output`.
-pub(super) fn constant_f32(output: &str, value: f32) -> NodeProto {
+pub(crate) fn constant_f32(output: &str, value: f32) -> NodeProto {
     // As a tensor: prost leaves a `value_float` of 0 out, and a checker then misses it.
     constant_scalar(output, DataType::Float, value.to_le_bytes().to_vec())
 }
 
 /// A constant vector of integers called `output`.
-pub(super) fn constant_ints(output: &str, values: &[i64]) -> NodeProto {
+pub(crate) fn constant_ints(output: &str, values: &[i64]) -> NodeProto {
     node("Constant", &[], &[output], vec![ints("value_ints", values)])
 }
 
 /// A constant uint8 scalar called `output`.
-pub(super) fn constant_u8(output: &str, value: u8) -> NodeProto {
+pub(crate) fn constant_u8(output: &str, value: u8) -> NodeProto {
     constant_scalar(output, DataType::Uint8, vec![value])
 }
 
 /// A constant int32 scalar called `output`.
-pub(super) fn constant_i32(output: &str, value: i32) -> NodeProto {
+pub(crate) fn constant_i32(output: &str, value: i32) -> NodeProto {
     constant_scalar(output, DataType::Int32, value.to_le_bytes().to_vec())
 }
 
@@ -137,7 +148,7 @@ fn constant_scalar(output: &str, data_type: DataType, raw_data: Vec<u8>) -> Node
     node("Constant", &[], &[output], vec![value])
 }
 
-pub(super) fn cast(input: &str, output: &str, to: DataType) -> NodeProto {
+pub(crate) fn cast(input: &str, output: &str, to: DataType) -> NodeProto {
     node(
         "Cast",
         &[input],
@@ -146,7 +157,7 @@ pub(super) fn cast(input: &str, output: &str, to: DataType) -> NodeProto {
     )
 }
 
-pub(super) fn value_info(name: &str, data_type: DataType, dims: &[Dim<'_>]) -> ValueInfoProto {
+pub(crate) fn value_info(name: &str, data_type: DataType, dims: &[Dim<'_>]) -> ValueInfoProto {
     let dim = |dim: &Dim<'_>| tensor_shape_proto::Dimension {
         value: Some(match dim {
             Dim::Fixed(size) => tensor_shape_proto::dimension::Value::DimValue(*size as i64),
@@ -172,17 +183,17 @@ pub(super) fn value_info(name: &str, data_type: DataType, dims: &[Dim<'_>]) -> V
 }
 
 /// The operator sets of the file and of every function.
-pub(super) fn opsets() -> Vec<OperatorSetIdProto> {
+pub(crate) fn opsets() -> Vec<OperatorSetIdProto> {
     let mut sets = standard_opsets();
     sets.push(OperatorSetIdProto {
-        domain: super::DOMAIN.into(),
+        domain: DOMAIN.into(),
         version: 1,
     });
     sets
 }
 
 /// That of a file without functions.
-pub(super) fn standard_opsets() -> Vec<OperatorSetIdProto> {
+pub(crate) fn standard_opsets() -> Vec<OperatorSetIdProto> {
     vec![OperatorSetIdProto {
         domain: String::new(),
         version: 23,

@@ -1,10 +1,8 @@
-//! Which initializers a file holds, in file order, and from which tensor each is made.
+//! What an initializer of a file is, and from which tensor it is made.
 
 use igpt_runtime::tools::{INT4_GROUP, Panels};
-use igpt_runtime::{Dtype, ImageGptConfig, Task};
-
-use super::pb::tensor_proto::DataType;
-use crate::checkpoint::expected::body_tensors;
+use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::{Dtype, Task};
 
 /// What a file is to be.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +19,7 @@ pub struct Form {
 
 /// How an initializer's values follow from its tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// The values as they are.
     F32,
     /// Rounded to float16.
@@ -29,7 +27,10 @@ pub(super) enum Role {
     /// Transposed from `[out, in]`.
     TransposedF32,
     /// The int8 values of the matrix; `transposed` if the tensor is `[out, in]`.
-    Int8 { transposed: bool },
+    Int8 {
+        /// Whether the tensor has an output channel in each row.
+        transposed: bool,
+    },
     /// The int4 values of the matrix, two to a byte.
     Int4,
     /// The multipliers that belong to the [`Role::Int4`] before it, each less one, two to a byte.
@@ -42,28 +43,41 @@ pub(super) enum Role {
 
 /// One initializer.
 #[derive(Clone, Debug)]
-pub(super) struct Initializer {
+pub struct Initializer {
     /// Its name in the graph.
-    pub(super) name: String,
+    pub name: String,
     /// The shape of its values, whatever their order in the file.
-    pub(super) dims: Vec<usize>,
+    pub dims: Vec<usize>,
     /// The checkpoint's tensor, without prefix.
-    pub(super) tensor: String,
-    pub(super) role: Role,
+    pub tensor: String,
+    /// How its values follow from the tensor.
+    pub role: Role,
     /// int8 only: the order of the values in the file, if it is not row-major.
-    pub(super) panels: Option<Panels>,
+    pub panels: Option<Panels>,
 }
 
 impl Initializer {
+    /// A tensor that is stored as it is, in f32.
+    pub fn f32(name: impl Into<String>, tensor: impl Into<String>, dims: Vec<usize>) -> Self {
+        Self {
+            name: name.into(),
+            dims,
+            tensor: tensor.into(),
+            role: Role::F32,
+            panels: None,
+        }
+    }
+
     /// The shape in the file: a matrix in panels has four dimensions, padding included.
-    pub(super) fn stored_dims(&self) -> Vec<usize> {
+    pub fn stored_dims(&self) -> Vec<usize> {
         match (self.panels, self.dims.as_slice()) {
             (Some(panels), [k, n]) => panels.dims(*k, *n).into(),
             _ => self.dims.clone(),
         }
     }
 
-    pub(super) fn data_type(&self) -> DataType {
+    /// Its element type.
+    pub fn data_type(&self) -> DataType {
         match self.role {
             Role::F32 | Role::TransposedF32 | Role::Scales | Role::Zeros => DataType::Float,
             Role::F16 => DataType::Float16,
@@ -74,7 +88,7 @@ impl Initializer {
     }
 
     /// Bytes of the values.
-    pub(super) fn byte_len(&self) -> usize {
+    pub fn byte_len(&self) -> usize {
         let count = self.stored_dims().iter().product::<usize>();
         match self.data_type() {
             DataType::Float => 4 * count,
@@ -85,77 +99,9 @@ impl Initializer {
     }
 }
 
-/// Bytes of all values of a file: what is left is a graph of some tens of kilobytes.
-#[cfg(test)]
-pub(crate) fn weight_bytes(config: &ImageGptConfig, form: Form) -> u64 {
-    let initializers = initializers(config, form, false);
-    initializers.iter().map(|i| i.byte_len() as u64).sum()
-}
-
-/// Every initializer of the file; with `head_bias` a classifier's `score` has one.
-pub(super) fn initializers(
-    config: &ImageGptConfig,
-    form: Form,
-    head_bias: bool,
-) -> Vec<Initializer> {
-    let Form { task, dtype, .. } = form;
-    let mut list = Vec::new();
-    for (tensor, dims) in body_tensors(config) {
-        let name = format!("transformer.{tensor}");
-        let embedding = tensor.starts_with("wte.") || tensor.starts_with("wpe.");
-        if dims.len() == 2 && !embedding {
-            push_linear(&mut list, name, tensor, dims, form, false);
-            continue;
-        }
-        let role = if embedding && dtype != Dtype::F32 {
-            Role::F16
-        } else {
-            Role::F32
-        };
-        list.push(Initializer {
-            name,
-            dims,
-            tensor,
-            role,
-            panels: None,
-        });
-    }
-    match task {
-        Task::Features => {}
-        Task::Classify => {
-            let mut push = |name: &str, dims| {
-                list.push(Initializer {
-                    name: name.into(),
-                    dims,
-                    tensor: name.into(),
-                    role: Role::F32,
-                    panels: None,
-                });
-            };
-            push("score.weight", vec![config.num_labels(), config.n_embd]);
-            if head_bias {
-                push("score.bias", vec![config.num_labels()]);
-            }
-        }
-        Task::Causal => {
-            let dims = vec![config.n_embd, config.num_colors()];
-            let name = "lm_head.weight".to_owned();
-            push_linear(&mut list, name.clone(), name, dims, form, true);
-            list.push(Initializer {
-                name: "lm_head.bias".into(),
-                dims: vec![config.num_colors()],
-                tensor: String::new(),
-                role: Role::Zeros,
-                panels: None,
-            });
-        }
-    }
-    list
-}
-
 /// A linear layer's weight, after an int4 weight its multipliers, and after both kinds of integers their
 /// scales.
-fn push_linear(
+pub fn push_linear(
     list: &mut Vec<Initializer>,
     name: String,
     tensor: String,

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use igpt_runtime::ImageGptConfig;
 use igpt_runtime::processor::Backend;
 use igpt_runtime::tools::{INT4_GROUP, pack_nibbles};
 use prost::Message;
@@ -12,9 +11,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::pb::{GraphProto, ModelProto, StringStringEntryProto};
-use super::plan::{Form, Initializer, Role, initializers};
+use super::design::Design;
+use super::plan::{Form, Initializer, Role};
 use super::wire::WireWriter;
-use super::{alignment, functions, graph, inline, nodes};
+use super::{alignment, inline, nodes};
 use crate::checkpoint::{CheckpointError, Weights, beyond_f16};
 use crate::quantization::{Grid, QuantizationError, QuantizedMatrix, transpose};
 
@@ -74,7 +74,7 @@ pub struct TensorReport {
 
 /// Writes the model to `out` and returns a report per tensor, and the number of bytes written.
 ///
-/// `weights` must have every tensor in the shape that `config` gives it: a checkpoint must have passed
+/// `weights` must have every tensor in the shape that `design` gives it: a checkpoint must have passed
 /// [`crate::checkpoint::expected::check`]. `progress` is told the bytes of
 /// each initializer as it is written, out of the total that its first call announces as `(0, total)`.
 ///
@@ -83,7 +83,7 @@ pub struct TensorReport {
 pub fn write<W: Write>(
     out: W,
     weights: &impl Weights,
-    config: &ImageGptConfig,
+    design: &impl Design,
     form: Form,
     provenance: &Provenance,
     mut progress: impl FnMut(u64, u64),
@@ -102,9 +102,9 @@ pub fn write<W: Write>(
     };
     out.raw(&head.encode_to_vec())?;
     let head_bias = weights.head_bias();
-    let plan = initializers(config, form, head_bias);
-    let graph = graph::graph(config, form.task, form.dtype, head_bias);
-    let functions = functions::functions(form, config.activation_function, head_bias);
+    let plan = design.initializers(form, head_bias);
+    let graph = design.graph(form, head_bias);
+    let functions = design.functions(form, head_bias);
     let (graph, functions) = if form.inline {
         (inline::inlined(graph, &functions), Vec::new())
     } else {
@@ -118,7 +118,7 @@ pub fn write<W: Write>(
     for function in &functions {
         out.message(field::MODEL_FUNCTIONS, function)?;
     }
-    for (key, value) in metadata(config, form, provenance) {
+    for (key, value) in metadata(design, form, provenance) {
         out.message(
             field::MODEL_METADATA,
             &StringStringEntryProto {
@@ -141,17 +141,14 @@ pub fn write<W: Write>(
 }
 
 fn metadata(
-    config: &ImageGptConfig,
+    design: &impl Design,
     form: Form,
     provenance: &Provenance,
 ) -> Vec<(&'static str, String)> {
     let backend = provenance.preprocessor.as_ref().map(|p| p.backend);
-    // A reader refuses what it does not know: the number is the lowest whose readers get everything right.
-    let format = match (form.inline, backend, form.panels) {
-        (true, ..) => "inline",
-        (_, Some(Backend::Torchvision), _) => "3",
-        (_, _, Some(_)) => "2",
-        (_, _, None) => "1",
+    let format = match form.inline {
+        true => "inline",
+        false => design.format(form, backend),
     };
     let mut entries = vec![("igpt.format", format.to_owned())];
     entries.extend(
@@ -161,7 +158,7 @@ fn metadata(
     entries.extend([
         ("igpt.task", form.task.name().to_owned()),
         ("igpt.dtype", form.dtype.name().to_owned()),
-        ("igpt.config", config.to_json()),
+        ("igpt.config", design.config()),
     ]);
     if let Some(Preprocessor { json, backend }) = &provenance.preprocessor {
         entries.push(("igpt.processor", backend.name().to_owned()));

@@ -16,75 +16,43 @@
 //! What this cannot see are activations. A channel of ordinary weights whose values are large stays as it is;
 //! so does an outlier among the MLP's inner channels behind quick_gelu, for which no exact pair exists.
 
-use igpt_runtime::Activation;
+use serde::{Serialize, Serializer};
 
-use super::block::{BlockWeights, LinearWeights, Pair};
+use super::linear_weights::LinearWeights;
 use super::{lattice, sizes};
 
 /// Channels within this factor of the median are left alone: trained models' differ by less, and a conversion
 /// that changes nothing needs no explanation.
 const TOLERATED: f64 = 4.0;
 
+/// What reports call an exact pair of a family's blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairName {
+    /// In JSON.
+    pub key: &'static str,
+    /// Its tensors, for people.
+    pub tensors: &'static str,
+}
+
+impl Serialize for PairName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key)
+    }
+}
+
 /// A pair of one layer that was rescaled.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rescaled {
     /// Which.
-    pub pair: Pair,
+    pub pair: PairName,
     /// How many channels.
     pub channels: usize,
     /// The factor furthest from one, by which a channel's writer was multiplied.
     pub factor: f32,
 }
 
-/// Brings outlier channels of every pair of `block` into line, and says which.
-pub fn normalize(block: &mut BlockWeights, activation: Activation) -> Vec<Rescaled> {
-    let mut report = Vec::new();
-    // Norms first: the size of a column is that of ordinary rows.
-    let mut pairs: Vec<Pair> = Pair::all(activation).collect();
-    pairs.sort_by_key(|pair| !matches!(pair, Pair::Ln1 | Pair::Ln2));
-    for pair in pairs {
-        let factors = match pair {
-            Pair::Ln1 => factors(None, &block.c_attn),
-            Pair::Ln2 => factors(None, &block.c_fc),
-            Pair::Inner => {
-                let inner = columns(&block.c_fc, &block.ln_2);
-                factors(Some(&inner), &block.mlp_c_proj)
-            }
-            Pair::Value => {
-                let attn = columns(&block.c_attn, &block.ln_1);
-                let values = attn.get(2 * block.ln_1.len()..);
-                factors(values, &block.attn_c_proj)
-            }
-            Pair::QueryKey => query_key_factors(block),
-        };
-        if let Some(rescaled) = summary(pair, &factors) {
-            block.rescale(pair, &factors);
-            report.push(rescaled);
-        }
-    }
-    report
-}
-
-/// Brings outlier channels of `gain` and the rows of a head's `weight` (`[in, out]`) into line: whether any
-/// was.
-pub fn normalize_head(gain: &mut [f32], weight: &mut [f32], outputs: usize) -> bool {
-    let factors = factors_of(None, weight, outputs);
-    let outliers = factors.iter().any(|f| *f != 1.0);
-    if outliers {
-        for ((row, gain), factor) in weight
-            .chunks_exact_mut(outputs.max(1))
-            .zip(gain)
-            .zip(&factors)
-        {
-            *gain *= factor;
-            row.iter_mut().for_each(|w| *w /= factor);
-        }
-    }
-    outliers
-}
-
 /// What a set of factors did, if anything.
-pub fn summary(pair: Pair, factors: &[f32]) -> Option<Rescaled> {
+pub fn summary(pair: PairName, factors: &[f32]) -> Option<Rescaled> {
     let channels = factors.iter().filter(|f| **f != 1.0).count();
     let furthest = |a: f32, b: &f32| if b.ln().abs() > a.ln().abs() { *b } else { a };
     (channels > 0).then(|| Rescaled {
@@ -96,11 +64,12 @@ pub fn summary(pair: Pair, factors: &[f32]) -> Option<Rescaled> {
 
 /// For each channel the factor that brings it into line, or one where it is near enough: by the rows of what
 /// reads it and, if they are known, the sizes of what writes it.
-fn factors(writers: Option<&[f64]>, reader: &LinearWeights) -> Vec<f32> {
+pub fn factors(writers: Option<&[f64]>, reader: &LinearWeights) -> Vec<f32> {
     factors_of(writers, &reader.weight, reader.outputs())
 }
 
-fn factors_of(writers: Option<&[f64]>, weight: &[f32], outputs: usize) -> Vec<f32> {
+/// As [`factors`], of a matrix `[in, out]` with so many columns.
+pub fn factors_of(writers: Option<&[f64]>, weight: &[f32], outputs: usize) -> Vec<f32> {
     let mut factors = vec![1.0; weight.len() / outputs.max(1)];
     // An outlier's size shows once its columns' sizes are known without it: three rounds are enough for a
     // single one.
@@ -136,15 +105,15 @@ fn factor(log: Option<f64>) -> f64 {
     }
 }
 
-/// What brings queries and keys into line: columns both, that have a scale each.
-fn query_key_factors(block: &BlockWeights) -> Vec<f32> {
-    let sizes = columns(&block.c_attn, &block.ln_1);
-    let (queries, rest) = sizes.split_at_checked(block.ln_1.len()).unwrap_or_default();
-    let ratios = queries.iter().zip(rest).map(|(q, k)| (k / q).sqrt());
+/// What brings queries and keys, say, into line: columns both, of these sizes, that have a scale each. The first
+/// are to be multiplied and the second divided.
+pub fn factors_between(first: &[f64], second: &[f64]) -> Vec<f32> {
+    let ratios = first.iter().zip(second).map(|(q, k)| (k / q).sqrt());
     let factors = sizes::spread(ratios).into_iter().map(factor);
     factors.map(|factor| factor as f32).collect()
 }
 
-fn columns(linear: &LinearWeights, gains: &[f32]) -> Vec<f64> {
+/// How large the columns of what reads a norm of these gains are.
+pub fn columns(linear: &LinearWeights, gains: &[f32]) -> Vec<f64> {
     sizes::of_columns(&linear.weight, &linear.bias, gains)
 }

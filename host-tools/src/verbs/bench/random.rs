@@ -6,7 +6,7 @@ use igpt_runtime::ImageGptConfig;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::checkpoint::expected::body_tensors;
+use crate::imagegpt::tensors::body_tensors;
 use crate::checkpoint::{CheckpointError, Weights};
 
 /// Standard deviation of Hugging Face's `initializer_range`.

@@ -14,7 +14,8 @@ use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
 use crate::onnx::{self, CutModel, Form, LinearHead, Provenance, Task, WriteError};
 use crate::output::Staged;
-use crate::quantization::{Grid, PreparedWeights};
+use crate::imagegpt::prepared::PreparedWeights;
+use crate::quantization::Grid;
 
 /// What to write.
 pub(super) struct Cut<'a> {

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::Report;
 use crate::calibration::Smoothed;
 use crate::processor;
-use crate::quantization::{LayerReport, Rescaled};
+use crate::conversion::LayerReport;
+use crate::quantization::Rescaled;
 
 /// The tensors, what was done to each block, and what the file is.
 pub(super) fn table(out: &mut impl Write, path: &Path, report: &Report) -> io::Result<()> {
@@ -38,7 +39,7 @@ pub(super) fn table(out: &mut impl Write, path: &Path, report: &Report) -> io::R
             tensor.name, tensor.stored_as, tensor.error.max_abs, tensor.error.max_error
         )?;
     }
-    for (layer, report) in report.layers.iter().enumerate() {
+    for report in &report.layers {
         for Rescaled {
             pair,
             channels,
@@ -47,8 +48,8 @@ pub(super) fn table(out: &mut impl Write, path: &Path, report: &Report) -> io::R
         {
             writeln!(
                 out,
-                "transformer.h.{layer}: {channels} outlier channels of {} rescaled, by up to {factor}",
-                pair.name()
+                "{}: {channels} outlier channels of {} rescaled, by up to {factor}",
+                report.part, pair.tensors
             )?;
         }
     }
@@ -106,7 +107,7 @@ fn calibration(out: &mut impl Write, layers: &[LayerReport]) -> io::Result<()> {
         let smoothed: Vec<String> = report
             .smoothed
             .iter()
-            .map(|Smoothed { pair, alpha }| format!("{} ({alpha})", pair.name()))
+            .map(|Smoothed { pair, alpha }| format!("{} ({alpha})", pair.tensors))
             .collect();
         writeln!(
             out,

@@ -9,46 +9,8 @@
 use igpt_runtime::{Activation, ImageGptConfig};
 
 use crate::checkpoint::{CheckpointError, Weights};
-
-/// A linear layer: `y = x weight + bias`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LinearWeights {
-    /// Row-major `[in, out]`.
-    pub weight: Vec<f32>,
-    /// `[out]`.
-    pub bias: Vec<f32>,
-}
-
-impl LinearWeights {
-    /// Output channels.
-    pub fn outputs(&self) -> usize {
-        self.bias.len()
-    }
-
-    /// The rows, one per input channel.
-    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.weight.chunks_exact(self.outputs().max(1))
-    }
-
-    /// Divides each input channel's row by its factor.
-    fn divide_rows(&mut self, factors: &[f32]) {
-        let outputs = self.outputs().max(1);
-        for (row, factor) in self.weight.chunks_exact_mut(outputs).zip(factors) {
-            row.iter_mut().for_each(|w| *w /= factor);
-        }
-    }
-
-    /// Multiplies the output channels from `first` on by their factors.
-    fn multiply_columns(&mut self, first: usize, factors: &[f32]) {
-        let outputs = self.outputs().max(1);
-        let rows = self.weight.chunks_exact_mut(outputs);
-        for row in rows.chain(std::iter::once(self.bias.as_mut_slice())) {
-            for (w, factor) in row.iter_mut().skip(first).zip(factors) {
-                *w *= factor;
-            }
-        }
-    }
-}
+use crate::quantization::linear_weights::LinearWeights;
+use crate::quantization::outliers::PairName;
 
 /// A block's weights. C channels, inner width I.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +30,7 @@ pub struct BlockWeights {
 }
 
 /// A pair that can be rescaled, by the channels between its two parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pair {
     /// Gain of the first norm and rows of `attn.c_attn`.
     Ln1,
@@ -84,15 +45,16 @@ pub enum Pair {
 }
 
 impl Pair {
-    /// The two tensors of the pair.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ln1 => "ln_1 and attn.c_attn",
-            Self::QueryKey => "queries and keys",
-            Self::Value => "values and attn.c_proj",
-            Self::Ln2 => "ln_2 and mlp.c_fc",
-            Self::Inner => "mlp.c_fc and mlp.c_proj",
-        }
+    /// What reports call it.
+    pub fn name(self) -> PairName {
+        let (key, tensors) = match self {
+            Self::Ln1 => ("ln1", "ln_1 and attn.c_attn"),
+            Self::QueryKey => ("query_key", "queries and keys"),
+            Self::Value => ("value", "values and attn.c_proj"),
+            Self::Ln2 => ("ln2", "ln_2 and mlp.c_fc"),
+            Self::Inner => ("inner", "mlp.c_fc and mlp.c_proj"),
+        };
+        PairName { key, tensors }
     }
 
     /// The pairs of a block with `activation`, in an order in which none undoes what another found.

@@ -5,20 +5,22 @@
 
 use igpt_runtime::{Activation, Dtype, Task};
 
-use super::linears::{int4_weight, linear_f32, linear_int8, linear_uint8};
-use super::nodes::{
-    call, cast, constant_f32, constant_ints, float, function, int, node, reference,
+use igpt_runtime::tools::pb::attribute_proto::AttributeType;
+use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::tools::pb::{AttributeProto, FunctionProto};
+
+use crate::onnx::activations::activation_nodes;
+use crate::onnx::linears::{int4_weight, linear_f32, linear_int8, linear_uint8};
+use crate::onnx::nodes::{
+    call, cast, constant_ints, float, function, int, node, reference, string,
 };
-use super::pb::attribute_proto::AttributeType;
-use super::pb::tensor_proto::DataType;
-use super::pb::{FunctionProto, NodeProto};
-use super::plan::Form;
+use crate::onnx::plan::Form;
 
 /// The attributes of a block, in the order the specification lists them.
 const BLOCK_ATTRIBUTES: [&str; 4] = ["num_heads", "epsilon", "scale", "activation"];
 
 /// The functions that a file of this form calls.
-pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> Vec<FunctionProto> {
+pub(crate) fn functions(form: Form, activation: Activation, head_bias: bool) -> Vec<FunctionProto> {
     let Form {
         task,
         dtype,
@@ -39,7 +41,7 @@ pub(super) fn functions(form: Form, activation: Activation, head_bias: bool) -> 
 }
 
 /// The names of the two operators that depend on the dtype: linear and block.
-pub(super) fn op_names(dtype: Dtype) -> (&'static str, &'static str) {
+pub(crate) fn op_names(dtype: Dtype) -> (&'static str, &'static str) {
     match dtype {
         Dtype::Int8 => ("ImageGptLinearInt8", "ImageGptBlockInt8"),
         Dtype::Int4 => ("ImageGptLinearInt8", "ImageGptBlockInt4"),
@@ -175,37 +177,6 @@ fn linear_inputs(layer: &str, dtype: Dtype) -> Vec<String> {
     names
 }
 
-/// `u` to `activated`.
-fn activation_nodes(activation: Activation) -> Vec<NodeProto> {
-    let gated = |gate: &str| {
-        vec![
-            node("Sigmoid", &[gate], &["gate"], vec![]),
-            node("Mul", &["u", "gate"], &["activated"], vec![]),
-        ]
-    };
-    match activation {
-        Activation::QuickGelu => {
-            let mut nodes = vec![
-                constant_f32("slope", 1.702),
-                node("Mul", &["u", "slope"], &["sloped"], vec![]),
-            ];
-            nodes.extend(gated("sloped"));
-            nodes
-        }
-        Activation::Silu => gated("u"),
-        Activation::Gelu => vec![node("Gelu", &["u"], &["activated"], vec![])],
-        Activation::GeluNew => {
-            vec![node(
-                "Gelu",
-                &["u"],
-                &["activated"],
-                vec![super::nodes::string("approximate", "tanh")],
-            )]
-        }
-        Activation::Relu => vec![node("Relu", &["u"], &["activated"], vec![])],
-    }
-}
-
 fn classification_head(bias: bool) -> FunctionProto {
     let product = if bias { "product" } else { "logits" };
     let mut body = vec![
@@ -228,17 +199,17 @@ fn classification_head(bias: bool) -> FunctionProto {
 }
 
 /// The attributes of one block's node.
-pub(super) fn block_attributes(
+pub(crate) fn block_attributes(
     num_heads: usize,
     epsilon: f32,
     scale: f32,
     activation: Activation,
-) -> Vec<super::pb::AttributeProto> {
+) -> Vec<AttributeProto> {
     let [heads, eps, factor, name] = BLOCK_ATTRIBUTES;
     vec![
         int(heads, num_heads as i64),
         float(eps, epsilon),
         float(factor, scale),
-        super::nodes::string(name, activation.name()),
+        string(name, activation.name()),
     ]
 }

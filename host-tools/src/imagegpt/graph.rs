@@ -1,14 +1,14 @@
 //! The graph `imagegpt`: one node per embedding, block, norm and head.
 
+use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::tools::pb::{GraphProto, NodeProto};
 use igpt_runtime::{Dtype, ImageGptConfig, Task};
 
 use super::functions::{block_attributes, op_names};
-use super::nodes::{Dim, call, float, int, node, value_info};
-use super::pb::tensor_proto::DataType;
-use super::pb::{GraphProto, NodeProto};
+use crate::onnx::nodes::{Dim, call, float, int, named, node, value_info};
 
 /// The graph without its initializers, which are written one by one.
-pub(super) fn graph(
+pub(crate) fn graph(
     config: &ImageGptConfig,
     task: Task,
     dtype: Dtype,
@@ -96,13 +96,6 @@ pub(super) fn graph(
         output,
         value_info: values,
         ..GraphProto::default()
-    }
-}
-
-fn named(name: &str, node: NodeProto) -> NodeProto {
-    NodeProto {
-        name: name.into(),
-        ..node
     }
 }
 

@@ -4,23 +4,13 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use igpt_runtime::ImageGptConfig;
-use serde::Serialize;
 
 use super::block::{BlockWeights, block_tensor};
-use super::outliers::{self, Rescaled};
-use super::{Grid, QuantizedMatrix, transpose};
-use crate::calibration::{CalibrationReport, Calibrator, ImageSet, LINEARS, RoundedBlock};
+use super::outliers;
+use crate::calibration::{Calibrator, ImageSet, LINEARS, RoundedBlock};
 use crate::checkpoint::{CheckpointError, Weights};
-
-/// What was done to one block.
-#[derive(Clone, Debug, Serialize)]
-pub struct LayerReport {
-    /// Pairs whose outlier channels were brought into line.
-    pub rescaled: Vec<Rescaled>,
-    /// Present with calibration.
-    #[serde(flatten)]
-    pub calibration: Option<CalibrationReport>,
-}
+use crate::conversion::layers::LayerReport;
+use crate::quantization::{Grid, QuantizedMatrix, transpose};
 
 /// The weights of an int8 or int4 file: blocks pass through [`outliers::normalize`] and, with images, through
 /// a [`Calibrator`]; everything else is as it was.
@@ -119,6 +109,7 @@ impl<'a, W: Weights> PreparedWeights<'a, W> {
             }
         };
         state.reports.push(LayerReport {
+            part: format!("transformer.h.{layer}"),
             rescaled,
             calibration,
         });

@@ -1,0 +1,12 @@
+//! ImageGPT: what only this family of models has. Names and shapes of its tensors, its graph, and the exact pairs
+//! of its blocks.
+
+pub mod block;
+mod design;
+mod functions;
+mod graph;
+pub(crate) mod names;
+mod outliers;
+mod plan;
+pub mod prepared;
+pub mod tensors;
