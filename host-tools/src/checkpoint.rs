@@ -224,14 +224,7 @@ impl Checkpoint {
                 continue;
             };
             if let Some((_, other)) = tensors.insert(short, (index, name.clone())) {
-                let message = match other == name {
-                    true => format!("tensor `{name}` is there twice"),
-                    false => format!(
-                        "tensors `{other}` and `{name}` are the same one, once what torch.compile and the like put \
-                         into names is taken off and an older spelling is made the newer: take one of them out of \
-                         the dict and save it again"
-                    ),
-                };
+                let message = names::twice(&other, &name);
                 return Err(malformed(index, message));
             }
         }

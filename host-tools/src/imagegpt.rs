@@ -2,6 +2,7 @@
 //! of its blocks.
 
 pub mod block;
+pub(crate) mod conversion;
 mod design;
 mod functions;
 mod graph;
@@ -9,4 +10,6 @@ pub(crate) mod names;
 mod outliers;
 mod plan;
 pub mod prepared;
+mod preprocessor;
+mod refusals;
 pub mod tensors;

@@ -16,8 +16,8 @@ mod wire;
 mod writer;
 
 pub use cut::{CutModel, LinearHead};
-pub use igpt_runtime::{Dtype, Task};
 pub use design::Design;
+pub use igpt_runtime::{Dtype, Task};
 pub use plan::Form;
 pub use writer::{Preprocessor, Provenance, TensorReport, WriteError, write};
 

@@ -1,12 +1,19 @@
-! SegFormer's encoders as classifiers (Mix Transformers): what only this family of models has. Names and shapes of
-! its tensors, its graph, and the exact pairs of its blocks.
+//! SegFormer's encoders as classifiers (Mix Transformers): what only this family of models has. Names and shapes of
+//! its tensors, its graph, and the exact pairs of its blocks.
 
+pub(crate) mod conversion;
 mod design;
 mod functions;
 mod graph;
 pub(crate) mod names;
+mod pairs;
 mod parts;
 mod plan;
+pub mod prepared;
+mod preprocessor;
+mod refusals;
+mod sized;
 pub mod tensors;
+pub mod weights;
 
-pub use design::SizedModel;
+pub use sized::SizedModel;

@@ -50,7 +50,13 @@ pub(super) fn smooth(
             let found = error(candidate)?;
             if found < best * WORTHWHILE {
                 best = found;
-                chosen = Some((Smoothed { pair: pair.name(), alpha }, factors));
+                chosen = Some((
+                    Smoothed {
+                        pair: pair.name(),
+                        alpha,
+                    },
+                    factors,
+                ));
             }
         }
         if let Some((what, factors)) = chosen {

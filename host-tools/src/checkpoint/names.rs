@@ -27,7 +27,10 @@ pub(super) fn short(names: &[String]) -> Result<Vec<Option<String>>, String> {
     // Without a tensor of any mark its names are as good as another's: none will be the expected ones.
     let known = |family: &&Spelling| plain.iter().any(|name| prefix(family, name).is_some());
     let family = FAMILIES.iter().find(known).unwrap_or(&FAMILIES[0]);
-    let prefixes: BTreeSet<&str> = plain.iter().filter_map(|name| prefix(family, name)).collect();
+    let prefixes: BTreeSet<&str> = plain
+        .iter()
+        .filter_map(|name| prefix(family, name))
+        .collect();
     let mut prefixes = prefixes.into_iter();
     let prefix = prefixes.next().unwrap_or("");
     if let Some(other) = prefixes.next() {
@@ -48,6 +51,23 @@ pub(super) fn short(names: &[String]) -> Result<Vec<Option<String>>, String> {
         (!(family.is_buffer)(&name)).then_some(name)
     };
     Ok(plain.iter().map(short).collect())
+}
+
+/// What is wrong with two names of one tensor.
+pub(super) fn twice(one: &str, other: &str) -> String {
+    let taken_out = "take one of them out of the dict and save it again";
+    if one == other {
+        format!("tensor `{one}` is there twice")
+    } else if without_wrappers(one) == without_wrappers(other) {
+        format!(
+            "tensors `{one}` and `{other}` are the same one, once what torch.compile and the like put into names is \
+             taken off: {taken_out}"
+        )
+    } else {
+        format!(
+            "tensors `{one}` and `{other}` are the same one, in an older and a newer spelling: {taken_out}"
+        )
+    }
 }
 
 fn without_wrappers(name: &str) -> String {

@@ -43,7 +43,7 @@ pub(crate) fn recipe(dtype: Dtype, images: Option<&ImageSet>) -> String {
 
 /// A checkpoint's name: on the hub with the commit that it is (the last part of its folder in the cache),
 /// else its folder's.
-pub(super) fn source_name(asked: &Path, folder: &Path) -> String {
+pub(crate) fn source_name(asked: &Path, folder: &Path) -> String {
     let last = |path: &Path| {
         path.file_name()
             .unwrap_or_default()
@@ -57,7 +57,7 @@ pub(super) fn source_name(asked: &Path, folder: &Path) -> String {
 }
 
 /// `igpt.source`: the checkpoint's name and its files' checksums.
-pub(super) fn source(
+pub(crate) fn source(
     name: &str,
     checkpoint: &Checkpoint,
     bar: &ProgressBar,

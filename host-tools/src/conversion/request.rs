@@ -34,6 +34,8 @@ pub struct Request {
     pub processor: Option<Backend>,
     /// In standard operators alone.
     pub inline: bool,
+    /// Height and width of its pictures, if not what the image processor's configuration says; SegFormer only.
+    pub size: Option<(usize, usize)>,
 }
 
 impl Request {
@@ -53,6 +55,7 @@ impl Request {
             bad_pictures: BadPictures::default(),
             processor: None,
             inline: false,
+            size: None,
         }
     }
 }

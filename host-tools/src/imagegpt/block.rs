@@ -108,12 +108,7 @@ impl BlockWeights {
             _ => {}
         }
         let (linear, kind) = name.rsplit_once('.')?;
-        let linear = self.linear(linear)?;
-        match kind {
-            "weight" => Some(&linear.weight),
-            "bias" => Some(&linear.bias),
-            _ => None,
-        }
+        self.linear(linear)?.tensor(kind)
     }
 
     /// Multiplies what writes each channel of `pair` by its factor and divides what reads it: a change of

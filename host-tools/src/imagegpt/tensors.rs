@@ -42,7 +42,11 @@ impl Tensors for ImageGptConfig {
     fn heads(&self) -> Vec<(Head, &'static str, Vec<usize>)> {
         let (labels, colors) = (self.num_labels(), self.num_colors());
         vec![
-            (Head::Classification, "score.weight", vec![labels, self.n_embd]),
+            (
+                Head::Classification,
+                "score.weight",
+                vec![labels, self.n_embd],
+            ),
             (Head::Causal, "lm_head.weight", vec![colors, self.n_embd]),
         ]
     }

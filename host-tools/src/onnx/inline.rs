@@ -59,6 +59,11 @@ impl Inliner<'_> {
         for node in &function.node {
             if node.op_type == "Constant" {
                 if let Some(output) = node.output.first() {
+                    let attribute = node.attribute.iter().map(|a| bound(a, call)).collect();
+                    let node = NodeProto {
+                        attribute,
+                        ..node.clone()
+                    };
                     names.insert(output, self.constant(node));
                 }
                 continue;
@@ -83,7 +88,7 @@ impl Inliner<'_> {
     }
 
     /// The name of this constant in the graph.
-    fn constant(&mut self, node: &NodeProto) -> String {
+    fn constant(&mut self, node: NodeProto) -> String {
         let value: Vec<u8> = node
             .attribute
             .iter()
@@ -94,7 +99,7 @@ impl Inliner<'_> {
             self.constants.push(NodeProto {
                 name: next.clone(),
                 output: vec![next.clone()],
-                ..node.clone()
+                ..node
             });
             next
         });

@@ -1,7 +1,7 @@
 //! What an initializer of a file is, and from which tensor it is made.
 
-use igpt_runtime::tools::{INT4_GROUP, Panels};
 use igpt_runtime::tools::pb::tensor_proto::DataType;
+use igpt_runtime::tools::{INT4_GROUP, Panels};
 use igpt_runtime::{Dtype, Task};
 
 /// What a file is to be.

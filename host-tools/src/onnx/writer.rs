@@ -10,8 +10,8 @@ use prost::Message;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::pb::{GraphProto, ModelProto, StringStringEntryProto};
 use super::design::Design;
+use super::pb::{GraphProto, ModelProto, StringStringEntryProto};
 use super::plan::{Form, Initializer, Role};
 use super::wire::WireWriter;
 use super::{alignment, inline, nodes};

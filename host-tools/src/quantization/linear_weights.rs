@@ -15,6 +15,15 @@ impl LinearWeights {
         self.bias.len()
     }
 
+    /// `weight` or `bias`.
+    pub fn tensor(&self, kind: &str) -> Option<&[f32]> {
+        match kind {
+            "weight" => Some(&self.weight),
+            "bias" => Some(&self.bias),
+            _ => None,
+        }
+    }
+
     /// The rows, one per input channel.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.weight.chunks_exact(self.outputs().max(1))

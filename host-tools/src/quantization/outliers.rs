@@ -95,6 +95,20 @@ pub fn factors_of(writers: Option<&[f64]>, weight: &[f32], outputs: usize) -> Ve
     factors.into_iter().map(|factor| factor as f32).collect()
 }
 
+/// As [`factors`], by several readers of the same channels at once: matrices with so many columns, whose rows are
+/// those of one channel after the other, over and over for a convolution's pixels.
+pub fn factors_of_groups(channels: usize, readers: &[(&[f32], usize)]) -> Vec<f32> {
+    let columns: usize = readers.iter().map(|(weight, _)| weight.len()).sum();
+    let mut rows = Vec::with_capacity(columns);
+    for channel in 0..channels {
+        for (weight, outputs) in readers {
+            let of_channel = weight.chunks_exact((*outputs).max(1)).skip(channel);
+            rows.extend(of_channel.step_by(channels).flatten());
+        }
+    }
+    factors_of(None, &rows, columns / channels.max(1))
+}
+
 /// The factor for a channel that is larger than the median by `2^log`.
 fn factor(log: Option<f64>) -> f64 {
     match log {

@@ -10,14 +10,17 @@ use super::parts::{self, Constant};
 use super::tensors::at;
 use crate::onnx::activations::activation_nodes;
 use crate::onnx::linears::{linear_f32, linear_int8, linear_uint8};
-use crate::onnx::nodes::{
-    call, constant_f32, constant_ints, function, int, ints, node, reference,
-};
+use crate::onnx::nodes::{call, constant_f32, constant_ints, function, int, ints, node, reference};
 use crate::onnx::plan::Form;
 
 /// The functions that a file of this form calls.
 pub(super) fn functions(config: &SegformerConfig, form: Form) -> Vec<FunctionProto> {
-    let Form { task, dtype, panels, .. } = form;
+    let Form {
+        task,
+        dtype,
+        panels,
+        ..
+    } = form;
     let mut list = match dtype {
         Dtype::F32 => vec![linear_f32()],
         Dtype::Int8 | Dtype::Int4 => vec![linear_int8(panels), linear_uint8(panels)],
@@ -31,7 +34,11 @@ pub(super) fn functions(config: &SegformerConfig, form: Form) -> Vec<FunctionPro
     };
     for stage in stages {
         push(patches(config, dtype, stage));
-        push(block(dtype, config.hidden_act, parts::is_reduced(config, stage)));
+        push(block(
+            dtype,
+            config.hidden_act,
+            parts::is_reduced(config, stage),
+        ));
     }
     if task == Task::Classify {
         push(classification_head());
@@ -43,7 +50,10 @@ pub(super) fn functions(config: &SegformerConfig, form: Form) -> Vec<FunctionPro
 pub(super) fn patches_name(config: &SegformerConfig, dtype: Dtype, stage: usize) -> String {
     let input = if stage == 0 { "Pixel" } else { "" };
     let (kernel, stride) = (at(&config.patch_sizes, stage), at(&config.strides, stage));
-    format!("Segformer{input}Patches{}_k{kernel}s{stride}", suffix(dtype))
+    format!(
+        "Segformer{input}Patches{}_k{kernel}s{stride}",
+        suffix(dtype)
+    )
 }
 
 pub(super) fn block_name(dtype: Dtype, reduced: bool) -> &'static str {
@@ -95,17 +105,32 @@ fn norm(name: &str, from: &str, to: &str) -> NodeProto {
     let (gain, bias) = (format!("{name}.weight"), format!("{name}.bias"));
     let epsilon = reference("epsilon", AttributeType::Float, "epsilon");
     let attributes = vec![int("axis", -1), epsilon];
-    node("LayerNormalization", &[from, &gain, &bias], &[to], attributes)
+    node(
+        "LayerNormalization",
+        &[from, &gain, &bias],
+        &[to],
+        attributes,
+    )
 }
 
 /// `[batch, height, width, channels]` to `[batch, channels, height, width]`.
 fn channels_first(from: &str, to: &str) -> NodeProto {
-    node("Transpose", &[from], &[to], vec![ints("perm", &[0, 3, 1, 2])])
+    node(
+        "Transpose",
+        &[from],
+        &[to],
+        vec![ints("perm", &[0, 3, 1, 2])],
+    )
 }
 
 /// And back.
 fn channels_last(from: &str, to: &str) -> NodeProto {
-    node("Transpose", &[from], &[to], vec![ints("perm", &[0, 2, 3, 1])])
+    node(
+        "Transpose",
+        &[from],
+        &[to],
+        vec![ints("perm", &[0, 2, 3, 1])],
+    )
 }
 
 fn named_function(
@@ -194,7 +219,11 @@ fn block(dtype: Dtype, activation: Activation, reduced: bool) -> FunctionProto {
         channels_first("inner_map", "inner_channels"),
         node(
             "Conv",
-            &["inner_channels", "mlp.dwconv.dwconv.weight", "mlp.dwconv.dwconv.bias"],
+            &[
+                "inner_channels",
+                "mlp.dwconv.dwconv.weight",
+                "mlp.dwconv.dwconv.bias",
+            ],
             &["mixed_channels"],
             vec![
                 reference("group", AttributeType::Int, "inner"),
@@ -214,7 +243,13 @@ fn block(dtype: Dtype, activation: Activation, reduced: bool) -> FunctionProto {
         attributes.push("sr_ratio");
     }
     let constants = parts::block_constants(reduced);
-    named_function(block_name(dtype, reduced), &constants, dtype, &attributes, body)
+    named_function(
+        block_name(dtype, reduced),
+        &constants,
+        dtype,
+        &attributes,
+        body,
+    )
 }
 
 /// `normed` to `keys_and_values`, a pixel for every whole window.
@@ -223,17 +258,37 @@ fn reduction(dtype: Dtype) -> Vec<NodeProto> {
     let name = "attention.sequence_reduction";
     vec![
         node("Constant", &[], &["ratio"], ratio("value_int")),
-        node("Shape", &["normed"], &["size"], vec![int("start", 1), int("end", 3)]),
+        node(
+            "Shape",
+            &["normed"],
+            &["size"],
+            vec![int("start", 1), int("end", 3)],
+        ),
         node("Div", &["size", "ratio"], &["reduced_size"], vec![]),
         node("Mul", &["reduced_size", "ratio"], &["whole_size"], vec![]),
         constant_ints("corner", &[0, 0]),
         constant_ints("rows_and_columns", &[1, 2]),
-        node("Slice", &["normed", "corner", "whole_size", "rows_and_columns"], &["whole"], vec![]),
+        node(
+            "Slice",
+            &["normed", "corner", "whole_size", "rows_and_columns"],
+            &["whole"],
+            vec![],
+        ),
         channels_first("whole", "whole_channels"),
         // Its channels come out in the order of a window's pixels, each with all its channels.
-        node("SpaceToDepth", &["whole_channels"], &["window_channels"], ratio("blocksize")),
+        node(
+            "SpaceToDepth",
+            &["whole_channels"],
+            &["window_channels"],
+            ratio("blocksize"),
+        ),
         channels_last("window_channels", "windows"),
-        linear(dtype, &format!("{name}.sequence_reduction"), "windows", "reduced"),
+        linear(
+            dtype,
+            &format!("{name}.sequence_reduction"),
+            "windows",
+            "reduced",
+        ),
         norm(&format!("{name}.layer_norm"), "reduced", "keys_and_values"),
     ]
 }
@@ -250,16 +305,41 @@ fn attention() -> Vec<NodeProto> {
     let mut nodes = vec![
         // The batch as it is, all pixels, all channels.
         constant_ints("all_pixels", &[0, -1]),
-        node("Shape", &["query_map"], &["attention_width"], vec![int("start", -1)]),
-        node("Concat", &["all_pixels", "attention_width"], &["rows"], vec![int("axis", 0)]),
+        node(
+            "Shape",
+            &["query_map"],
+            &["attention_width"],
+            vec![int("start", -1)],
+        ),
+        node(
+            "Concat",
+            &["all_pixels", "attention_width"],
+            &["rows"],
+            vec![int("axis", 0)],
+        ),
     ];
     nodes.extend(["query", "key", "value"].map(|name| {
-        node("Reshape", &[&format!("{name}_map"), "rows"], &[name], vec![])
+        node(
+            "Reshape",
+            &[&format!("{name}_map"), "rows"],
+            &[name],
+            vec![],
+        )
     }));
     nodes.extend([
-        node("Attention", &["query", "key", "value"], &["heads"], attributes),
+        node(
+            "Attention",
+            &["query", "key", "value"],
+            &["heads"],
+            attributes,
+        ),
         node("Shape", &["query_map"], &["map_shape"], vec![]),
-        node("Reshape", &["heads", "map_shape"], &["attended_map"], vec![]),
+        node(
+            "Reshape",
+            &["heads", "map_shape"],
+            &["attended_map"],
+            vec![],
+        ),
     ]);
     nodes
 }
@@ -267,10 +347,20 @@ fn attention() -> Vec<NodeProto> {
 fn classification_head() -> FunctionProto {
     let body = vec![
         constant_ints("pixels", &[1, 2]),
-        node("ReduceMean", &["x", "pixels"], &["pooled"], vec![int("keepdims", 0)]),
+        node(
+            "ReduceMean",
+            &["x", "pixels"],
+            &["pooled"],
+            vec![int("keepdims", 0)],
+        ),
         node("Transpose", &["weight"], &["weight_t"], vec![]),
         node("MatMul", &["pooled", "weight_t"], &["product"], vec![]),
         node("Add", &["product", "bias"], &["y"], vec![]),
     ];
-    function("SegformerClassificationHead", &["x", "weight", "bias"], "y", body)
+    function(
+        "SegformerClassificationHead",
+        &["x", "weight", "bias"],
+        "y",
+        body,
+    )
 }

@@ -4,9 +4,9 @@ use igpt_runtime::tools::pb::tensor_proto::DataType;
 use igpt_runtime::tools::pb::{GraphProto, NodeProto};
 use igpt_runtime::{SegformerConfig, Task};
 
-use super::design::SizedModel;
 use super::functions::{block_name, patches_name};
 use super::parts::{self, Constant};
+use super::sized::SizedModel;
 use super::tensors::at;
 use crate::onnx::nodes::{Dim, call, float, int, named, node, string, value_info};
 use crate::onnx::plan::Form;
@@ -72,7 +72,9 @@ pub(super) fn graph(model: &SizedModel<'_>, form: Form) -> GraphProto {
 
 /// `input` and the constants of the node called `prefix`.
 fn operands(input: &str, prefix: &str, constants: &[Constant], form: Form) -> Vec<String> {
-    let names = constants.iter().flat_map(|constant| constant.names(form.dtype));
+    let names = constants
+        .iter()
+        .flat_map(|constant| constant.names(form.dtype));
     let names = names.map(|name| format!("{prefix}.{name}"));
     std::iter::once(input.to_owned()).chain(names).collect()
 }
@@ -112,7 +114,10 @@ fn block(
     if reduced {
         attributes.push(int("sr_ratio", at(&config.sr_ratios, stage) as i64));
     }
-    named(prefix, call(block_name(form.dtype, reduced), &inputs, output, attributes))
+    named(
+        prefix,
+        call(block_name(form.dtype, reduced), &inputs, output, attributes),
+    )
 }
 
 fn norm(stage: usize, (input, output): (&str, &str)) -> NodeProto {
@@ -120,5 +125,8 @@ fn norm(stage: usize, (input, output): (&str, &str)) -> NodeProto {
     let (gain, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
     let attributes = vec![int("axis", -1), float("epsilon", SegformerConfig::EPSILON)];
     let inputs = [input, &gain, &bias];
-    named(&prefix, node("LayerNormalization", &inputs, &[output], attributes))
+    named(
+        &prefix,
+        node("LayerNormalization", &inputs, &[output], attributes),
+    )
 }

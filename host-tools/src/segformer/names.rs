@@ -76,14 +76,35 @@ mod tests {
     #[test]
     fn every_older_name_has_its_newer_one() {
         for (old, new) in [
-            ("encoder.patch_embeddings.2.proj.weight", "stages.2.patch_embeddings.proj.weight"),
-            ("encoder.patch_embeddings.0.layer_norm.bias", "stages.0.patch_embeddings.layer_norm.bias"),
+            (
+                "encoder.patch_embeddings.2.proj.weight",
+                "stages.2.patch_embeddings.proj.weight",
+            ),
+            (
+                "encoder.patch_embeddings.0.layer_norm.bias",
+                "stages.0.patch_embeddings.layer_norm.bias",
+            ),
             ("encoder.layer_norm.3.weight", "stages.3.layer_norm.weight"),
-            ("encoder.block.1.12.layer_norm_1.bias", "stages.1.blocks.12.layernorm_before.bias"),
-            ("encoder.block.1.0.layer_norm_2.weight", "stages.1.blocks.0.layernorm_after.weight"),
-            ("encoder.block.0.0.attention.self.query.weight", "stages.0.blocks.0.attention.q_proj.weight"),
-            ("encoder.block.0.0.attention.self.key.bias", "stages.0.blocks.0.attention.k_proj.bias"),
-            ("encoder.block.0.0.attention.self.value.bias", "stages.0.blocks.0.attention.v_proj.bias"),
+            (
+                "encoder.block.1.12.layer_norm_1.bias",
+                "stages.1.blocks.12.layernorm_before.bias",
+            ),
+            (
+                "encoder.block.1.0.layer_norm_2.weight",
+                "stages.1.blocks.0.layernorm_after.weight",
+            ),
+            (
+                "encoder.block.0.0.attention.self.query.weight",
+                "stages.0.blocks.0.attention.q_proj.weight",
+            ),
+            (
+                "encoder.block.0.0.attention.self.key.bias",
+                "stages.0.blocks.0.attention.k_proj.bias",
+            ),
+            (
+                "encoder.block.0.0.attention.self.value.bias",
+                "stages.0.blocks.0.attention.v_proj.bias",
+            ),
             (
                 "encoder.block.0.0.attention.self.sr.weight",
                 "stages.0.blocks.0.attention.sequence_reduction.sequence_reduction.weight",
@@ -92,16 +113,36 @@ mod tests {
                 "encoder.block.0.0.attention.self.layer_norm.weight",
                 "stages.0.blocks.0.attention.sequence_reduction.layer_norm.weight",
             ),
-            ("encoder.block.0.0.attention.output.dense.bias", "stages.0.blocks.0.attention.o_proj.bias"),
-            ("encoder.block.0.0.mlp.dense1.weight", "stages.0.blocks.0.mlp.fc1.weight"),
-            ("encoder.block.0.0.mlp.dense2.weight", "stages.0.blocks.0.mlp.fc2.weight"),
-            ("encoder.block.0.0.mlp.dwconv.dwconv.weight", "stages.0.blocks.0.mlp.dwconv.dwconv.weight"),
-            ("stages.0.blocks.0.mlp.dense1.weight", "stages.0.blocks.0.mlp.fc1.weight"),
+            (
+                "encoder.block.0.0.attention.output.dense.bias",
+                "stages.0.blocks.0.attention.o_proj.bias",
+            ),
+            (
+                "encoder.block.0.0.mlp.dense1.weight",
+                "stages.0.blocks.0.mlp.fc1.weight",
+            ),
+            (
+                "encoder.block.0.0.mlp.dense2.weight",
+                "stages.0.blocks.0.mlp.fc2.weight",
+            ),
+            (
+                "encoder.block.0.0.mlp.dwconv.dwconv.weight",
+                "stages.0.blocks.0.mlp.dwconv.dwconv.weight",
+            ),
+            (
+                "stages.0.blocks.0.mlp.dense1.weight",
+                "stages.0.blocks.0.mlp.fc1.weight",
+            ),
         ] {
             assert_eq!(rename(old), new);
             assert_eq!(rename(new), new);
         }
-        for other in ["classifier.weight", "encoder.head.weight", "decode_head.classifier.weight", "encoder.block.x.0.a"] {
+        for other in [
+            "classifier.weight",
+            "encoder.head.weight",
+            "decode_head.classifier.weight",
+            "encoder.block.x.0.a",
+        ] {
             assert_eq!(rename(other), other);
         }
     }

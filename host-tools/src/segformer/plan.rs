@@ -24,7 +24,10 @@ pub(super) fn initializers(config: &SegformerConfig, form: Form) -> Vec<Initiali
         };
         push(&format!("{prefix}.patch_embeddings"), &parts::PATCHES);
         for block in 0..at(&config.depths, stage) {
-            push(&format!("{prefix}.blocks.{block}"), &parts::block(config, stage));
+            push(
+                &format!("{prefix}.blocks.{block}"),
+                &parts::block(config, stage),
+            );
         }
         let norm = ["weight", "bias"].map(Constant::Plain);
         push(&format!("{prefix}.layer_norm"), &norm);

@@ -30,12 +30,11 @@ pub fn body_tensors(config: &SegformerConfig) -> Vec<(String, Vec<usize>)> {
 }
 
 /// Those of one block.
-fn block_tensors(
-    push: &mut impl FnMut(&str, Vec<usize>),
-    config: &SegformerConfig,
-    stage: usize,
-) {
-    let (width, attended) = (at(&config.hidden_sizes, stage), config.attention_width(stage));
+fn block_tensors(push: &mut impl FnMut(&str, Vec<usize>), config: &SegformerConfig, stage: usize) {
+    let (width, attended) = (
+        at(&config.hidden_sizes, stage),
+        config.attention_width(stage),
+    );
     let (inner, ratio) = (config.inner_dim(stage), at(&config.sr_ratios, stage));
     norm(push, "layernorm_before", width);
     if ratio > 1 {
@@ -89,7 +88,11 @@ impl Tensors for SegformerConfig {
         let width = self.hidden_sizes.last().copied().unwrap_or_default();
         let labels = self.num_labels();
         vec![
-            (Head::Classification, "classifier.weight", vec![labels, width]),
+            (
+                Head::Classification,
+                "classifier.weight",
+                vec![labels, width],
+            ),
             (Head::Classification, "classifier.bias", vec![labels]),
         ]
     }

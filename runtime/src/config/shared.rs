@@ -1,5 +1,6 @@
 //! The fields of a `config.json` that every family has: labels, what logits mean, the classes it was saved from.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -208,6 +209,9 @@ pub(crate) fn write_labels(
     if let Some(kind) = problem_type {
         map.insert("problem_type".to_owned(), kind.name().into());
     }
+    // As Hugging Face writes them. Whether serde_json's maps sort by themselves depends on another crate's features.
+    let sorted: BTreeMap<String, Value> = std::mem::take(map).into_iter().collect();
+    map.extend(sorted);
 }
 
 /// Checks an integer against a field's range.

@@ -6,8 +6,8 @@ use igpt_runtime::ImageGptConfig;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::imagegpt::tensors::body_tensors;
 use crate::checkpoint::{CheckpointError, Weights};
+use crate::imagegpt::tensors::body_tensors;
 
 /// Standard deviation of Hugging Face's `initializer_range`.
 const INITIALIZER_RANGE: f32 = 0.02;

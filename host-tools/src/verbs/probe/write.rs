@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::conversion::recipe;
 use crate::failure::{Blame as _, Failure};
+use crate::imagegpt::prepared::PreparedWeights;
 use crate::labelled::LabelledSet;
 use crate::onnx::{self, CutModel, Form, LinearHead, Provenance, Task, WriteError};
 use crate::output::Staged;
-use crate::imagegpt::prepared::PreparedWeights;
 use crate::quantization::Grid;
 
 /// What to write.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::Report;
 use crate::calibration::Smoothed;
-use crate::processor;
 use crate::conversion::LayerReport;
+use crate::processor;
 use crate::quantization::Rescaled;
 
 /// The tensors, what was done to each block, and what the file is.

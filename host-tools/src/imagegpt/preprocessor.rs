@@ -5,8 +5,8 @@ use std::path::Path;
 
 use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, ProcessorError};
 
-use super::request::Request;
 use crate::checkpoint::CheckpointError;
+use crate::conversion::request::Request;
 use crate::failure::{Blame, Failure};
 use crate::onnx::Preprocessor;
 

@@ -3,9 +3,9 @@
 use anyhow::anyhow;
 use igpt_runtime::ImageGptConfig;
 
-use super::request::Request;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::expected::{self, Head};
+use crate::conversion::request::Request;
 use crate::failure::{Blame as _, Failure, say};
 use crate::onnx::Task;
 

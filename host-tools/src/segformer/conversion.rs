@@ -1,0 +1,111 @@
+//! From a SegFormer's checkpoint to one ONNX file.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use igpt_runtime::SegformerConfig;
+use igpt_runtime::tools::report::ModelReport;
+use serde_json::json;
+
+use super::prepared::{PreparedWeights, Rescaling};
+use super::sized::SizedModel;
+use super::{preprocessor, refusals};
+use crate::checkpoint::expected;
+use crate::conversion::file;
+use crate::conversion::report::Report;
+use crate::conversion::request::Request;
+use crate::conversion::steps;
+use crate::failure::{Blame, Failure};
+use crate::onnx::{Dtype, Form, Provenance, Task};
+
+/// Converts the checkpoint in `folder`, whose configuration this is.
+pub(crate) fn convert(
+    request: &Request,
+    folder: &Path,
+    config: &SegformerConfig,
+) -> Result<Report, Failure> {
+    let has_processor = folder.join("preprocessor_config.json").exists();
+    refusals::check_options(request, has_processor)?;
+    refusals::check_class(request, config)?;
+    let task = steps::task(request, folder, &config.architectures, "SegFormer")?;
+    let in_config = || folder.join("config.json").display().to_string();
+    config.check_rgb().with_context(in_config).bad_input()?;
+    let found = preprocessor::read(request, folder)?;
+    let model = SizedModel::new(config, found.size);
+    let model = model.with_context(in_config).bad_input()?;
+    let checkpoint = steps::open(request, folder)?;
+    expected::check(&checkpoint, config, expected::Head::of(task))
+        .map_err(|error| refusals::explain(request, task, &checkpoint, config, error))
+        .bad_input()?;
+
+    let (bar, source) = steps::checksums(request, folder, &checkpoint)?;
+    let provenance = Provenance {
+        preprocessor: Some(found.preprocessor),
+        recipe: recipe(request.dtype),
+        source,
+    };
+    let form = Form {
+        task,
+        dtype: request.dtype,
+        panels: request.pack,
+        inline: request.inline,
+    };
+    let rescaling = match (request.dtype, task) {
+        (Dtype::F32, _) => Rescaling::None,
+        // Hidden states are what such a file is for.
+        (_, Task::Features) => Rescaling::Blocks,
+        _ => Rescaling::All,
+    };
+    let prepared = PreparedWeights::new(&checkpoint, config, rescaling);
+    let written = file::write(request, form, &model, &prepared, &provenance, &bar)?;
+    bar.finish_and_clear();
+    let layers = match request.dtype {
+        Dtype::F32 => Vec::new(),
+        _ => prepared.into_reports(),
+    };
+    Ok(Report {
+        model: ModelReport {
+            file: Some(request.output.clone()),
+            crc32: written.crc32.map(igpt_runtime::tools::report::hex),
+            task: task.name(),
+            problem_type: (task == Task::Classify).then(|| config.resolved_problem_type().name()),
+            dtype: request.dtype.name(),
+            n_layer: config.depths.iter().sum(),
+            n_embd: config.hidden_sizes.last().copied().unwrap_or_default(),
+            n_head: config
+                .num_attention_heads
+                .last()
+                .copied()
+                .unwrap_or_default(),
+            tokens: 0,
+            processor: provenance
+                .preprocessor
+                .as_ref()
+                .map(|found| found.backend.name()),
+        },
+        processor_because: Some(found.because),
+        inline: request.inline,
+        panels: request.pack.map(|panels| panels.to_string()),
+        file_bytes: written.bytes,
+        parameters: written.parameters(),
+        tensors: written.tensors,
+        takes_images: true,
+        layers,
+        skips: None,
+    })
+}
+
+/// `igpt.recipe`: enough to know how the numbers came about.
+pub(crate) fn recipe(dtype: Dtype) -> String {
+    let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
+    let recipe = match dtype {
+        Dtype::F32 => json!({ "producer": producer }),
+        Dtype::Int8 | Dtype::Int4 => json!({
+            "producer": producer,
+            "weights": "int8, symmetric per output channel, range of least squared error",
+            "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
+            "depthwise": "float32",
+        }),
+    };
+    recipe.to_string()
+}
