@@ -8,6 +8,7 @@ pub(crate) mod activation;
 pub(crate) mod epilogue;
 pub(crate) mod interleave;
 pub(crate) mod lanes;
+pub(crate) mod layer_norm;
 pub(crate) mod math;
 pub(crate) mod online;
 pub(crate) mod rows;

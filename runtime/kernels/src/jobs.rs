@@ -12,7 +12,7 @@ use crate::operands::kv::KvInt8;
 use crate::operands::rows::PackedRows;
 use crate::operands::weights::{PackedF32, PackedInt8};
 
-pub(crate) use maps::{Clip, Place};
+pub(crate) use maps::Place;
 pub use maps::{Depthwise, Map, Windows};
 
 /// A row held NaN or infinity where a number was needed. Nothing is computed from such a row.
@@ -94,6 +94,12 @@ impl<'a> RowsF32<'a> {
             rows,
             width,
         }
+    }
+
+    /// Row number `row`.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        &self.values[row * self.stride..][..self.width]
     }
 }
 

@@ -160,6 +160,12 @@ impl Kernels {
         how: Prepare<'_>,
         out: &mut PackedRows,
     ) -> Result<(), NonFinite> {
+        if let Prepare::LayerNorm { gain, bias, .. } = how {
+            assert!(
+                gain.len() == rows.width && bias.len() == rows.width,
+                "one gain and one bias a channel"
+            );
+        }
         // SAFETY: a `Kernels` exists only for an instruction set that this machine has.
         unsafe { (self.table.prepare)(rows, how, out) }
     }

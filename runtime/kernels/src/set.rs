@@ -15,12 +15,13 @@
 use crate::arithmetic::activation::{self, Activation};
 use crate::arithmetic::epilogue::{Channels, Output};
 use crate::arithmetic::lanes::{Range, amax_bits};
+use crate::arithmetic::layer_norm::{self, Affine};
 use crate::arithmetic::online::Factors;
 use crate::arithmetic::rows;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::arithmetic::softmax_portable;
 use crate::jobs::{AttentionRow, AttentionScratch, Linear, NonFinite, Visible};
-use crate::layout::{Heads, Layout, MAX_MR};
+use crate::layout::{GROUP, Heads, Layout, MAX_MR};
 use crate::operands::int4::INT4_GROUP;
 use crate::operands::kv::{HeadPanels, KvInt8};
 use crate::operands::nibbles::NibblePanel;
@@ -66,20 +67,35 @@ pub(crate) trait InstructionSet: Packing {
         rows::norm_amax(x, gain, eps, out)
     }
 
-    /// LayerNorm of a row, and the bits of the largest magnitude it leaves.
+    /// LayerNorm of four rows into rows that follow each other, and the bits of the largest magnitude that it leaves of each.
     ///
     /// # Safety
     /// This machine must have the instruction set.
     #[inline(always)]
-    unsafe fn layer_norm_amax(
-        x: &[f32],
-        gain: &[f32],
-        bias: &[f32],
-        eps: f32,
+    unsafe fn layer_norm(
+        rows: [&[f32]; GROUP],
+        affine: Affine<'_>,
         out: &mut [f32],
-    ) -> u32 {
-        rows::layer_norm(x, gain, bias, eps, out);
-        amax_bits(out)
+    ) -> [u32; GROUP] {
+        layer_norm::layer_norm(rows, affine, out)
+    }
+
+    /// The bits of the largest magnitude of a row.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn amax_bits(x: &[f32]) -> u32 {
+        amax_bits(x)
+    }
+
+    /// A row times a number, rounded to `bytes` (value XOR `offset`).
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn round(x: &[f32], inverse: f32, bytes: &mut [u8], offset: u8) {
+        rows::round(x, inverse, bytes, offset);
     }
 
     /// Quantises a row to `bytes` (value XOR `offset`) and gives its scale; its largest magnitude if that is NaN or infinity.
@@ -88,7 +104,8 @@ pub(crate) trait InstructionSet: Packing {
     /// This machine must have the instruction set.
     #[inline(always)]
     unsafe fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result<f32, f32> {
-        rows::quantize(x, amax_bits(x), bytes, offset)
+        // SAFETY: the caller's.
+        unsafe { Self::quantize_known(x, Self::amax_bits(x), bytes, offset) }
     }
 
     /// [`InstructionSet::quantize`] where the bits of the largest magnitude are known.
@@ -102,7 +119,15 @@ pub(crate) trait InstructionSet: Packing {
         bytes: &mut [u8],
         offset: u8,
     ) -> Result<f32, f32> {
-        rows::quantize(x, amax_bits, bytes, offset)
+        rows::quantize_by(
+            amax_bits,
+            &mut bytes[..x.len()],
+            offset,
+            |inverse, bytes| {
+                // SAFETY: the caller's.
+                unsafe { Self::round(x, inverse, bytes, offset) };
+            },
+        )
     }
 
     /// Quantises a row that may be one-sided: its scale and its zero point, negated; see [`rows::quantize_skewed`].

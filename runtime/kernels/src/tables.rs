@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::lanes;
+use crate::arithmetic::layer_norm::Affine;
 use crate::benchmarks;
 use crate::isa::{Isa, instruction_sets};
 use crate::jobs::{
@@ -13,7 +14,8 @@ use crate::jobs::{
     NonFinite, Prepare, RowsF32, Windows,
 };
 use crate::layers::{
-    attention, attention_f32, depthwise, linear, linear_f32, pack, prepare, split, windows,
+    attention, attention_f32, depthwise, layer_norm, linear, linear_f32, pack, prepare, split,
+    windows,
 };
 use crate::layout::{Heads, Layout};
 use crate::operands::int4::Int4Matrix;
@@ -136,7 +138,8 @@ macro_rules! compile {
             }
             $(#[target_feature(enable = $feature)])*
             fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-                prepare::layer_norm_rows(x, gain, bias, eps, out);
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { layer_norm::f32_rows::<Set>(x, Affine { gain, bias, eps }, out) };
             }
             $(#[target_feature(enable = $feature)])*
             fn attend(job: Attention<'_>, scratch: &mut AttentionScratch) -> Result<(), NonFinite> {

@@ -88,6 +88,38 @@ fn gelu(u: f32) -> f32 {
     u * phi
 }
 
+/// Past this [`coarse_gelu`] is u or nothing.
+pub(crate) const COARSE_GELU_LIMIT: f32 = 4.0;
+
+/// Coefficients of (Phi(w) - 1/2) / w in powers of w^2, the constant term first: equal ripple of Phi on [-4, 4], 3.2e-5, held to exactly 1
+/// and 0 at both ends, in these roundings, so that nothing jumps there and nothing is left of large negative numbers.
+pub(crate) const COARSE_PHI: [f32; 8] = [
+    0.398_805_14,
+    -0.066_063_21,
+    0.009_580_693,
+    -0.001_020_818_5,
+    7.615_302e-5,
+    -3.706_412e-6,
+    1.043_037_7e-7,
+    -1.275_596_2e-9,
+];
+
+/// [`gelu`] for what becomes a byte, with neither a division nor a power. Phi is off by 3.4e-5 at most, which makes at most an eightieth of a
+/// step of a byte of a row's largest value.
+#[inline(always)]
+pub(crate) fn coarse_gelu(u: f32) -> f32 {
+    let w = min(max(u, -COARSE_GELU_LIMIT), COARSE_GELU_LIMIT);
+    let square = w * w;
+    let p = fma(square, COARSE_PHI[7], COARSE_PHI[6]);
+    let p = fma(square, p, COARSE_PHI[5]);
+    let p = fma(square, p, COARSE_PHI[4]);
+    let p = fma(square, p, COARSE_PHI[3]);
+    let p = fma(square, p, COARSE_PHI[2]);
+    let p = fma(square, p, COARSE_PHI[1]);
+    let p = fma(square, p, COARSE_PHI[0]);
+    u * fma(w, p, 0.5)
+}
+
 #[inline(always)]
 fn map(row: &mut [f32], f: impl Fn(f32) -> f32) {
     let (chunks, tail) = row.as_chunks_mut::<LANES>();
@@ -135,7 +167,7 @@ pub(crate) fn activate(kind: Activation, row: &mut [f32]) {
 pub(crate) fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
     match kind {
         Activation::QuickGelu => map_range(from, to, coarse_quick_gelu),
-        Activation::Gelu => map_range(from, to, gelu),
+        Activation::Gelu => map_range(from, to, coarse_gelu),
         Activation::GeluNew => map_range(from, to, gelu_new),
         Activation::Relu => map_range(from, to, relu),
         Activation::Silu => map_range(from, to, silu),
@@ -204,6 +236,28 @@ mod tests {
         }
         assert!(coarse_quick_gelu(-1e18).abs() < 1e-10);
         assert!(coarse_quick_gelu(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn gelu_of_what_becomes_a_byte_is_far_closer_than_a_step_of_it() {
+        let exact = |u: f64| 0.5 * u * libm::erfc(-u / core::f64::consts::SQRT_2);
+        for i in -600_000..=600_000 {
+            let u = i as f32 * 1e-5;
+            let error = (f64::from(coarse_gelu(u)) - exact(f64::from(u))).abs();
+            assert!(error <= 3.4e-5 * f64::from(u.abs()), "{error} at {u}");
+            // A row of values up to this one has a span as large as what is left of it.
+            let step = exact(f64::from(u.abs())) / 255.0;
+            assert!(error <= step / 75.0, "{error} at {u}");
+        }
+        for u in [4.0, 4.5, 1e18, f32::MAX, f32::INFINITY] {
+            assert_eq!(coarse_gelu(u), u);
+        }
+        for u in [-4.0, -4.5, -1e18, -f32::MAX] {
+            assert_eq!(coarse_gelu(u), 0.0);
+        }
+        for u in [f32::NAN, f32::NEG_INFINITY] {
+            assert!(coarse_gelu(u).is_nan());
+        }
     }
 
     #[test]

@@ -20,22 +20,6 @@ pub(crate) fn tree_sum(mut l: [f32; LANES]) -> f32 {
     l[0]
 }
 
-/// Sum over 16 lanes.
-#[inline(always)]
-pub(crate) fn sum(x: &[f32]) -> f32 {
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for x in chunks {
-        for i in 0..LANES {
-            lanes[i] += x[i];
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(tail) {
-        *lane += *x;
-    }
-    tree_sum(lanes)
-}
-
 /// Sum of x*y in fma over 16 lanes.
 #[inline(always)]
 pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {

@@ -1,7 +1,7 @@
 //! What happens to one row between two matrices: norms, and the roundings to bytes.
 
-use super::lanes::{Range, amax_bits, dot, sum};
-use super::math::{ROUND, fma, sqrt};
+use super::lanes::{Range, amax_bits, dot};
+use super::math::{ROUND, sqrt};
 
 /// Rows whose largest magnitude is below this are zeros: 127 / amax would overflow not far below.
 pub const TINY: f32 = 7.888_609e-31; // 2^-100
@@ -22,42 +22,19 @@ pub(crate) fn norm_amax(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) -> u
     amax_bits(out)
 }
 
-/// LayerNorm of one row, in two passes: the variance is that of the differences from the mean, which a mean of squares less the square of the
-/// mean would lose where rows have an offset.
+/// A row times a number, rounded to `bytes` (value XOR `offset`).
 #[inline(always)]
-pub(crate) fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    let n = x.len() as f32;
-    let mean = sum(x) / n;
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = *x - mean;
-    }
-    let inverse = 1.0 / sqrt(dot(out, out) / n + eps);
-    for ((out, gain), bias) in out.iter_mut().zip(gain).zip(bias) {
-        *out = fma(*out * inverse, *gain, *bias);
+pub(crate) fn round(x: &[f32], inverse: f32, bytes: &mut [u8], offset: u8) {
+    for (byte, x) in bytes.iter_mut().zip(x) {
+        // Rounds to nearest even and leaves the integer in the low byte.
+        *byte = (*x * inverse + ROUND).to_bits() as u8 ^ offset;
     }
 }
 
-/// Quantises a row to `bytes` (value XOR `offset`), where the bits of its largest magnitude are known, and gives its scale; that
-/// magnitude if it is NaN or infinity.
-#[inline(always)]
-pub(crate) fn quantize(
-    x: &[f32],
-    amax_bits: u32,
-    bytes: &mut [u8],
-    offset: u8,
-) -> Result<f32, f32> {
-    quantize_by(x, amax_bits, bytes, offset, |inverse, bytes| {
-        for (byte, x) in bytes.iter_mut().zip(x) {
-            // Rounds to nearest even and leaves the integer in the low byte.
-            *byte = (*x * inverse + ROUND).to_bits() as u8 ^ offset;
-        }
-    })
-}
-
-/// [`quantize`], with `round` to multiply the row by a number and round it to bytes.
+/// Quantises a row to `bytes`, where the bits of its largest magnitude are known, and gives its scale; that magnitude if it is NaN or infinity.
+/// `round` is to multiply the row by a number and to round it to the bytes; where that is not called, they become `offset`, a zero each.
 #[inline(always)]
 pub(crate) fn quantize_by(
-    x: &[f32],
     amax_bits: u32,
     bytes: &mut [u8],
     offset: u8,
@@ -68,7 +45,7 @@ pub(crate) fn quantize_by(
         return Err(amax);
     }
     if amax < TINY {
-        bytes[..x.len()].fill(offset);
+        bytes.fill(offset);
         return Ok(0.0);
     }
     round(127.0 / amax, bytes);

@@ -1,10 +1,22 @@
 //! The depthwise convolution of a map, its activation, and rows of bytes out of that.
+//!
+//! Vectors run along the channels. Pixels side by side are computed together, because a tap's weights and two of three pixels under it serve
+//! the neighbour too: loads are what limits this, not products.
+
+use core::ops::Range;
 
 use crate::arithmetic::activation::activate;
+use crate::arithmetic::lanes::LANES;
 use crate::arithmetic::math::fma;
 use crate::jobs::{Depthwise, NonFinite};
 use crate::operands::rows::PackedRows;
 use crate::set::InstructionSet;
+
+/// Pixels that are computed together; a multiple of how many rows are packed together.
+const TOGETHER: usize = 4;
+
+/// Taps of a row.
+const SIDE: usize = 3;
 
 /// The pixels asked for, activated and quantised as rows that may be one-sided.
 ///
@@ -18,21 +30,26 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     let layout = S::LAYOUT;
     let channels = job.map.channels;
     out.reshape(layout, job.tokens.len(), channels);
-    // What the taps add up to, and what the activation makes of that.
-    out.values.resize(2 * channels);
-    for (row, token) in job.tokens.clone().enumerate() {
-        let (bytes, values) = out.row(row);
-        let (sums, values) = values.split_at_mut(channels);
-        convolve(&job, token, sums);
-        // SAFETY: the caller's.
-        let quantized = unsafe {
-            let range = S::activate_range(job.activation, sums, values);
-            S::quantize_skewed(values, range, bytes, layout.offset)
-        };
-        (out.scales[row], out.zero_points[row]) =
-            quantized.map_err(|found| NonFinite { row, found })?;
-        // SAFETY: the caller's.
-        unsafe { out.store::<S>(row) };
+    // What the taps of some pixels add up to, and what the activation makes of one of them.
+    out.values.resize((TOGETHER + 1) * channels);
+    let mut row = 0;
+    for run in runs(&job) {
+        convolve(&job, run.clone(), &mut out.values[..TOGETHER * channels]);
+        for i in 0..run.len() {
+            let (bytes, values) = out.row(row);
+            let (sums, values) = values.split_at_mut(TOGETHER * channels);
+            // SAFETY: the caller's.
+            let quantized = unsafe {
+                let sums = &sums[i * channels..][..channels];
+                let range = S::activate_range(job.activation, sums, values);
+                S::quantize_skewed(values, range, bytes, layout.offset)
+            };
+            (out.scales[row], out.zero_points[row]) =
+                quantized.map_err(|found| NonFinite { row, found })?;
+            // SAFETY: the caller's.
+            unsafe { out.store::<S>(row) };
+            row += 1;
+        }
     }
     Ok(())
 }
@@ -40,32 +57,117 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
 /// The pixels asked for, activated, as f32 rows.
 #[inline(always)]
 pub(crate) fn f32_rows(job: Depthwise<'_>, out: &mut [f32]) {
-    for (token, out) in job
-        .tokens
-        .clone()
-        .zip(out.chunks_exact_mut(job.map.channels))
-    {
-        convolve(&job, token, out);
+    let channels = job.map.channels;
+    let mut rest = out;
+    for run in runs(&job) {
+        let (out, after) = rest.split_at_mut(run.len() * channels);
+        convolve(&job, run, out);
         activate(job.activation, out);
+        rest = after;
     }
 }
 
-/// One pixel: the bias, and to it the taps in order, of which those outside the map are skipped.
+/// The pixels asked for, in runs that are computed together: of one row of the map each, alone at its ends.
 #[inline(always)]
-fn convolve(job: &Depthwise<'_>, token: usize, out: &mut [f32]) {
-    let map = job.map;
-    let channels = map.channels;
-    out.copy_from_slice(job.bias);
-    let (y, x) = (token / map.width, token % map.width);
-    for (tap, weight) in job.weight.chunks_exact(channels).enumerate() {
-        // One more than where the tap is.
-        let (y, x) = (y + tap / 3, x + tap % 3);
-        if !(1..=map.height).contains(&y) || !(1..=map.width).contains(&x) {
-            continue;
+fn runs(job: &Depthwise<'_>) -> impl Iterator<Item = Range<usize>> {
+    let (width, mut next, end) = (job.map.width, job.tokens.start, job.tokens.end);
+    core::iter::from_fn(move || {
+        let start = next;
+        if start >= end {
+            return None;
         }
-        let pixel = &map.values[((y - 1) * map.width + x - 1) * channels..][..channels];
-        for ((out, x), w) in out.iter_mut().zip(pixel).zip(weight) {
-            *out = fma(*x, *w, *out);
+        // Pixels from here to the last but one of the row.
+        let inner = (width - 1).saturating_sub(start % width);
+        let together = start % width > 0 && inner >= TOGETHER && end - start >= TOGETHER;
+        next += if together { TOGETHER } else { 1 };
+        Some(start..next)
+    })
+}
+
+/// A run of pixels: the bias, and to it the taps in order, of which those outside the map are skipped.
+#[inline(always)]
+fn convolve(job: &Depthwise<'_>, run: Range<usize>, out: &mut [f32]) {
+    let map = job.map;
+    let (y, x) = (run.start / map.width, run.start % map.width);
+    let down = y.saturating_sub(1)..map.height.min(y + 2);
+    let across = x.saturating_sub(1)..map.width.min(x + run.len() + 1);
+    let pixels = Pixels {
+        values: &map.values[(down.start * map.width + across.start) * map.channels..],
+        line: map.width * map.channels,
+        channels: map.channels,
+        weight: &job.weight[(down.start + 1 - y) * SIDE * map.channels..],
+        bias: job.bias,
+    };
+    let (rows, skipped) = (down.len(), across.start + 1 - x);
+    match run.len() {
+        TOGETHER => pixels.sum::<TOGETHER>(rows, 0..SIDE, out),
+        _ => pixels.sum::<1>(rows, skipped..skipped + across.len(), out),
+    }
+}
+
+/// What a run of pixels is the sum of: the first pixel and the first tap that are on the map.
+struct Pixels<'a> {
+    values: &'a [f32],
+    /// From a row of the map to the next.
+    line: usize,
+    channels: usize,
+    weight: &'a [f32],
+    bias: &'a [f32],
+}
+
+impl Pixels<'_> {
+    /// `N` pixels side by side, of `rows` rows of taps and of the columns `taps` of each.
+    #[inline(always)]
+    fn sum<const N: usize>(&self, rows: usize, taps: Range<usize>, out: &mut [f32]) {
+        let channels = self.channels;
+        let last = (N + taps.len() - 1) * channels;
+        assert!(self.values.len() >= (rows - 1) * self.line + last);
+        assert!(self.weight.len() >= ((rows - 1) * SIDE + taps.end) * channels);
+        assert!(self.bias.len() >= channels && out.len() >= N * channels);
+        let chunks = channels / LANES;
+        for c in (0..chunks).map(|chunk| chunk * LANES) {
+            // SAFETY: of `channels` numbers from the places checked above, 16 from `c` on, which is a whole chunk of them.
+            unsafe {
+                let mut sums = [lanes(self.bias, c); N];
+                for ky in 0..rows {
+                    for (i, kx) in taps.clone().enumerate() {
+                        let weight = lanes(self.weight, (ky * SIDE + kx) * channels + c);
+                        for (n, sums) in sums.iter_mut().enumerate() {
+                            let pixel = lanes(self.values, ky * self.line + (n + i) * channels + c);
+                            for l in 0..LANES {
+                                sums[l] = fma(pixel[l], weight[l], sums[l]);
+                            }
+                        }
+                    }
+                }
+                for (n, sums) in sums.iter().enumerate() {
+                    out[n * channels + c..][..LANES].copy_from_slice(sums);
+                }
+            }
+        }
+        for c in chunks * LANES..channels {
+            for n in 0..N {
+                let mut sum = self.bias[c];
+                for ky in 0..rows {
+                    for (i, kx) in taps.clone().enumerate() {
+                        let weight = self.weight[(ky * SIDE + kx) * channels + c];
+                        let pixel = self.values[ky * self.line + (n + i) * channels + c];
+                        sum = fma(pixel, weight, sum);
+                    }
+                }
+                out[n * channels + c] = sum;
+            }
         }
     }
+}
+
+/// 16 numbers from `at` on.
+///
+/// # Safety
+/// They must be there.
+#[inline(always)]
+unsafe fn lanes(x: &[f32], at: usize) -> [f32; LANES] {
+    debug_assert!(at + LANES <= x.len());
+    // SAFETY: the caller's; an array of numbers is aligned as one of them.
+    unsafe { *x.as_ptr().add(at).cast() }
 }

@@ -1,7 +1,9 @@
 //! Rows on their way from one matrix to the next: norm or activation, quantisation, and into the panels of a tile.
 
+use super::layer_norm;
 use crate::arithmetic::activation::{Activation, activate};
-use crate::arithmetic::rows::{layer_norm, norm};
+use crate::arithmetic::layer_norm::Affine;
+use crate::arithmetic::rows::norm;
 use crate::jobs::{NonFinite, Prepare, RowsF32};
 use crate::operands::rows::PackedRows;
 use crate::set::InstructionSet;
@@ -16,35 +18,42 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     how: Prepare<'_>,
     out: &mut PackedRows,
 ) -> Result<(), NonFinite> {
-    let RowsF32 {
-        values: x,
-        stride,
-        rows,
-        width,
-    } = from;
     let offset = S::LAYOUT.offset;
-    out.reshape(S::LAYOUT, rows, width);
-    for row in 0..rows {
-        let x = &x[row * stride..][..width];
-        let (bytes, values) = out.row(row);
-        // SAFETY: the caller's.
-        let quantized = unsafe {
-            match how {
-                Prepare::Plain => S::quantize(x, bytes, offset).map(|scale| (scale, 0)),
-                Prepare::Norm { gain, eps } => {
-                    let amax = S::norm_amax(x, gain, eps, values);
-                    S::quantize_known(values, amax, bytes, offset).map(|scale| (scale, 0))
-                }
-                Prepare::LayerNorm { gain, bias, eps } => {
-                    let amax = S::layer_norm_amax(x, gain, bias, eps, values);
-                    S::quantize_known(values, amax, bytes, offset).map(|scale| (scale, 0))
-                }
-                Prepare::Activate(kind) => {
-                    let range = S::activate_range(kind, x, values);
-                    S::quantize_skewed(values, range, bytes, offset)
-                }
+    // SAFETY: the caller's.
+    unsafe {
+        match how {
+            Prepare::Plain => each::<S>(from, out, |x, bytes, _| {
+                Ok((S::quantize(x, bytes, offset)?, 0))
+            }),
+            Prepare::Norm { gain, eps } => each::<S>(from, out, |x, bytes, values| {
+                let amax = S::norm_amax(x, gain, eps, values);
+                Ok((S::quantize_known(values, amax, bytes, offset)?, 0))
+            }),
+            Prepare::LayerNorm { gain, bias, eps } => {
+                layer_norm::prepare::<S>(from, Affine { gain, bias, eps }, out)
             }
-        };
+            Prepare::Activate(kind) => each::<S>(from, out, |x, bytes, values| {
+                let range = S::activate_range(kind, x, values);
+                S::quantize_skewed(values, range, bytes, offset)
+            }),
+        }
+    }
+}
+
+/// Each row alone: `quantize` is given it, where its bytes go and room for as many values, and gives its scale and its zero point, negated.
+///
+/// # Safety
+/// This machine must have the instruction set.
+#[inline(always)]
+unsafe fn each<S: InstructionSet>(
+    from: RowsF32<'_>,
+    out: &mut PackedRows,
+    quantize: impl Fn(&[f32], &mut [u8], &mut [f32]) -> Result<(f32, i32), f32>,
+) -> Result<(), NonFinite> {
+    out.reshape(S::LAYOUT, from.rows, from.width);
+    for row in 0..from.rows {
+        let (bytes, values) = out.row(row);
+        let quantized = quantize(from.row(row), bytes, values);
         (out.scales[row], out.zero_points[row]) =
             quantized.map_err(|found| NonFinite { row, found })?;
         // SAFETY: the caller's.
@@ -59,15 +68,6 @@ pub(crate) fn norm_rows(x: &[f32], gain: &[f32], eps: f32, out: &mut [f32]) {
     let n = gain.len();
     for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
         norm(x, gain, eps, out);
-    }
-}
-
-/// LayerNorm of many rows.
-#[inline(always)]
-pub(crate) fn layer_norm_rows(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    let n = gain.len();
-    for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-        layer_norm(x, gain, bias, eps, out);
     }
 }
 

@@ -2,45 +2,22 @@
 
 use core::ops::Range;
 
-use crate::jobs::{Clip, NonFinite, Place, Windows};
+use crate::arithmetic::lanes::LANES;
+use crate::arithmetic::rows::quantize_by;
+use crate::jobs::{NonFinite, Place, Windows};
 use crate::operands::rows::PackedRows;
 use crate::set::InstructionSet;
+
+/// From how many numbers on a row of a window's pixels is quantised where it lies; shorter ones are gathered first.
+const LONG: usize = 64;
 
 /// Windows `rows` as f32 rows.
 #[inline(always)]
 pub(crate) fn gather(windows: Windows<'_>, rows: Range<usize>, out: &mut [f32]) {
     let width = windows.width();
     for (row, out) in rows.zip(out.chunks_exact_mut(width)) {
-        gather_row(&windows, row, out);
+        gather_row(&windows, &windows.place(row), out);
     }
-}
-
-/// Window `row`: of each of its rows of pixels what is on the map lies there together.
-#[inline(always)]
-fn gather_row(windows: &Windows<'_>, row: usize, out: &mut [f32]) {
-    let Windows { map, kernel, .. } = *windows;
-    let Place { down, across } = windows.place(row);
-    let line = kernel * map.channels;
-    let left = across.skipped * map.channels;
-    let seen = across.seen * map.channels;
-    for (ky, out) in out.chunks_exact_mut(line).enumerate() {
-        match on_map(&down, ky) {
-            Some(y) => {
-                let from = (y * map.width + across.first) * map.channels;
-                out[..left].fill(0.0);
-                out[left..left + seen].copy_from_slice(&map.values[from..from + seen]);
-                out[left + seen..].fill(0.0);
-            }
-            None => out.fill(0.0),
-        }
-    }
-}
-
-/// Which row of the map row `ky` of a window is.
-#[inline(always)]
-fn on_map(down: &Clip, ky: usize) -> Option<usize> {
-    let seen = ky.checked_sub(down.skipped)?;
-    (seen < down.seen).then_some(down.first + seen)
 }
 
 /// Quantises windows `rows`, a scale each.
@@ -53,17 +30,101 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     rows: Range<usize>,
     out: &mut PackedRows,
 ) -> Result<(), NonFinite> {
-    let layout = S::LAYOUT;
-    out.reshape(layout, rows.len(), windows.width());
+    let (width, offset) = (windows.width(), S::LAYOUT.offset);
+    out.reshape(S::LAYOUT, rows.len(), width);
+    let long = windows.kernel * windows.map.channels >= LONG;
     for (row, window) in rows.enumerate() {
+        let place = windows.place(window);
         let (bytes, values) = out.row(row);
-        gather_row(&windows, window, values);
         // SAFETY: the caller's.
-        let scale = unsafe { S::quantize(values, bytes, layout.offset) };
+        let scale = unsafe {
+            if long {
+                quantize_row::<S>(&windows, &place, &mut bytes[..width], offset)
+            } else {
+                gather_row(&windows, &place, values);
+                S::quantize(values, bytes, offset)
+            }
+        };
         out.scales[row] = scale.map_err(|found| NonFinite { row, found })?;
         out.zero_points[row] = 0;
         // SAFETY: the caller's.
         unsafe { out.store::<S>(row) };
     }
     Ok(())
+}
+
+/// A window to where it is read: of each of its rows of pixels what is on the map lies there together.
+#[inline(always)]
+fn gather_row(windows: &Windows<'_>, place: &Place, out: &mut [f32]) {
+    let line = windows.kernel * windows.map.channels;
+    for (ky, out) in out.chunks_exact_mut(line).enumerate() {
+        let (before, seen) = line_of(windows, place, ky);
+        let after = before + seen.len();
+        out[..before].fill(0.0);
+        copy(seen, &mut out[before..after]);
+        out[after..].fill(0.0);
+    }
+}
+
+/// A window to bytes, from where it lies.
+///
+/// # Safety
+/// This machine must have the instruction set.
+#[inline(always)]
+unsafe fn quantize_row<S: InstructionSet>(
+    windows: &Windows<'_>,
+    place: &Place,
+    bytes: &mut [u8],
+    offset: u8,
+) -> Result<f32, f32> {
+    let amax = (0..windows.kernel).fold(0, |amax, ky| {
+        let (_, seen) = line_of(windows, place, ky);
+        // SAFETY: the caller's.
+        amax.max(unsafe { S::amax_bits(seen) })
+    });
+    let line = windows.kernel * windows.map.channels;
+    quantize_by(amax, bytes, offset, |inverse, bytes| {
+        for (ky, bytes) in bytes.chunks_exact_mut(line).enumerate() {
+            let (before, seen) = line_of(windows, place, ky);
+            let after = before + seen.len();
+            bytes[..before].fill(offset);
+            // SAFETY: the caller's.
+            unsafe { S::round(seen, inverse, &mut bytes[before..after], offset) };
+            bytes[after..].fill(offset);
+        }
+    })
+}
+
+/// Of row `ky` of a window's pixels, how many zeros come first, and what is on the map; zeros are the rest.
+#[inline(always)]
+fn line_of<'a>(windows: &Windows<'a>, place: &Place, ky: usize) -> (usize, &'a [f32]) {
+    let map = windows.map;
+    let Place { down, across } = place;
+    match ky.checked_sub(down.skipped) {
+        Some(y) if y < down.seen => {
+            let first = (down.first + y) * map.width + across.first;
+            let seen = &map.values[first * map.channels..][..across.seen * map.channels];
+            (across.skipped * map.channels, seen)
+        }
+        _ => (0, &[]),
+    }
+}
+
+/// A copy of a few numbers, for which a call costs more than they do.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let end = from.len() - from.len() % LANES;
+    for (to, from) in to
+        .as_chunks_mut::<LANES>()
+        .0
+        .iter_mut()
+        .zip(from.as_chunks().0)
+    {
+        *to = *from;
+    }
+    match (from.last_chunk::<LANES>(), to.last_chunk_mut::<LANES>()) {
+        // The last 16 once more, rather than one by one.
+        (Some(from), Some(to)) => *to = *from,
+        _ => to[end..].copy_from_slice(&from[end..]),
+    }
 }

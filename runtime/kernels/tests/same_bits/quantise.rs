@@ -156,9 +156,27 @@ pub(crate) fn coarse(kind: Activation, row: &[f32]) -> Vec<f32> {
     let mut row = row.to_vec();
     match kind {
         Activation::QuickGelu => row.iter_mut().for_each(|u| *u = coarse_quick_gelu(*u)),
+        Activation::Gelu => row.iter_mut().for_each(|u| *u = coarse_gelu(*u)),
         kind => Kernels::best().activate(kind, &mut row),
     }
     row
+}
+
+/// gelu of what becomes a byte, as docs/numerics.md has it.
+fn coarse_gelu(u: f32) -> f32 {
+    let w = u.clamp(-4.0, 4.0);
+    let p = [
+        1.043_037_7e-7,
+        -3.706_412e-6,
+        7.615_302e-5,
+        -0.001_020_818_5,
+        0.009_580_693,
+        -0.066_063_21,
+        0.398_805_14,
+    ]
+    .into_iter()
+    .fold(-1.275_596_2e-9f32, |p, c| (w * w).mul_add(p, c));
+    u * w.mul_add(p, 0.5)
 }
 
 /// quick_gelu of what becomes a byte, as docs/numerics.md has it.

@@ -45,14 +45,15 @@ macro_rules! arm_set {
         }
 
         #[inline(always)]
-        unsafe fn quantize_known(
-            x: &[f32],
-            amax_bits: u32,
-            bytes: &mut [u8],
-            offset: u8,
-        ) -> Result<f32, f32> {
+        unsafe fn amax_bits(x: &[f32]) -> u32 {
             // SAFETY: the caller's.
-            unsafe { common::rows::quantize_known(x, amax_bits, bytes, offset) }
+            unsafe { common::quantize::amax_bits(x) }
+        }
+
+        #[inline(always)]
+        unsafe fn round(x: &[f32], inverse: f32, bytes: &mut [u8], _offset: u8) {
+            // SAFETY: the caller's.
+            unsafe { common::quantize::round(x, inverse, 0, bytes) };
         }
 
         #[inline(always)]

@@ -40,21 +40,8 @@ pub(crate) unsafe fn quantize(x: &[f32], bytes: &mut [u8], offset: u8) -> Result
         };
     }
     // SAFETY: the caller's.
-    unsafe { quantize_known(x, amax_bits(x), bytes, offset) }
-}
-
-/// See [`InstructionSet::quantize_known`](crate::set::InstructionSet::quantize_known).
-///
-/// # Safety
-/// NEON must be there.
-#[inline(always)]
-pub(crate) unsafe fn quantize_known(
-    x: &[f32],
-    amax_bits: u32,
-    bytes: &mut [u8],
-    offset: u8,
-) -> Result<f32, f32> {
-    rows::quantize_by(x, amax_bits, bytes, offset, |inverse, bytes| {
+    let amax = unsafe { amax_bits(x) };
+    rows::quantize_by(amax, &mut bytes[..x.len()], offset, |inverse, bytes| {
         // SAFETY: the caller's.
         unsafe { round(x, inverse, 0, bytes) };
     })
