@@ -32,5 +32,5 @@ pub(super) mod interleave;
 pub(super) mod kv;
 pub(super) mod nibbles;
 mod norm;
-mod quantize;
+pub(crate) mod quantize;
 pub(super) mod rows;
