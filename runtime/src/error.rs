@@ -1,6 +1,7 @@
 //! Everything that can go wrong between a file and a verdict.
 
 mod format;
+mod pixels;
 mod tokens;
 
 use std::path::PathBuf;
@@ -8,13 +9,14 @@ use std::path::PathBuf;
 use igpt_kernels::IsaError;
 
 use crate::config::ConfigError;
-use crate::generation::GenerationError;
+use crate::imagegpt::GenerationError;
 use crate::kind::Task;
 use crate::processor::ProcessorError;
 
 pub use format::FormatError;
 #[cfg(feature = "tools")]
 pub use format::NO_PROCESSOR;
+pub use pixels::PixelsError;
 pub use tokens::TokensError;
 
 /// An error of the runtime. Each names the culprit, what was found and what was expected.
@@ -67,6 +69,19 @@ pub enum Error {
         /// What would do.
         expected: &'static [Task],
     },
+    /// The file holds a model of another family.
+    #[error(
+        "{name}: the file holds a {found} model, this needs an {expected} model{}",
+        other_family(found)
+    )]
+    Family {
+        /// File name, or "embedded model".
+        name: String,
+        /// The file's `model_type`.
+        found: &'static str,
+        /// What would do.
+        expected: &'static str,
+    },
     /// The instruction set asked for is not there.
     #[error(transparent)]
     Isa(#[from] IsaError),
@@ -81,6 +96,9 @@ pub enum Error {
     /// No tokens, too many, or one outside the vocabulary.
     #[error("tokens: {0}")]
     Tokens(#[from] TokensError),
+    /// Another number of pixel values than an image has.
+    #[error("pixel values: {0}")]
+    Pixels(#[from] PixelsError),
     /// A layer met a number that is not one: the weights or the tokens drive it out of range.
     #[error("{name}: {layer}: row {row} reached {found}, expected a finite number")]
     NonFinite {
@@ -104,6 +122,14 @@ pub enum Error {
         /// What the planner says.
         what: String,
     },
+}
+
+/// What is missing of the other family.
+fn other_family(found: &str) -> &'static str {
+    match found {
+        "segformer" => "; a segformer takes pixels, has no tokens and draws nothing",
+        _ => "",
+    }
 }
 
 fn either(tasks: &[Task]) -> String {

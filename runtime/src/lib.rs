@@ -3,22 +3,20 @@
 #![cfg_attr(not(feature = "tools"), allow(unreachable_pub, dead_code))]
 
 mod auto;
-mod causal;
 mod classification;
 #[cfg(feature = "jpeg")]
 mod cmyk;
 pub mod config;
 mod error;
-mod generation;
 mod huge_pages;
 mod image;
 #[cfg(feature = "image-io")]
 pub mod image_io;
+mod imagegpt;
 #[cfg(feature = "jpeg")]
 pub mod jpeg;
 mod kind;
 mod lfs;
-mod lockstep;
 mod model;
 mod onnx;
 mod ops;
@@ -26,29 +24,33 @@ mod options;
 pub mod processor;
 mod profile;
 mod segformer;
-mod steps;
 #[cfg(feature = "tools")]
 pub mod tools;
 #[cfg(any(feature = "image-io", feature = "tools"))]
 mod video;
 
 pub use self::image::{DecodedImage, ImageError, MAX_SIDE};
-pub use auto::ModelConfig;
-pub use causal::ImageGptForCausalImageModeling;
-pub use classification::{Classification, ImageGptForImageClassification, Prediction, Session};
-pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score};
-pub use error::{Error, FormatError, TokensError};
-pub use generation::{GenerationConfig, GenerationError};
+pub use auto::{
+    AutoImageProcessor, AutoModel, AutoModelForImageClassification, AutoSession, ModelConfig,
+};
+pub use classification::{Classification, Prediction};
+pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score, SegformerConfig};
+pub use error::{Error, FormatError, PixelsError, TokensError};
 pub use igpt_kernels::{Isa, IsaError};
 #[cfg(feature = "image-io")]
 pub use image_io::ImageIoError;
+pub use imagegpt::{
+    GenerationConfig, GenerationError, ImageGptForCausalImageModeling,
+    ImageGptForImageClassification, ImageGptModel, Lockstep, Session, Steps,
+};
 pub use kind::{Dtype, Task};
-pub use lockstep::Lockstep;
-pub use model::{ImageGptModel, ModelOutput};
+pub use model::ModelOutput;
 pub use options::LoadOptions;
 pub use processor::{
     ImageGptFeatureExtractor, ImageGptImageProcessor, ProcessorConfig, ProcessorError,
     ProcessorScratch, Resample,
 };
-pub use segformer::SegformerConfig;
-pub use steps::Steps;
+pub use segformer::{
+    SegformerForImageClassification, SegformerImageProcessor, SegformerModel,
+    SegformerProcessorConfig, SegformerSession,
+};

@@ -1,4 +1,4 @@
-//! `ImageGptModel`: a model file planned by tract and run by our kernels.
+//! A model file planned by tract and run by our kernels, whatever its family.
 
 use std::fmt;
 use std::path::Path;
@@ -9,22 +9,21 @@ use bytes::Bytes;
 use igpt_kernels::{Isa, Kernels, NonFinite, Panels};
 use rayon::prelude::*;
 use tract_onnx::prelude::{
-    DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor, TypedModel,
-    TypedSimplePlan, tvec,
+    DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, TValue, Tensor,
+    TractError, TypedFact, TypedModel, TypedSimplePlan, tvec,
 };
 use tract_onnx::tract_hir::internal::{ToDim as _, TractResult};
 
-use crate::config::ImageGptConfig;
-use crate::error::{Error, FormatError, TokensError};
+use crate::error::{Error, FormatError};
 use crate::kind::{Dtype, Task};
-use crate::onnx::ModelFile;
 use crate::onnx::weights::Weights;
+use crate::onnx::{Family, ModelFile};
 use crate::ops::engine::Engine;
-use crate::ops::layers::LayerError;
-use crate::ops::op::{NativeOp, OpError, run_once};
+use crate::ops::layer::LayerError;
+use crate::ops::op::{NativeOp, OpError};
 use crate::ops::parse::{detach, register};
 use crate::options::LoadOptions;
-use crate::processor::ImageGptImageProcessor;
+use crate::profile::Operator;
 
 /// How the weights of a model came into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +53,11 @@ impl fmt::Display for Packing {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ModelOutput {
-    /// Hugging Face's `hidden_states`: `n_layer + 1` of `[batch, tokens, n_embd]`, the last after `ln_f`.
+    /// Hugging Face's `hidden_states`. Of an ImageGPT `n_layer + 1` of `[batch, tokens, n_embd]`, the last after `ln_f`;
+    /// of a SegFormer one a stage, `[batch, height, width, channels]`, where Hugging Face has the channels first.
     pub hidden_states: Vec<Vec<f32>>,
-    /// `[batch, num_labels]` or `[batch, tokens, vocab_size - 1]`; empty for a file without a head.
+    /// Of a classifier `[batch, num_labels]`, of a language model `[batch, tokens, vocab_size - 1]`; empty for a file
+    /// without a head.
     pub logits: Vec<f32>,
 }
 
@@ -68,43 +69,35 @@ impl ModelOutput {
     }
 }
 
-/// A loaded model file, whatever its head.
+/// A file that was read and checked, on its way to a model.
 #[derive(Debug)]
-pub struct ImageGptModel {
-    pub(crate) name: String,
-    pub(crate) task: Task,
-    dtype: Dtype,
-    pub(crate) config: ImageGptConfig,
-    pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) packing: Packing,
-    /// Gives the logits.
-    head: Option<Arc<TypedSimplePlan>>,
-    /// Gives every hidden state, then the logits.
-    all: Arc<TypedSimplePlan>,
+pub(crate) struct Opened {
+    engine: Arc<Engine>,
+    file: ModelFile,
 }
 
-impl ImageGptModel {
-    /// Loads a file.
-    ///
-    /// # Errors
-    /// If it cannot be read, is damaged, or is not for this build or machine.
-    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
-        let path = path.as_ref();
-        Self::build(options, || ModelFile::open(path))
+/// What a family's planned model is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Input {
+    /// Token ids, any number of them.
+    Tokens,
+    /// Numbers of this shape.
+    Values([usize; 4]),
+}
+
+impl Opened {
+    /// Opens the file at `path`.
+    pub(crate) fn file(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        Self::read(options, || ModelFile::open(path))
     }
 
-    /// Loads a file that is in memory, such as an embedded one (`&'static [u8]`); its weights are used where
-    /// they lie if they can be.
-    ///
-    /// # Errors
-    /// As [`ImageGptModel::load`].
-    pub fn from_bytes(bytes: impl Into<Bytes>, options: &LoadOptions) -> Result<Self, Error> {
-        let source = bytes.into().into();
-        Self::build(options, || ModelFile::decode("embedded model", source))
+    /// Opens a file that is in memory.
+    pub(crate) fn bytes(bytes: Bytes, options: &LoadOptions) -> Result<Self, Error> {
+        let source = bytes.into();
+        Self::read(options, || ModelFile::decode("embedded model", source))
     }
 
-    fn build(
+    fn read(
         options: &LoadOptions,
         read: impl FnOnce() -> Result<ModelFile, Error> + Send,
     ) -> Result<Self, Error> {
@@ -112,16 +105,39 @@ impl ImageGptModel {
             .cpu
             .map_or_else(|| Ok(Kernels::best()), Kernels::for_isa)?;
         let engine = Arc::new(Engine::new(kernels, options.threads)?);
+        // Its checksum takes the threads that were asked for, no more.
+        let file = engine.pool.install(read)?;
+        Ok(Self { engine, file })
+    }
+
+    /// The family's own.
+    pub(crate) fn family(&self) -> &Family {
+        &self.file.family
+    }
+
+    /// The error of a file whose family is not the one that was asked for.
+    pub(crate) fn another(&self, expected: &'static str) -> Error {
+        Error::Family {
+            name: self.file.name.clone(),
+            found: match self.file.family {
+                Family::ImageGpt { .. } => "imagegpt",
+                Family::Segformer { .. } => "segformer",
+            },
+            expected,
+        }
+    }
+
+    /// Plans the graph for `input`, with so many hidden states to be had.
+    pub(crate) fn plan(self, input: Input, hidden_states: usize) -> Result<(Core, Family), Error> {
+        let Self { engine, file } = self;
         let ModelFile {
             name,
             task,
             dtype,
-            config,
-            processor,
+            family,
             mut proto,
             mut weights,
-            // Its checksum takes the threads that were asked for, no more.
-        } = engine.pool.install(read)?;
+        } = file;
         let packing = match (dtype, weights.panels) {
             (Dtype::Int8, Some(file)) if file == engine.kernels.panels() => Packing::InPlace,
             (Dtype::Int8, file) => Packing::AtLoad { file },
@@ -131,16 +147,16 @@ impl ImageGptModel {
             name: name.clone(),
             source: FormatError::Contents(what),
         };
-        let format = |e: tract_onnx::prelude::TractError| unfit(format!("{e:#}"));
+        let format = |e: TractError| unfit(format!("{e:#}"));
         let panels = engine.kernels.panels();
         let repacked = engine.pool.install(|| weights.repack(panels));
         repacked.map_err(unfit)?;
         if let Some(graph) = &mut proto.graph {
             detach(graph, &weights);
         }
-        let typed = plan(&proto, &engine, &weights).map_err(format)?;
+        let typed = plan(&proto, input, &engine, &weights).map_err(format)?;
         drop((proto, weights));
-        let mut outputs: Vec<String> = (0..=config.n_layer)
+        let mut outputs: Vec<String> = (0..hidden_states)
             .map(|i| format!("hidden_states.{i}"))
             .collect();
         let head = if task == Task::Features {
@@ -150,118 +166,67 @@ impl ImageGptModel {
             Some(select(&typed, &["logits".into()]).map_err(format)?)
         };
         let all = select(&typed, &outputs).map_err(format)?;
-        Ok(Self {
+        let core = Core {
             name,
             task,
             dtype,
-            config,
-            processor: processor.map(Arc::new),
             engine,
             packing,
             head,
             all,
-        })
+        };
+        Ok((core, family))
     }
+}
 
+/// A loaded model file, whatever its family.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) name: String,
+    pub(crate) task: Task,
+    pub(crate) dtype: Dtype,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) packing: Packing,
+    /// Gives the logits.
+    head: Option<Arc<TypedSimplePlan>>,
+    /// Gives every hidden state, then the logits.
+    all: Arc<TypedSimplePlan>,
+}
+
+/// A session's state: the past of every operator.
+pub(crate) type State = tract_onnx::prelude::TypedSimpleState;
+
+impl Core {
     /// What to tell whoever runs a file that was packed for another CPU: loading it takes longer than it has
     /// to.
-    #[must_use]
-    pub fn repacked(&self) -> Option<String> {
+    pub(crate) fn repacked(&self) -> Option<String> {
         let Packing::AtLoad { file: Some(file) } = self.packing else {
             return None;
         };
-        let (isa, panels) = (self.isa(), self.panels());
+        let (isa, panels) = (self.isa(), self.engine.kernels.panels());
         Some(format!(
             "weights repacked from {file} to {panels} while loading; \
              `igpt quantize --pack {isa}` makes a file that needs none"
         ))
     }
 
-    /// In which panels the kernels in use read int8 weights.
-    fn panels(&self) -> Panels {
-        self.engine.kernels.panels()
-    }
-
-    /// What the file is for.
-    #[must_use]
-    pub fn task(&self) -> Task {
-        self.task
-    }
-
-    /// How its linear layers are stored and computed.
-    #[must_use]
-    pub fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    /// The configuration.
-    #[must_use]
-    pub fn config(&self) -> &ImageGptConfig {
-        &self.config
-    }
-
-    /// The image processor, if the file has one.
-    #[must_use]
-    pub fn processor(&self) -> Option<&ImageGptImageProcessor> {
-        self.processor.as_deref()
-    }
-
-    /// The instruction set in use.
-    #[must_use]
-    pub fn isa(&self) -> Isa {
+    pub(crate) fn isa(&self) -> Isa {
         self.engine.kernels.isa()
     }
 
-    /// The threads that runs are spread over.
-    #[must_use]
-    pub fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         self.engine.pool.current_num_threads()
     }
 
-    /// The logits of one sequence, without the hidden states: `[num_labels]` or `[tokens, vocab_size - 1]`.
-    ///
-    /// # Errors
-    /// On a file without a head, tokens that do not fit the model, or activations that overflow.
-    pub fn logits(&self, tokens: &[u16]) -> Result<Vec<f32>, Error> {
-        self.check_tokens(tokens)?;
-        let mut state = self.spawn(self.head()?)?;
-        run_once(&mut state.op_states, true);
-        Ok(self.run(&mut state, tokens)?.pop().unwrap_or_default())
+    /// Time in these operators since the last call, summed over threads and runs.
+    pub(crate) fn take_profile(
+        &self,
+        operators: &[Operator],
+    ) -> Vec<(Operator, std::time::Duration)> {
+        self.engine.profile.take(operators)
     }
 
-    /// Runs a batch of sequences of the same length and gives every hidden state, and logits if there is a
-    /// head.
-    ///
-    /// # Errors
-    /// On tokens that do not fit the model, or activations that overflow.
-    pub fn forward(&self, batch: &[&[u16]]) -> Result<ModelOutput, Error> {
-        let mut output = ModelOutput {
-            hidden_states: vec![Vec::new(); self.config.n_layer + 1],
-            logits: Vec::new(),
-        };
-        let length = batch.first().map_or(0, |tokens| tokens.len());
-        for tokens in batch {
-            if tokens.len() != length {
-                return Err(TokensError::BatchLengths {
-                    expected: length,
-                    found: tokens.len(),
-                }
-                .into());
-            }
-            self.check_tokens(tokens)?;
-            let mut state = self.spawn(&self.all)?;
-            run_once(&mut state.op_states, true);
-            let mut values = self.run(&mut state, tokens)?;
-            if self.task != Task::Features {
-                output.logits.extend(values.pop().unwrap_or_default());
-            }
-            for (all, one) in output.hidden_states.iter_mut().zip(values) {
-                all.extend(one);
-            }
-        }
-        Ok(output)
-    }
-
+    /// The plan that gives the logits.
     pub(crate) fn head(&self) -> Result<&Arc<TypedSimplePlan>, Error> {
         self.head.as_ref().ok_or_else(|| Error::Task {
             name: self.name.clone(),
@@ -270,54 +235,29 @@ impl ImageGptModel {
         })
     }
 
+    /// A new state of the plan that gives every hidden state, and logits if there is a head.
+    pub(crate) fn spawn_all(&self) -> Result<State, Error> {
+        self.spawn(&self.all)
+    }
+
     pub(crate) fn spawn(&self, plan: &Arc<TypedSimplePlan>) -> Result<State, Error> {
-        plan.spawn().map_err(|e| Error::Run {
-            name: self.name.clone(),
-            what: format!("{e:#}"),
-        })
+        plan.spawn().map_err(|e| self.error(&e))
     }
 
-    /// Refuses a sequence of no tokens, of more than the model has positions for, or of tokens it does not
-    /// know.
-    pub(crate) fn check_tokens(&self, tokens: &[u16]) -> Result<(), Error> {
-        let (n_positions, vocab_size) = (self.config.n_positions, self.config.vocab_size);
-        let count = tokens.len();
-        if count == 0 || count > n_positions {
-            return Err(TokensError::Count {
-                found: count,
-                n_positions,
-            }
-            .into());
-        }
-        match tokens.iter().position(|t| usize::from(*t) >= vocab_size) {
-            Some(position) => Err(TokensError::Vocabulary {
-                position,
-                found: tokens[position].into(),
-                vocab_size,
-            }
-            .into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Runs the tokens, checked by the caller, that follow a state's past.
-    pub(crate) fn run(&self, state: &mut State, tokens: &[u16]) -> Result<Vec<Vec<f32>>, Error> {
-        let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
+    /// Runs an input, checked by the caller, that follows a state's past.
+    pub(crate) fn run(&self, state: &mut State, input: Tensor) -> Result<Vec<Vec<f32>>, Error> {
         let run = || -> TractResult<Vec<Vec<f32>>> {
-            let ids = Tensor::from_shape(&[1, ids.len()], &ids)?;
-            let outputs = state.run(tvec!(ids.into()))?;
-            let read = |t: &tract_onnx::prelude::TValue| {
-                Ok(t.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
-            };
+            let outputs = state.run(tvec!(input.into()))?;
+            let read = |t: &TValue| Ok(t.try_as_plain_ram()?.as_slice::<f32>()?.to_vec());
             outputs.iter().map(read).collect()
         };
         // In the pool from here on, so that no operator pays for getting there.
         let outputs = self.engine.pool.install(run);
-        outputs.map_err(|e| self.run_error(&e))
+        outputs.map_err(|e| self.error(&e))
     }
 
-    /// A failed run's error, typed again: it went through tract.
-    fn run_error(&self, error: &tract_onnx::prelude::TractError) -> Error {
+    /// An error of tract's, typed again if it is one of ours that went through tract.
+    pub(crate) fn error(&self, error: &TractError) -> Error {
         let name = self.name.clone();
         match error.downcast_ref::<OpError>() {
             Some(OpError { layer, source }) => match source {
@@ -337,12 +277,10 @@ impl ImageGptModel {
     }
 }
 
-/// A session's state: the past of every operator.
-pub(crate) type State = tract_onnx::prelude::TypedSimpleState;
-
 /// The typed model with every operator packed for this machine.
 fn plan(
     proto: &tract_onnx::pb::ModelProto,
+    input: Input,
     engine: &Arc<Engine>,
     weights: &Weights,
 ) -> TractResult<TypedModel> {
@@ -354,8 +292,13 @@ fn plan(
         .with_ignore_output_shapes(true);
     register(&mut onnx);
     let model = onnx.model_for_proto_model(proto)?;
-    let tokens = model.symbols.sym("tokens");
-    let fact = i64::fact([1.to_dim(), tokens.to_dim()]);
+    let fact: TypedFact = match input {
+        Input::Tokens => {
+            let tokens = model.symbols.sym("tokens");
+            i64::fact([1.to_dim(), tokens.to_dim()])
+        }
+        Input::Values(shape) => f32::fact(shape),
+    };
     let mut typed = model.with_input_fact(0, fact.into())?.into_typed()?;
     let nodes = typed.nodes_mut();
     engine.pool.install(|| {

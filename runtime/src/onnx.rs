@@ -1,6 +1,7 @@
 //! Reading the model file: its checksum, its metadata, its protobuf. See docs/model-format.md.
 
-mod check;
+pub(crate) mod check;
+mod family;
 mod repack;
 mod skeleton;
 pub(crate) mod weights;
@@ -14,11 +15,12 @@ use tract_onnx::pb;
 use self::skeleton::Skeleton;
 use self::weights::{Source, Weights};
 
-use crate::config::ImageGptConfig;
+pub use self::family::Family;
+
 use crate::error::{Error, FormatError};
 use crate::kind::{Dtype, Task};
 use crate::lfs;
-use crate::processor::{Backend, BackendError, ImageGptImageProcessor};
+use crate::processor::{Backend, BackendError};
 
 /// The last metadata entry up to its value: field 14, 22 bytes; key `igpt.crc32`; value of 8 bytes.
 const CRC_ENTRY: &[u8; 16] = b"\x72\x16\x0a\x0aigpt.crc32\x12\x08";
@@ -29,8 +31,7 @@ pub(crate) struct ModelFile {
     pub(crate) name: String,
     pub(crate) task: Task,
     pub(crate) dtype: Dtype,
-    pub(crate) config: ImageGptConfig,
-    pub(crate) processor: Option<ImageGptImageProcessor>,
+    pub(crate) family: Family,
     /// Without the initializers' values.
     pub(crate) proto: pb::ModelProto,
     pub(crate) weights: Weights,
@@ -84,7 +85,7 @@ impl ModelFile {
         let panels = match number {
             "1" => None,
             "2" => Some(need("igpt.panels")?),
-            "3" => value("igpt.panels"),
+            "3" | "4" => value("igpt.panels"),
             "inline" => return Err(format(FormatError::Inline)),
             found => {
                 return Err(format(FormatError::Version {
@@ -115,45 +116,27 @@ impl ModelFile {
         let dtype = need("igpt.dtype")?;
         let dtype = Dtype::from_name(dtype)
             .ok_or_else(|| metadata("igpt.dtype", dtype, "int8, int4 or f32"))?;
-        let config =
-            ImageGptConfig::from_json(need("igpt.config")?).map_err(|source| Error::Config {
-                name: name.into(),
-                source,
-            })?;
-        if task == Task::Causal {
-            config.check_causal().map_err(|source| Error::Config {
-                name: name.into(),
-                source,
-            })?;
-        }
-        let processor = value("igpt.preprocessor")
-            .map(|json| ImageGptImageProcessor::from_json_as(json, Some(backend)))
-            .transpose()
-            .map_err(|source| Error::Processor {
-                name: name.into(),
-                source,
-            })?;
-        if let Some(processor) = &processor {
-            check_processor(processor, &config).map_err(contents)?;
-        }
         let graph = proto.graph.as_ref();
         let graph = graph.ok_or_else(|| contents("no graph".into()))?;
-        let expected = check::Expected {
-            config: &config,
+        let described = family::Described {
+            name,
+            new: number == "4",
             task,
             dtype,
-            head_bias: graph.initializer.iter().any(|t| t.name == "score.bias"),
-            panels,
+            config: need("igpt.config")?,
+            preprocessor: value("igpt.preprocessor"),
+            backend,
+            graph,
         };
+        let (family, expected) = described.read()?;
         let constants = expected
-            .check(graph, &source.bytes, &raw_data)
+            .check(graph, panels, &source.bytes, &raw_data)
             .map_err(contents)?;
         Ok(Self {
             name: name.into(),
             task,
             dtype,
-            config,
-            processor,
+            family,
             proto,
             weights: Weights {
                 constants,
@@ -162,33 +145,6 @@ impl ModelFile {
             },
         })
     }
-}
-
-/// Every colour must be a token, and every pixel must have a position.
-fn check_processor(
-    processor: &ImageGptImageProcessor,
-    config: &ImageGptConfig,
-) -> Result<(), String> {
-    if !processor.config().do_color_quantize {
-        return Err(
-            "igpt.preprocessor has do_color_quantize = false, expected true: pixels are no tokens"
-                .into(),
-        );
-    }
-    let (colors, expected) = (processor.clusters().len(), config.num_colors());
-    if colors != expected {
-        return Err(format!(
-            "igpt.preprocessor has {colors} clusters, expected vocab_size - 1 = {expected}"
-        ));
-    }
-    let (height, width) = processor.size();
-    if height * width > config.n_positions {
-        return Err(format!(
-            "igpt.preprocessor makes {height} x {width} tokens, the model has {} positions",
-            config.n_positions
-        ));
-    }
-    Ok(())
 }
 
 /// The checksum covers every byte before its own entry, which is the last of the file.

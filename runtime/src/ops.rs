@@ -1,18 +1,18 @@
-//! The operators of the domain `ai.igpt` and the final norm, as tract meets them.
+//! The operators of the domain `ai.igpt` and the norms between them, as tract meets them.
 //!
-//! `parse` and `op` are all that know tract's traits; `layers` and below know kernels and slices only.
+//! `parse` and `op` are all that know tract's traits; what a family computes, in its own folder, knows kernels and
+//! slices only. `list` names every family's operators.
 
-mod block;
-pub(crate) mod block_f32;
-pub(crate) mod block_int8;
-mod constants;
-mod embedding;
+pub(crate) mod constants;
 pub(crate) mod engine;
-mod kind;
+pub(crate) mod kind;
 pub(crate) mod kv_room;
-mod lanes;
-pub(crate) mod layers;
-mod linear_int8;
+pub(crate) mod layer;
+pub(crate) mod linear_f32;
+pub(crate) mod linear_int8;
+mod list;
+pub(crate) mod maps;
 pub(crate) mod op;
 pub(crate) mod parse;
+pub(crate) mod pooled;
 pub(crate) mod state;

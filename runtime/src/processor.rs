@@ -4,28 +4,32 @@
 //! (Pillow's antialiased resize, colours compared in f64) and torchvision's `ImageGPTImageProcessor` (torch's
 //! resize, centre crop, f32). [`Backend`] says which; docs/processor.md how they differ.
 
-mod backend;
+pub(crate) mod backend;
 mod config;
 mod crop;
 mod error;
+pub(crate) mod fields;
 mod filter;
 mod palette;
 mod resample;
+pub(crate) mod scaling;
+mod scratch;
 mod window;
 
 pub use backend::{Backend, BackendChoice, BackendError};
 pub use config::{MAX_COLORS, ProcessorConfig};
 pub use error::ProcessorError;
 pub use filter::Resample;
+pub use scratch::ProcessorScratch;
 
 use std::path::Path;
 
+use crate::config::ImageGptConfig;
 use crate::config::fields::Fields;
 use crate::image::{DecodedImage, check};
 
 use crop::center_crop;
 use palette::{Channels, Palette};
-use resample::Resizer;
 
 /// Hugging Face's older name of [`ImageGptImageProcessor`].
 pub type ImageGptFeatureExtractor = ImageGptImageProcessor;
@@ -36,17 +40,6 @@ pub struct ImageGptImageProcessor {
     config: ProcessorConfig,
     /// `None` if and only if `do_color_quantize` is off.
     palette: Option<Palette>,
-}
-
-/// Buffers that a caller keeps from frame to frame.
-///
-/// While the frames keep their size, [`ImageGptImageProcessor::tokens_into`] allocates nothing
-/// after the first.
-#[derive(Debug, Default)]
-pub struct ProcessorScratch {
-    resizer: Option<Resizer>,
-    resized: Vec<u8>,
-    cropped: Vec<u8>,
 }
 
 impl ImageGptImageProcessor {
@@ -63,7 +56,7 @@ impl ImageGptImageProcessor {
             }
         }
         let palette = config.do_color_quantize.then(|| {
-            let value = config.channel_values();
+            let value = config.scaling().channel_values();
             let square = if config.do_rescale || config.do_normalize {
                 value.map(|channel| channel.map(|v| v * v))
             } else {
@@ -120,16 +113,7 @@ impl ImageGptImageProcessor {
         path: impl AsRef<Path>,
         backend: Option<Backend>,
     ) -> Result<Self, ProcessorError> {
-        let path = path.as_ref();
-        let at = |source: ProcessorError| ProcessorError::File {
-            path: path.to_path_buf(),
-            source: Box::new(source),
-        };
-        let text = std::fs::read_to_string(path).map_err(|e| at(e.into()))?;
-        if crate::lfs::is_pointer(text.as_bytes()) {
-            return Err(at(ProcessorError::LfsPointer));
-        }
-        Self::from_json_as(&text, backend).map_err(at)
+        read(path.as_ref(), |text| Self::from_json_as(text, backend))
     }
 
     /// The options as transformers 5 writes them, except that PIL's class is named as it is loaded.
@@ -148,6 +132,32 @@ impl ImageGptImageProcessor {
     #[must_use]
     pub fn clusters(&self) -> &[[f64; 3]] {
         &self.config.clusters
+    }
+
+    /// Checks that the processor fits a model: every colour must be a token, and every pixel must have a position.
+    ///
+    /// # Errors
+    /// What does not fit, for a message that begins with whose it is.
+    pub(crate) fn check_config(&self, config: &ImageGptConfig) -> Result<(), String> {
+        if !self.config.do_color_quantize {
+            return Err(
+                "has do_color_quantize = false, expected true: pixels are no tokens".into(),
+            );
+        }
+        let (colors, expected) = (self.clusters().len(), config.num_colors());
+        if colors != expected {
+            return Err(format!(
+                "has {colors} clusters, expected vocab_size - 1 = {expected}"
+            ));
+        }
+        let (height, width) = self.size();
+        if height * width > config.n_positions {
+            return Err(format!(
+                "makes {height} x {width} tokens, the model has {} positions",
+                config.n_positions
+            ));
+        }
+        Ok(())
     }
 
     /// (height, width) of the image that becomes tokens, in pixels: the crop's if there is one, else the
@@ -250,21 +260,11 @@ impl ImageGptImageProcessor {
         } else {
             from
         };
+        scratch.resize(c.backend, c.resample, rgb, from, to);
         let ProcessorScratch {
-            resizer,
-            resized,
-            cropped,
+            resized, cropped, ..
         } = scratch;
-        let resized: &'a [u8] = if from == to {
-            rgb
-        } else {
-            let resizer = match resizer {
-                Some(r) if r.fits(c.backend, c.resample, from, to) => r,
-                stale => stale.insert(Resizer::new(c.backend, c.resample, from, to)),
-            };
-            resizer.resize_into(rgb, resized);
-            resized
-        };
+        let resized: &'a [u8] = if from == to { rgb } else { resized };
         match c.crop().map(|(height, width)| (width, height)) {
             Some(size) if size != to => {
                 center_crop(resized, to, size, cropped);
@@ -320,6 +320,22 @@ impl ImageGptImageProcessor {
             (std / factor * (color[i] + mean / std)).round_ties_even() as u8
         }))
     }
+}
+
+/// Reads the file at `path` and has `parse` make a processor of its text.
+pub(crate) fn read<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, ProcessorError>,
+) -> Result<T, ProcessorError> {
+    let at = |source: ProcessorError| ProcessorError::File {
+        path: path.to_path_buf(),
+        source: Box::new(source),
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| at(e.into()))?;
+    if crate::lfs::is_pointer(text.as_bytes()) {
+        return Err(at(ProcessorError::LfsPointer));
+    }
+    parse(&text).map_err(at)
 }
 
 #[cfg(test)]

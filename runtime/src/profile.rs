@@ -32,11 +32,33 @@ pub enum Operator {
     MlpCProj,
     /// `ln_f`, and the head if there is one.
     Head,
+    /// Cutting windows out of a map, and quantising them.
+    Gather,
+    /// Patch convolutions.
+    Patches,
+    /// Norms whose rows something else needs than the next product.
+    Norm,
+    /// `q_proj`, `k_proj` and `v_proj`.
+    Projections,
+    /// `sequence_reduction`.
+    SequenceReduction,
+    /// `o_proj`, with its residual.
+    OProj,
+    /// `mlp.fc1`.
+    Fc1,
+    /// `mlp.dwconv`, the activation, and quantising what it gives.
+    Depthwise,
+    /// `mlp.fc2`, with its residual.
+    Fc2,
+    /// The norm that ends a stage.
+    StageNorm,
+    /// The mean over the last map, and `classifier`.
+    Classifier,
 }
 
 impl Operator {
-    /// Every operator, in the order of the forward pass.
-    pub const ALL: [Self; 11] = [
+    /// Every operator of an ImageGPT, in the order of the forward pass.
+    pub const IMAGEGPT: [Self; 11] = [
         Self::Embedding,
         Self::NormQuantize,
         Self::CAttn,
@@ -49,6 +71,28 @@ impl Operator {
         Self::MlpCProj,
         Self::Head,
     ];
+
+    /// Every operator of a Mix Transformer, in the order of the forward pass.
+    pub const SEGFORMER: [Self; 15] = [
+        Self::Gather,
+        Self::Patches,
+        Self::Norm,
+        Self::NormQuantize,
+        Self::Projections,
+        Self::SequenceReduction,
+        Self::Split,
+        Self::Attention,
+        Self::Quantize,
+        Self::OProj,
+        Self::Fc1,
+        Self::Depthwise,
+        Self::Fc2,
+        Self::StageNorm,
+        Self::Classifier,
+    ];
+
+    /// How many there are.
+    const COUNT: usize = Self::Classifier as usize + 1;
 
     /// The name in reports.
     #[must_use]
@@ -65,6 +109,17 @@ impl Operator {
             Self::ActivateQuantize => "activation + quantise",
             Self::MlpCProj => "mlp.c_proj",
             Self::Head => "ln_f + head",
+            Self::Gather => "windows + quantise",
+            Self::Patches => "patch convolutions",
+            Self::Norm => "norm",
+            Self::Projections => "q, k, v",
+            Self::SequenceReduction => "sequence reduction",
+            Self::OProj => "o_proj",
+            Self::Fc1 => "mlp.fc1",
+            Self::Depthwise => "depthwise + activation + quantise",
+            Self::Fc2 => "mlp.fc2",
+            Self::StageNorm => "stage norm",
+            Self::Classifier => "mean + classifier",
         }
     }
 }
@@ -73,7 +128,7 @@ impl Operator {
 #[derive(Debug, Default)]
 pub(crate) struct Profile {
     on: AtomicBool,
-    nanoseconds: [AtomicU64; Operator::ALL.len()],
+    nanoseconds: [AtomicU64; Operator::COUNT],
 }
 
 impl Profile {
@@ -82,13 +137,13 @@ impl Profile {
         self.on.store(on, Ordering::Relaxed);
     }
 
-    /// The sums since the last call, which start again from nothing.
-    pub(crate) fn take(&self) -> Vec<(Operator, Duration)> {
+    /// The sums of these operators since the last call, which start again from nothing.
+    pub(crate) fn take(&self, operators: &[Operator]) -> Vec<(Operator, Duration)> {
         let sum = |op: &Operator| {
             let sum = self.nanoseconds[*op as usize].swap(0, Ordering::Relaxed);
             (*op, Duration::from_nanos(sum))
         };
-        Operator::ALL.iter().map(sum).collect()
+        operators.iter().map(sum).collect()
     }
 
     /// A stop watch of this thread.
@@ -135,20 +190,22 @@ mod tests {
         wait();
         laps.end(Operator::Attention);
         let spent: Vec<_> = profile
-            .take()
+            .take(&Operator::IMAGEGPT)
             .into_iter()
             .filter(|(_, spent)| !spent.is_zero())
             .collect();
         assert_eq!(spent.len(), 1, "{spent:?}");
         assert_eq!(spent[0].0, Operator::Attention);
         assert!(spent[0].1 >= Duration::from_millis(2));
-        assert!(profile.take().iter().all(|(_, spent)| spent.is_zero()));
+        let again = profile.take(&Operator::IMAGEGPT);
+        assert!(again.iter().all(|(_, spent)| spent.is_zero()));
     }
 
     #[test]
-    fn operators_are_listed_where_they_are_booked() {
-        for (i, operator) in Operator::ALL.iter().enumerate() {
-            assert_eq!(*operator as usize, i);
+    fn no_operator_of_a_family_is_listed_twice_or_called_as_another() {
+        for family in [&Operator::IMAGEGPT[..], &Operator::SEGFORMER] {
+            let names: std::collections::BTreeSet<_> = family.iter().map(|op| op.name()).collect();
+            assert_eq!(names.len(), family.len());
         }
     }
 }

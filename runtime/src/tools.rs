@@ -28,5 +28,5 @@ pub use crate::model::Packing;
 pub use crate::profile::Operator;
 pub use crate::video::{HEAD_BYTES, Video};
 pub use counted::counted;
-pub use describe::{Description, describe};
+pub use describe::{Description, Family, describe};
 pub use one_line::one_line;

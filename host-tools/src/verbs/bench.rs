@@ -310,7 +310,7 @@ fn measure(
             report = Some(Report {
                 model: Subject {
                     model: ModelReport {
-                        tokens,
+                        tokens: Some(tokens),
                         ..ModelReport::new(
                             (model.task(), model.dtype()),
                             &config,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use igpt_runtime::tools::pb::tensor_proto::DataType;
 use igpt_runtime::tools::report::ModelReport;
-use igpt_runtime::tools::{Description, describe};
+use igpt_runtime::tools::{Description, Family, describe};
 use igpt_runtime::tools::{Panels, counted, one_line};
 use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, ProblemType};
 use serde::Serialize;
@@ -150,12 +150,19 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     let description = describe(&args.file).bad_input()?;
     let model = ModelReport::described(&description, &args.file);
     let Description {
-        config,
-        processor,
+        family,
         proto,
         weight_bytes,
         ..
     } = description;
+    let Family::ImageGpt { config, processor } = family else {
+        return Err(anyhow::anyhow!(
+            "{}: a {} model, this needs an imagegpt one",
+            args.file.display(),
+            model.model_type
+        ))
+        .bad_input();
+    };
     let metadata = |key: &str| {
         let entry = proto.metadata_props.iter().find(|entry| entry.key == key);
         entry.map_or(Value::Null, |entry| {
@@ -193,7 +200,7 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     }
     matrices.bits_per_weight = 8.0 * matrices.bytes as f64 / matrices.values.max(1) as f64;
     let palette = processor.as_ref().map(colors).unwrap_or_default();
-    let (task, tokens) = (model.task, model.tokens);
+    let (task, tokens) = (model.task, model.tokens.unwrap_or_default());
     let work = |tokens| {
         let (linear, attention) = macs(&config, task, tokens);
         linear + attention
@@ -334,7 +341,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "recipe: {}", report.recipe)?;
     writeln!(out, "source: {}", report.source)?;
     let frame = (
-        report.model.tokens,
+        report.model.tokens.unwrap_or_default(),
         report.macs_per_frame as f64 / 1e9,
         report.bytes_per_frame as f64 / 1e6,
     );

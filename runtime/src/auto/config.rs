@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::config::fields::Fields;
-use crate::config::{ConfigError, FieldError, ImageGptConfig, ProblemType, shared};
-use crate::segformer::SegformerConfig;
+use crate::config::{
+    ConfigError, FieldError, ImageGptConfig, ProblemType, SegformerConfig, shared,
+};
 
 /// The configuration of a checkpoint or of a model file, whatever its family.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,12 +3,10 @@
 
 use anyhow::{Context as _, ensure};
 use igpt_kernels::{Int4Matrix, PackedF32, PackedInt8};
-use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::TractResult;
 
-use super::block_f32::LinearF32;
-use super::embedding::{Embedding, f32s};
 use super::engine::Engine;
+use super::linear_f32::LinearF32;
 use super::linear_int8::LinearInt8;
 use crate::onnx::weights::{Constant, Weights};
 
@@ -16,7 +14,7 @@ use crate::onnx::weights::{Constant, Weights};
 const BLOCK: usize = 16 << 20;
 
 /// An operator's constants, taken one after the other in the order of its inputs.
-pub(super) struct Constants<'a> {
+pub(crate) struct Constants<'a> {
     names: std::slice::Iter<'a, String>,
     weights: &'a Weights,
     engine: &'a Engine,
@@ -24,7 +22,7 @@ pub(super) struct Constants<'a> {
 
 impl<'a> Constants<'a> {
     /// Those of these names.
-    pub(super) fn new(names: &'a [String], weights: &'a Weights, engine: &'a Engine) -> Self {
+    pub(crate) fn new(names: &'a [String], weights: &'a Weights, engine: &'a Engine) -> Self {
         Self {
             names: names.iter(),
             weights,
@@ -33,7 +31,7 @@ impl<'a> Constants<'a> {
     }
 
     /// How many are left.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.names.len()
     }
 
@@ -48,7 +46,7 @@ impl<'a> Constants<'a> {
     }
 
     /// As [`Constants::take`], of two dimensions.
-    fn take_matrix(&mut self) -> TractResult<(&'a str, &'a Constant, [usize; 2])> {
+    pub(crate) fn take_matrix(&mut self) -> TractResult<(&'a str, &'a Constant, [usize; 2])> {
         let (name, constant) = self.take()?;
         let [k, n] = constant.dims[..] else {
             let dims = &constant.dims;
@@ -58,25 +56,25 @@ impl<'a> Constants<'a> {
     }
 
     /// A vector.
-    pub(super) fn f32s(&mut self) -> TractResult<Vec<f32>> {
+    pub(crate) fn f32s(&mut self) -> TractResult<Vec<f32>> {
         Ok(f32s(&self.take()?.1.bytes).collect())
     }
 
     /// The weight of a classification head, and its width.
-    pub(super) fn head(&mut self) -> TractResult<(Vec<f32>, usize)> {
+    pub(crate) fn head(&mut self) -> TractResult<(Vec<f32>, usize)> {
         let (_, Constant { bytes, .. }, [_, width]) = self.take_matrix()?;
         Ok((f32s(bytes).collect(), width))
     }
 
     /// Weight, packed for these kernels, scale and bias.
-    pub(super) fn linear_int8(&mut self) -> TractResult<LinearInt8> {
+    pub(crate) fn linear_int8(&mut self) -> TractResult<LinearInt8> {
         let (name, Constant { bytes, .. }, [k, n]) = self.take_matrix()?;
         let w = self.engine.kernels.packed(bytes.clone(), k, n);
         self.finish(w.with_context(|| format!("initializer {name}"))?)
     }
 
     /// int4 weight, multipliers, scale and bias.
-    pub(super) fn linear_int4(&mut self) -> TractResult<LinearInt8> {
+    pub(crate) fn linear_int4(&mut self) -> TractResult<LinearInt8> {
         let (name, Constant { bytes, .. }, [k, n]) = self.take_matrix()?;
         let multipliers = &self.take()?.1.bytes;
         let matrix = Int4Matrix::new(bytes, multipliers, k, n);
@@ -107,7 +105,7 @@ impl<'a> Constants<'a> {
     }
 
     /// Weight and bias.
-    pub(super) fn linear_f32(&mut self) -> TractResult<LinearF32> {
+    pub(crate) fn linear_f32(&mut self) -> TractResult<LinearF32> {
         let (_, Constant { bytes, .. }, [k, n]) = self.take_matrix()?;
         let values: Vec<f32> = f32s(bytes).collect();
         let w = PackedF32::new(&values, k, n);
@@ -116,15 +114,10 @@ impl<'a> Constants<'a> {
         ensure!(bias.len() == n, "{} biases for {n} channels", bias.len());
         Ok(LinearF32 { w, bias })
     }
+}
 
-    /// A table of embeddings, and its rows and width.
-    pub(super) fn embedding(&mut self) -> TractResult<(Embedding, [usize; 2])> {
-        let (_, Constant { bytes, kind, .. }, dims) = self.take_matrix()?;
-        let table = if *kind == DataType::Float16 {
-            Embedding::F16(bytes.clone())
-        } else {
-            Embedding::F32(bytes.clone())
-        };
-        Ok((table, dims))
-    }
+/// Little-endian numbers, wherever they lie.
+pub(crate) fn f32s(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    let (values, _) = bytes.as_chunks::<4>();
+    values.iter().map(|bytes| f32::from_le_bytes(*bytes))
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, LinearScratch, PackedRows};
 use rayon::ThreadPool;
 
+use super::maps::Maps;
 use crate::error::Error;
 use crate::huge_pages::Blocks;
 use crate::profile::Profile;
@@ -39,6 +40,10 @@ pub(crate) struct Engine {
     pub(crate) slabs: Blocks,
     /// Keys and values of a block, for runs that keep none.
     pub(crate) kv: Shelf<Vec<KvInt8>>,
+    /// What a block over a map keeps between its phases.
+    pub(crate) maps: Shelf<Maps>,
+    /// An input's pixels, channels last.
+    pub(crate) pixels: Shelf<Aligned<f32>>,
     scratch: Shelf<Scratch>,
 }
 
@@ -79,8 +84,20 @@ impl Engine {
             weights: Blocks::default(),
             slabs: Blocks::default(),
             kv: Shelf::default(),
+            maps: Shelf::default(),
+            pixels: Shelf::default(),
             scratch: Shelf::default(),
         })
+    }
+
+    /// How many of `rows` rows a task takes: as many for each thread as for the others, few enough for its activations
+    /// to stay in the nearest caches, in whole panels of the kernels' tiles.
+    pub(crate) fn share(&self, rows: usize) -> usize {
+        const MOST: usize = 64;
+        let threads = self.pool.current_num_threads();
+        let tasks = rows.div_ceil(MOST).max(1).next_multiple_of(threads);
+        let panel = self.kernels.layout().mr;
+        rows.div_ceil(tasks).max(1).next_multiple_of(panel)
     }
 
     /// Runs `task` with a scratch of its own, which the next task reuses.

@@ -16,19 +16,19 @@ pub(crate) struct LinearInt8 {
 }
 
 /// A product to be made: `rows` by a layer's weights, with its scale and bias, into `out`.
-pub(super) struct Product<'a> {
-    pub(super) rows: &'a PackedRows,
-    pub(super) out: &'a mut [f32],
+pub(crate) struct Product<'a> {
+    pub(crate) rows: &'a PackedRows,
+    pub(crate) out: &'a mut [f32],
     /// Add to what `out` holds instead of replacing it.
-    pub(super) add: bool,
+    pub(crate) add: bool,
 }
 
 /// What a product is made with.
-pub(super) struct Memory<'a> {
+pub(crate) struct Memory<'a> {
     /// Shares of the columns, one a thread: rows of `out` cannot be lent out by columns.
-    pub(super) shares: &'a mut Aligned<f32>,
+    pub(crate) shares: &'a mut Aligned<f32>,
     /// Of [`Linear`].
-    pub(super) linear: &'a mut LinearScratch,
+    pub(crate) linear: &'a mut LinearScratch,
 }
 
 /// Some columns of a product.
@@ -39,11 +39,11 @@ struct Columns {
 }
 
 /// How a linear layer is run: a tile of tokens by its thread, or the rows of a lockstep by all.
-pub(super) type Run = fn(&LinearInt8, &Engine, Product<'_>, Memory<'_>);
+pub(crate) type Run = fn(&LinearInt8, &Engine, Product<'_>, Memory<'_>);
 
 impl LinearInt8 {
     /// All columns, into rows `n` wide.
-    pub(super) fn run(&self, engine: &Engine, product: Product<'_>, memory: Memory<'_>) {
+    pub(crate) fn run(&self, engine: &Engine, product: Product<'_>, memory: Memory<'_>) {
         let (panels, ldo) = (self.w.panels(), self.w.n());
         let Product { rows, out, add } = product;
         if rows.rows() != 1 {
@@ -70,7 +70,7 @@ impl LinearInt8 {
 
     /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them
     /// by its share of the columns, so that the weights are read once.
-    pub(super) fn run_shared(&self, engine: &Engine, product: Product<'_>, memory: Memory<'_>) {
+    pub(crate) fn run_shared(&self, engine: &Engine, product: Product<'_>, memory: Memory<'_>) {
         let threads = engine.pool.current_num_threads();
         if threads == 1 || product.rows.rows() == 1 {
             return self.run(engine, product, memory);

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use igpt_kernels::Heads;
 use tract_onnx::prelude::{DatumExt as _, TVec, TractResult, TypedFact, tvec};
 use tract_onnx::tract_hir::internal::{
     EvalContext, EvalOp, IntoTensor as _, LaneId, Op, OpState, StaticName, TDim, TValue, Tensor,
-    ToDim as _, TypedOp, as_op, not_out_of_plan, op_as_typed_op,
+    TypedOp, as_op, not_out_of_plan, op_as_typed_op,
 };
 
-use super::block::Block;
 use super::constants::Constants;
 use super::engine::Engine;
 use super::kind::{Attributes, Kind};
-use super::layers::{Layer, LayerError};
+use super::layer::{Layer, LayerError};
 use super::state::LayerState;
 use crate::onnx::weights::Weights;
 use crate::profile::Operator;
@@ -22,7 +20,7 @@ use crate::profile::Operator;
 /// The operator in the typed model.
 #[derive(Clone, Debug)]
 pub(crate) struct NativeOp {
-    kind: Kind,
+    kind: &'static Kind,
     name: Arc<str>,
     attributes: Attributes,
     ready: Option<(Arc<Engine>, Arc<Layer>)>,
@@ -31,7 +29,7 @@ pub(crate) struct NativeOp {
 impl PartialEq for NativeOp {
     fn eq(&self, other: &Self) -> bool {
         // Two nodes with the same weights are still two nodes: each has its own past.
-        self.name == other.name && self.kind == other.kind
+        self.name == other.name && std::ptr::eq(self.kind, other.kind)
     }
 }
 
@@ -39,7 +37,7 @@ impl Eq for NativeOp {}
 
 impl NativeOp {
     /// One that has yet to find its constants.
-    pub(super) fn new(kind: Kind, name: &str, attributes: Attributes) -> Self {
+    pub(super) fn new(kind: &'static Kind, name: &str, attributes: Attributes) -> Self {
         Self {
             kind,
             name: name.into(),
@@ -51,96 +49,10 @@ impl NativeOp {
     /// Finds the constants, and packs those that this machine wants in another order.
     pub(crate) fn prepare(&mut self, engine: &Arc<Engine>, weights: &Weights) -> TractResult<()> {
         let mut constants = Constants::new(&self.attributes.constants, weights, engine);
-        let layer = self.layer(&mut constants)?;
+        let layer = (self.kind.make)(&self.attributes, &mut constants)?;
         ensure!(constants.len() == 0, "{}: too many constants", self.name);
         self.ready = Some((engine.clone(), Arc::new(layer)));
         Ok(())
-    }
-
-    fn heads(&self, width: usize) -> TractResult<Heads> {
-        let count = self.attributes.num_heads;
-        ensure!(
-            count > 0 && width.is_multiple_of(count),
-            "{count} heads do not divide {width}"
-        );
-        Ok(Heads {
-            count,
-            dim: width / count,
-        })
-    }
-
-    fn layer(&self, constants: &mut Constants<'_>) -> TractResult<Layer> {
-        Ok(match self.kind {
-            Kind::Embedding => {
-                let (wte, [vocab_size, width]) = constants.embedding()?;
-                let (wpe, [n_positions, _]) = constants.embedding()?;
-                Layer::Embedding {
-                    wte,
-                    wpe,
-                    vocab_size,
-                    n_positions,
-                    width,
-                }
-            }
-            Kind::BlockInt8 => {
-                Layer::BlockInt8(Box::new(self.block(constants, Constants::linear_int8)?))
-            }
-            Kind::BlockInt4 => {
-                Layer::BlockInt8(Box::new(self.block(constants, Constants::linear_int4)?))
-            }
-            Kind::BlockF32 => {
-                Layer::BlockF32(Box::new(self.block(constants, Constants::linear_f32)?))
-            }
-            Kind::Norm => Layer::Norm {
-                gain: constants.f32s()?,
-                eps: self.attributes.epsilon,
-            },
-            Kind::LinearInt8 => Layer::LinearInt8(constants.linear_int8()?),
-            Kind::LinearF32 => Layer::LinearF32(constants.linear_f32()?),
-            Kind::ClassificationHead => {
-                let (weight, width) = constants.head()?;
-                let bias = (constants.len() > 0)
-                    .then(|| constants.f32s())
-                    .transpose()?;
-                Layer::ClassificationHead {
-                    weight,
-                    bias,
-                    width,
-                }
-            }
-        })
-    }
-
-    /// A block whose linear layers `linear` takes, in the order of the operator's inputs.
-    fn block<'a, L>(
-        &self,
-        constants: &mut Constants<'a>,
-        linear: fn(&mut Constants<'a>) -> TractResult<L>,
-    ) -> TractResult<Block<L>> {
-        let ln_1 = constants.f32s()?;
-        Ok(Block {
-            heads: self.heads(ln_1.len())?,
-            eps: self.attributes.epsilon,
-            scale: self.attributes.scale,
-            activation: self.attributes.activation.context("activation")?,
-            ln_1,
-            c_attn: linear(constants)?,
-            attn_c_proj: linear(constants)?,
-            ln_2: constants.f32s()?,
-            c_fc: linear(constants)?,
-            mlp_c_proj: linear(constants)?,
-        })
-    }
-
-    fn output_shape<D: Clone>(&self, input: &[D], width: impl Fn(usize) -> D) -> TVec<D> {
-        let mut shape: TVec<D> = input.into();
-        match self.kind {
-            Kind::ClassificationHead => shape.truncate(1),
-            Kind::LinearInt8 | Kind::LinearF32 => shape.truncate(2),
-            Kind::Embedding | Kind::BlockInt8 | Kind::BlockInt4 | Kind::BlockF32 | Kind::Norm => {}
-        }
-        shape.extend(self.attributes.width.map(width));
-        shape
     }
 
     fn run(&self, state: &mut LayerState, input: TValue) -> TractResult<Tensor> {
@@ -153,35 +65,34 @@ impl NativeOp {
             self.name,
             input.shape()[0]
         );
-        if layer.is_in_place() {
+        let engine = engine.as_ref();
+        if let Layer::Update(layer) = layer.as_ref() {
             let mut x = input.into_tensor();
+            let shape: TVec<usize> = x.shape().into();
+            let mut values = x.try_as_plain_ram_mut()?;
             layer
-                .update(
-                    engine,
-                    state,
-                    x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
-                )
+                .update(engine, state, &shape, values.as_slice_mut::<f32>()?)
                 .map_err(|source| self.error(source))?;
             return Ok(x);
         }
-        let shape = self.output_shape(input.shape(), |n| n);
+        let shape = self.attributes.output_shape(input.shape())?;
         let mut y = Tensor::zero::<f32>(&shape)?;
         let x = input.try_as_plain_ram()?;
         let mut out = y.try_as_plain_ram_mut()?;
         let out = out.as_slice_mut::<f32>()?;
-        let mut laps = engine.profile.laps();
-        let (done, operator) = match self.kind {
-            Kind::Embedding => {
-                let ids = x.as_slice::<i64>()?;
-                (layer.embed(state, ids, out), Operator::Embedding)
+        let done = match layer.as_ref() {
+            Layer::Embed(layer) => {
+                let mut laps = engine.profile.laps();
+                let done = layer.embed(state, x.as_slice::<i64>()?, out);
+                laps.end(Operator::Embedding);
+                done
             }
-            _ => {
-                let x = x.as_slice::<f32>()?;
-                (layer.apply(engine, state, x, out), Operator::Head)
+            Layer::Apply(layer) => {
+                layer.apply(engine, state, input.shape(), x.as_slice::<f32>()?, out)
             }
+            Layer::Update(_) => Ok(()),
         };
         done.map_err(|source| self.error(source))?;
-        laps.end(operator);
         Ok(y)
     }
 
@@ -195,7 +106,7 @@ impl NativeOp {
 
 impl Op for NativeOp {
     fn name(&self) -> StaticName {
-        format!("ImageGpt{:?}", self.kind).into()
+        self.kind.name.into()
     }
 
     op_as_typed_op!();
@@ -213,7 +124,8 @@ impl TypedOp for NativeOp {
     as_op!();
 
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let shape = self.output_shape::<TDim>(&inputs[0].shape.to_tvec(), |n| n.to_dim());
+        let input: TVec<TDim> = inputs[0].shape.to_tvec();
+        let shape = self.attributes.output_shape(&input)?;
         Ok(tvec!(f32::fact(shape)))
     }
 }

@@ -49,13 +49,13 @@ impl Backend {
         }
     }
 
-    /// The class that a `preprocessor_config.json` of ours names.
+    /// The class that a `preprocessor_config.json` of ours names, of a family of which the names begin so.
     ///
     /// transformers 5 itself drops the ending `Pil` when it saves; it loads the name with it all the same.
-    pub(super) fn class(self) -> &'static str {
+    pub(crate) fn class(self, family: &str) -> String {
         match self {
-            Self::Pil => "ImageGPTImageProcessorPil",
-            Self::Torchvision => "ImageGPTImageProcessor",
+            Self::Pil => format!("{family}ImageProcessorPil"),
+            Self::Torchvision => format!("{family}ImageProcessor"),
         }
     }
 }
@@ -76,10 +76,7 @@ impl FromStr for Backend {
     }
 }
 
-/// The classes a config may name, under either key.
-const CLASSES: &str = "ImageGPTImageProcessor, ImageGPTImageProcessorPil, ImageGPTImageProcessorFast or \
-                       ImageGPTFeatureExtractor";
-/// Fields that both classes of transformers 5 always write and the one of transformers 4 did not have.
+/// Fields that the classes of transformers 5 always write and ImageGPT's of transformers 4 did not have.
 const FIELDS_OF_5: [&str; 4] = ["do_rescale", "rescale_factor", "image_mean", "image_std"];
 
 impl BackendChoice {
@@ -88,18 +85,8 @@ impl BackendChoice {
     /// # Errors
     /// A class that is no ImageGPT processor's, by the name of the field.
     pub(super) fn of(fields: &Fields<'_>, clusters: &[[f64; 3]]) -> Result<Self, FieldError> {
-        // As transformers: the older key counts where the newer is missing, and both have to be ours.
-        let mut named = None;
-        for key in ["feature_extractor_type", "image_processor_type"] {
-            let Some(name) = fields.str(key)? else {
-                continue;
-            };
-            named = Some(
-                Class::of(name)
-                    .ok_or_else(|| FieldError::of_value(key, &Value::from(name), CLASSES))?,
-            );
-        }
-        let form_of_5 = FIELDS_OF_5.iter().any(|field| fields.get(field).is_some());
+        let named = Class::named(fields, "ImageGPT")?;
+        let form_of_5 = form_of_5(fields);
         // torchvision's class holds its palette in f32 and saves it so.
         let saved_in_f32 = clusters
             .iter()
@@ -130,9 +117,14 @@ impl BackendChoice {
     }
 }
 
-/// The classes by their names, in all versions.
+/// Whether a config has what transformers 5 always writes.
+pub(crate) fn form_of_5(fields: &Fields<'_>) -> bool {
+    FIELDS_OF_5.iter().any(|field| fields.get(field).is_some())
+}
+
+/// A family's classes by their names, in all versions.
 #[derive(Clone, Copy)]
-enum Class {
+pub(crate) enum Class {
     FeatureExtractor,
     Plain,
     Pil,
@@ -140,13 +132,34 @@ enum Class {
 }
 
 impl Class {
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "ImageGPTFeatureExtractor" => Self::FeatureExtractor,
-            "ImageGPTImageProcessor" => Self::Plain,
-            "ImageGPTImageProcessorPil" => Self::Pil,
-            "ImageGPTImageProcessorFast" => Self::Fast,
-            _ => return None,
-        })
+    /// The endings of their names.
+    const ENDINGS: [(&str, Self); 4] = [
+        ("ImageProcessor", Self::Plain),
+        ("ImageProcessorPil", Self::Pil),
+        ("ImageProcessorFast", Self::Fast),
+        ("FeatureExtractor", Self::FeatureExtractor),
+    ];
+
+    /// The class that a config names, of a family of which the names begin so.
+    ///
+    /// # Errors
+    /// Another family's class, by the name of the field.
+    pub(crate) fn named(fields: &Fields<'_>, family: &str) -> Result<Option<Self>, FieldError> {
+        // As transformers: the older key counts where the newer is missing, and both have to be ours.
+        let mut named = None;
+        for key in ["feature_extractor_type", "image_processor_type"] {
+            let Some(name) = fields.str(key)? else {
+                continue;
+            };
+            let ending = name.strip_prefix(family).unwrap_or_default();
+            let found = Self::ENDINGS.iter().find(|(known, _)| *known == ending);
+            let Some((_, class)) = found else {
+                let [plain, pil, fast, old] = Self::ENDINGS.map(|(e, _)| format!("{family}{e}"));
+                let expected = format!("{plain}, {pil}, {fast} or {old}");
+                return Err(FieldError::of_value(key, &Value::from(name), expected));
+            };
+            named = Some(*class);
+        }
+        Ok(named)
     }
 }

@@ -7,9 +7,11 @@
 use serde_json::{Value, json};
 
 use crate::config::FieldError;
-use crate::config::fields::{Fields, as_usize};
+use crate::config::fields::Fields;
 
 use super::backend::BackendChoice;
+use super::fields::{check_filter, check_size, per_channel, resample, size, triple};
+use super::scaling::{MAX_MAGNITUDE, Scaling};
 use super::{Backend, Resample};
 
 /// Most colours a palette may have. ImageGPT has 512; the bound keeps the search tables of a
@@ -17,10 +19,6 @@ use super::{Backend, Resample};
 pub const MAX_COLORS: usize = 4_096;
 /// Most pixels of the resized image: the longest sequence a model may have.
 const MAX_PIXELS: usize = crate::config::MAX_POSITIONS;
-/// Largest magnitude of a cluster or of a normalised value. They are 1 and at most 255 in
-/// practice; the bound keeps squares far from overflow.
-const MAX_MAGNITUDE: f64 = 65_536.0;
-
 /// The options of an ImageGPT image processor, under Hugging Face's names. There may be more of them later: take
 /// [`ProcessorConfig::new`] or the defaults and set what differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,9 +127,9 @@ impl ProcessorConfig {
     /// # Errors
     /// The first field that does not fit.
     pub fn validate(&self) -> Result<(), FieldError> {
-        check_size("size", (self.height, self.width))?;
+        check_size("size", (self.height, self.width), MAX_PIXELS)?;
         if let Some(size) = self.crop_size {
-            check_size("crop_size", size)?;
+            check_size("crop_size", size, MAX_PIXELS)?;
         } else if self.do_center_crop == Some(true) {
             // Both of transformers' processors refuse it, though PIL's then ignores what it asked for.
             return Err(FieldError::new(
@@ -143,35 +141,8 @@ impl ProcessorConfig {
         if self.backend == Backend::Torchvision {
             self.check_torchvision()?;
         }
-        let factor = self.rescale_factor;
-        // In f32, where the pixels live: a subnormal factor would flush every image to one token.
-        if self.do_rescale && !(factor as f32).is_normal() {
-            return Err(FieldError::new(
-                "rescale_factor",
-                factor,
-                "a finite number, not zero",
-            ));
-        }
-        for (std, mean) in self.image_std.iter().zip(&self.image_mean) {
-            if self.do_normalize && !(*std as f32).is_normal() {
-                return Err(FieldError::new(
-                    "image_std",
-                    std,
-                    "finite numbers, none zero",
-                ));
-            }
-            if !mean.is_finite() {
-                return Err(FieldError::new("image_mean", mean, "finite numbers"));
-            }
-        }
+        self.scaling().validate()?;
         let sane = |x: f64| x.abs() <= MAX_MAGNITUDE;
-        let values = self.channel_values();
-        if let Some(bad) = values.iter().flatten().find(|v| !sane(f64::from(**v))) {
-            let field = "image_mean, image_std and rescale_factor";
-            let found = format!("such that a pixel becomes {bad}");
-            let expected = format!("values within {MAX_MAGNITUDE}");
-            return Err(FieldError::new(field, found, expected));
-        }
         if self.do_color_quantize && !(1..=MAX_COLORS).contains(&self.clusters.len()) {
             let expected = format!("1 to {MAX_COLORS} colours");
             return Err(FieldError::new("clusters", self.clusters.len(), expected));
@@ -191,10 +162,8 @@ impl ProcessorConfig {
 
     /// What torchvision's processor does not do, or does to no purpose.
     fn check_torchvision(&self) -> Result<(), FieldError> {
-        if self.do_resize && matches!(self.resample, Resample::Box | Resample::Hamming) {
-            let expected = "0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic), which torchvision's \
-                            processor knows; PIL's (--processor pil) knows this one too";
-            return Err(FieldError::new("resample", self.resample.code(), expected));
+        if self.do_resize {
+            check_filter(self.backend, self.resample)?;
         }
         if self.do_color_quantize && !self.do_rescale && !self.do_normalize {
             let expected = "true, or do_normalize: without both torchvision's processor compares colours in \
@@ -219,57 +188,16 @@ impl ProcessorConfig {
         self.crop_size.filter(|_| crops)
     }
 
-    /// What each 8-bit value of each channel is rescaled and normalised to, with Hugging Face's
-    /// roundings.
-    pub(super) fn channel_values(&self) -> [[f32; 256]; 3] {
-        match self.backend {
-            Backend::Pil => self.values_of_pil(),
-            Backend::Torchvision => self.values_of_torchvision(),
+    /// How a level becomes a number.
+    pub(super) fn scaling(&self) -> Scaling {
+        Scaling {
+            backend: self.backend,
+            do_rescale: self.do_rescale,
+            rescale_factor: self.rescale_factor,
+            do_normalize: self.do_normalize,
+            image_mean: self.image_mean,
+            image_std: self.image_std,
         }
-    }
-
-    /// Everything in f32, and both steps in one: the level less `mean / factor`, over `std / factor`.
-    fn values_of_torchvision(&self) -> [[f32; 256]; 3] {
-        let fuse = if self.do_rescale {
-            (1.0 / self.rescale_factor) as f32
-        } else {
-            1.0
-        };
-        let factor = self.rescale_factor as f32;
-        std::array::from_fn(|channel| {
-            let mean = self.image_mean[channel] as f32 * fuse;
-            let std = self.image_std[channel] as f32 * fuse;
-            std::array::from_fn(|level| {
-                let x = level as f32;
-                if self.do_normalize {
-                    (x - mean) / std
-                } else if self.do_rescale {
-                    x * factor
-                } else {
-                    x
-                }
-            })
-        })
-    }
-
-    /// The product in f64, everything after it in f32.
-    fn values_of_pil(&self) -> [[f32; 256]; 3] {
-        std::array::from_fn(|channel| {
-            let (mean, std) = (
-                self.image_mean[channel] as f32,
-                self.image_std[channel] as f32,
-            );
-            std::array::from_fn(|level| {
-                let mut x = level as f32;
-                if self.do_rescale {
-                    x = (level as f64 * self.rescale_factor) as f32;
-                }
-                if self.do_normalize {
-                    x = (x - mean) / std;
-                }
-                x
-            })
-        })
     }
 
     pub(super) fn to_value(&self) -> Value {
@@ -280,7 +208,7 @@ impl ProcessorConfig {
             "do_rescale": self.do_rescale,
             "do_resize": self.do_resize,
             "image_mean": self.image_mean,
-            "image_processor_type": self.backend.class(),
+            "image_processor_type": self.backend.class("ImageGPT"),
             "image_std": self.image_std,
             "resample": self.resample.code(),
             "rescale_factor": self.rescale_factor,
@@ -300,93 +228,6 @@ impl ProcessorConfig {
             );
         }
         value
-    }
-}
-
-/// `32`, `[32, 32]` or `{"height": 32, "width": 32}`, as (height, width).
-fn size(fields: &Fields<'_>, name: &str) -> Result<Option<(usize, usize)>, FieldError> {
-    const EXPECTED: &str =
-        "an integer, [height, width] or {\"height\": h, \"width\": w} and no more";
-    let Some(value) = fields.get(name) else {
-        return Ok(None);
-    };
-    let read = || match value {
-        Value::Array(pair) => match pair.as_slice() {
-            [h, w] => Some((as_usize(h)?, as_usize(w)?)),
-            _ => None,
-        },
-        Value::Object(map) => {
-            // transformers 5 may spell the unused keys out as null. `shortest_edge` and the like
-            // would make the sequence's length depend on the image.
-            let known = |key: &str| matches!(key, "height" | "width");
-            if map.iter().any(|(k, v)| !known(k) && !v.is_null()) {
-                return None;
-            }
-            Some((as_usize(map.get("height")?)?, as_usize(map.get("width")?)?))
-        }
-        single => as_usize(single).map(|side| (side, side)),
-    };
-    // transformers then takes an integer for the shorter side: the other follows from the picture, and with
-    // it the number of tokens.
-    if name == "size"
-        && as_usize(value).is_some()
-        && fields.bool("default_to_square")? == Some(false)
-    {
-        let expected = "true beside an integer size, or size as {\"height\": h, \"width\": w}";
-        return Err(FieldError::new("default_to_square", false, expected));
-    }
-    read()
-        .map(Some)
-        .ok_or_else(|| FieldError::of_value(name, value, EXPECTED))
-}
-
-/// A side at least, and no more pixels than a sequence may have.
-fn check_size(field: &str, (height, width): (usize, usize)) -> Result<(), FieldError> {
-    for (name, side) in [("height", height), ("width", width)] {
-        if !(1..=MAX_PIXELS).contains(&side) {
-            let expected = format!("1 to {MAX_PIXELS} pixels");
-            return Err(FieldError::new(format!("{field}.{name}"), side, expected));
-        }
-    }
-    if height.checked_mul(width).is_none_or(|n| n > MAX_PIXELS) {
-        let expected = format!("at most {MAX_PIXELS} pixels");
-        return Err(FieldError::new(
-            field,
-            format!("{height}x{width}"),
-            expected,
-        ));
-    }
-    Ok(())
-}
-
-fn resample(fields: &Fields<'_>) -> Result<Option<Resample>, FieldError> {
-    let Some(value) = fields.get("resample") else {
-        return Ok(None);
-    };
-    match value.as_u64().and_then(Resample::from_code) {
-        Some(filter) => Ok(Some(filter)),
-        None => {
-            let expected =
-                "0 (nearest), 1 (lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (hamming)";
-            Err(FieldError::of_value("resample", value, expected))
-        }
-    }
-}
-
-/// One number for all channels, or three.
-fn per_channel(fields: &Fields<'_>, name: &str) -> Result<Option<[f64; 3]>, FieldError> {
-    let Some(value) = fields.get(name) else {
-        return Ok(None);
-    };
-    let read = value.as_f64().map(|x| [x; 3]).or_else(|| triple(value));
-    read.map(Some)
-        .ok_or_else(|| FieldError::of_value(name, value, "a number or three"))
-}
-
-fn triple(value: &Value) -> Option<[f64; 3]> {
-    match value.as_array()?.as_slice() {
-        [r, g, b] => Some([r.as_f64()?, g.as_f64()?, b.as_f64()?]),
-        _ => None,
     }
 }
 

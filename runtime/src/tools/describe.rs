@@ -5,11 +5,11 @@ use std::path::Path;
 
 use tract_onnx::pb;
 
-use crate::config::ImageGptConfig;
 use crate::error::Error;
 use crate::kind::{Dtype, Task};
 use crate::onnx::ModelFile;
-use crate::processor::ImageGptImageProcessor;
+
+pub use crate::onnx::Family;
 
 /// What a model file says of itself, checked as loading checks it, without the values of its weights.
 #[derive(Debug)]
@@ -18,10 +18,8 @@ pub struct Description {
     pub task: Task,
     /// How its linear layers are stored.
     pub dtype: Dtype,
-    /// The model's configuration.
-    pub config: ImageGptConfig,
-    /// How an image becomes its tokens, if the file says it.
-    pub processor: Option<ImageGptImageProcessor>,
+    /// Its family, and of that configuration and image processor.
+    pub family: Family,
     /// The file with its initializers' values left out.
     pub proto: pb::ModelProto,
     /// Bytes of the values of each initializer, by its name.
@@ -31,15 +29,14 @@ pub struct Description {
 /// Reads what a model file says of itself. Its weights stay in the file.
 ///
 /// # Errors
-/// As [`crate::ImageGptModel::load`], but for what is wrong with the weights' values.
+/// As [`crate::AutoModel::load`], but for what is wrong with the weights' values.
 pub fn describe(path: &Path) -> Result<Description, Error> {
     let file = ModelFile::open(path)?;
     let constants = file.weights.constants.into_iter();
     Ok(Description {
         task: file.task,
         dtype: file.dtype,
-        config: file.config,
-        processor: file.processor,
+        family: file.family,
         proto: file.proto,
         weight_bytes: constants
             .map(|(name, constant)| (name, constant.bytes.len()))

@@ -8,11 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::Description;
-use crate::config::ImageGptConfig;
+use igpt_kernels::Isa;
+
+use super::describe::{Description, Family};
+use crate::auto::{AutoModel, AutoModelForImageClassification};
+use crate::config::{ImageGptConfig, ProblemType, SegformerConfig};
+use crate::imagegpt::ImageGptModel;
 use crate::kind::{Dtype, Task};
-use crate::model::ImageGptModel;
-use crate::processor::ImageGptImageProcessor;
+use crate::processor::{Backend, ImageGptImageProcessor};
+use crate::segformer::{SegformerImageProcessor, SegformerModel};
 
 /// The last second that RFC 3339 can write: 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -32,41 +36,107 @@ pub struct ModelReport {
     pub problem_type: Option<&'static str>,
     /// `int8`, `int4` or `f32`.
     pub dtype: &'static str,
-    /// Blocks.
-    pub n_layer: usize,
-    /// Width.
-    pub n_embd: usize,
-    /// Heads.
-    pub n_head: usize,
-    /// Tokens of an image; positions, if the file does not say how an image becomes tokens.
-    pub tokens: usize,
-    /// Whose arithmetic makes tokens of images, `pil` or `torchvision`; none if the file does not say how an
-    /// image becomes tokens.
+    /// `imagegpt` or `segformer`.
+    pub model_type: &'static str,
+    /// Blocks; of an ImageGPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_layer: Option<usize>,
+    /// Width; of an ImageGPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_embd: Option<usize>,
+    /// Heads; of an ImageGPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_head: Option<usize>,
+    /// Tokens of an image; positions, if the file does not say how an image becomes tokens. Of an ImageGPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    /// Blocks of each stage; of a SegFormer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depths: Option<Vec<usize>>,
+    /// Width of each stage; of a SegFormer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden_sizes: Option<Vec<usize>>,
+    /// Heads of each stage; of a SegFormer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_attention_heads: Option<Vec<usize>>,
+    /// Height and width of its input in pixels; of a SegFormer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+    /// Whose arithmetic makes an input of an image, `pil` or `torchvision`; none if the file does not say how an
+    /// image becomes one.
     pub processor: Option<&'static str>,
 }
 
 impl ModelReport {
-    /// Of a file of this task and type. `file` is what the user called it.
+    /// Of an ImageGPT's file of this task and type. `file` is what the user called it.
     #[must_use]
     pub fn new(
-        (task, dtype): (Task, Dtype),
+        kind: (Task, Dtype),
         config: &ImageGptConfig,
         processor: Option<&ImageGptImageProcessor>,
         file: Option<&Path>,
         crc32: Option<u32>,
     ) -> Self {
         let image = processor.map(ImageGptImageProcessor::size);
+        let backend = processor.map(|processor| processor.config().backend);
+        let problem_type = config.resolved_problem_type();
+        Self {
+            model_type: "imagegpt",
+            n_layer: Some(config.n_layer),
+            n_embd: Some(config.n_embd),
+            n_head: Some(config.n_head),
+            tokens: Some(image.map_or(config.n_positions, |(height, width)| height * width)),
+            ..Self::common(kind, problem_type, backend, file, crc32)
+        }
+    }
+
+    /// Of a SegFormer's file of this task and type, with an input of this height and width. `file` is what the user
+    /// called it.
+    #[must_use]
+    pub fn segformer(
+        kind: (Task, Dtype),
+        config: &SegformerConfig,
+        (height, width): (usize, usize),
+        processor: Option<&SegformerImageProcessor>,
+        file: Option<&Path>,
+        crc32: Option<u32>,
+    ) -> Self {
+        let backend = processor.map(|processor| processor.config().backend);
+        let problem_type = config.resolved_problem_type();
+        Self {
+            model_type: "segformer",
+            depths: Some(config.depths.clone()),
+            hidden_sizes: Some(config.hidden_sizes.clone()),
+            num_attention_heads: Some(config.num_attention_heads.clone()),
+            size: Some([height, width]),
+            ..Self::common(kind, problem_type, backend, file, crc32)
+        }
+    }
+
+    /// What every family has.
+    fn common(
+        (task, dtype): (Task, Dtype),
+        problem_type: ProblemType,
+        backend: Option<Backend>,
+        file: Option<&Path>,
+        crc32: Option<u32>,
+    ) -> Self {
         Self {
             file: file.map(Path::to_owned),
             crc32: crc32.map(hex),
             task: task.name(),
-            problem_type: (task == Task::Classify).then(|| config.resolved_problem_type().name()),
+            problem_type: (task == Task::Classify).then(|| problem_type.name()),
             dtype: dtype.name(),
-            n_layer: config.n_layer,
-            n_embd: config.n_embd,
-            n_head: config.n_head,
-            tokens: image.map_or(config.n_positions, |(height, width)| height * width),
-            processor: processor.map(|processor| processor.config().backend.name()),
+            model_type: "",
+            n_layer: None,
+            n_embd: None,
+            n_head: None,
+            tokens: None,
+            depths: None,
+            hidden_sizes: None,
+            num_attention_heads: None,
+            size: None,
+            processor: backend.map(Backend::name),
         }
     }
 
@@ -79,23 +149,87 @@ impl ModelReport {
     /// Of the file at `path`, as it describes itself.
     #[must_use]
     pub fn described(found: &Description, path: &Path) -> Self {
-        let Description {
-            task,
-            dtype,
-            config,
-            processor,
-            ..
-        } = found;
+        let kind = (found.task, found.dtype);
         let crc32 = file_crc32(path).ok();
-        Self::new(
-            (*task, *dtype),
-            config,
-            processor.as_ref(),
-            Some(path),
-            crc32,
-        )
+        match &found.family {
+            Family::ImageGpt { config, processor } => {
+                Self::new(kind, config, processor.as_ref(), Some(path), crc32)
+            }
+            Family::Segformer {
+                config,
+                processor,
+                size,
+            } => Self::segformer(kind, config, *size, processor.as_ref(), Some(path), crc32),
+        }
     }
 }
+
+/// A loaded model that reports can be of.
+pub trait Reported {
+    /// What reports say of the model, which the user called `file`, and whose bytes have this checksum.
+    fn model_report(&self, file: Option<&Path>, crc32: Option<u32>) -> ModelReport;
+
+    /// The instruction set in use.
+    fn isa_in_use(&self) -> Isa;
+
+    /// Its threads.
+    fn threads_in_use(&self) -> usize;
+}
+
+impl Reported for ImageGptModel {
+    fn model_report(&self, file: Option<&Path>, crc32: Option<u32>) -> ModelReport {
+        let kind = (self.task(), self.dtype());
+        ModelReport::new(kind, self.config(), self.processor(), file, crc32)
+    }
+
+    fn isa_in_use(&self) -> Isa {
+        self.isa()
+    }
+
+    fn threads_in_use(&self) -> usize {
+        self.threads()
+    }
+}
+
+impl Reported for SegformerModel {
+    fn model_report(&self, file: Option<&Path>, crc32: Option<u32>) -> ModelReport {
+        let kind = (self.task(), self.dtype());
+        let (config, size) = (self.config(), self.size());
+        ModelReport::segformer(kind, config, size, self.processor(), file, crc32)
+    }
+
+    fn isa_in_use(&self) -> Isa {
+        self.isa()
+    }
+
+    fn threads_in_use(&self) -> usize {
+        self.threads()
+    }
+}
+
+/// A [`Reported`] of either family, by its variants.
+macro_rules! reported {
+    ($either:ident, $model:ident => $inner:expr) => {
+        impl Reported for $either {
+            fn model_report(&self, file: Option<&Path>, crc32: Option<u32>) -> ModelReport {
+                match self {
+                    Self::ImageGpt($model) => $inner.model_report(file, crc32),
+                    Self::Segformer($model) => $inner.model_report(file, crc32),
+                }
+            }
+
+            fn isa_in_use(&self) -> Isa {
+                self.isa()
+            }
+
+            fn threads_in_use(&self) -> usize {
+                self.threads()
+            }
+        }
+    };
+}
+reported!(AutoModel, model => model);
+reported!(AutoModelForImageClassification, model => model.model());
 
 /// A model and how it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,12 +245,11 @@ pub struct RunReport {
 impl RunReport {
     /// Of a loaded model, which the user called `file`, and whose bytes have this checksum.
     #[must_use]
-    pub fn new(model: &ImageGptModel, file: Option<&Path>, crc32: Option<u32>) -> Self {
-        let kind = (model.task(), model.dtype());
+    pub fn new(model: &impl Reported, file: Option<&Path>, crc32: Option<u32>) -> Self {
         Self {
-            model: ModelReport::new(kind, model.config(), model.processor(), file, crc32),
-            isa: model.isa().name(),
-            threads: model.threads(),
+            model: model.model_report(file, crc32),
+            isa: model.isa_in_use().name(),
+            threads: model.threads_in_use(),
         }
     }
 }

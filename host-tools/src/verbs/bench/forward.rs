@@ -17,7 +17,7 @@ use crate::onnx::Task;
 /// attention.
 pub(crate) fn macs(config: &ImageGptConfig, task: &str, tokens: usize) -> (u64, u64) {
     let of = |operator| operator_macs(config, task, tokens, operator).unwrap_or(0);
-    let all = Operator::ALL
+    let all = Operator::IMAGEGPT
         .iter()
         .map(|operator| of(*operator))
         .sum::<u64>();

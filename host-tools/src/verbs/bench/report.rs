@@ -184,7 +184,7 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
         subject.source,
         subject.model.dtype,
         subject.model.task,
-        counted(subject.model.tokens, "token"),
+        counted(subject.model.tokens.unwrap_or_default(), "token"),
         subject.linear_gmac,
         subject.attention_gmac
     )?;

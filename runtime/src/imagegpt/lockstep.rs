@@ -1,8 +1,9 @@
 //! Several sequences that advance together, a token each at a time: the weights are read once for all of
 //! them.
 
+use super::model::ImageGptModel;
 use crate::error::{Error, TokensError};
-use crate::model::{ImageGptModel, State};
+use crate::model::State;
 use crate::ops::op::{join, retain};
 
 /// Sequences in lockstep on one model, each with keys and values of its own and as long as it happens to be.
@@ -22,7 +23,7 @@ impl<'a> Lockstep<'a> {
         sequences: impl IntoIterator<Item = (State, usize)>,
     ) -> Result<Self, Error> {
         let (mut states, pasts): (Vec<State>, Vec<usize>) = sequences.into_iter().unzip();
-        let mut state = model.spawn(model.head()?)?;
+        let mut state = model.spawn()?;
         let mut states: Vec<_> = states
             .iter_mut()
             .map(|state| state.op_states.as_mut_slice())

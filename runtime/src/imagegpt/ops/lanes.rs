@@ -9,9 +9,9 @@ use igpt_kernels::{KV_TILE, NonFinite, PackedRows, Prepare, RowsF32};
 use rayon::prelude::*;
 
 use super::block_int8::BlockInt8;
-use super::engine::{Engine, Scratch};
-use super::linear_int8::{LinearInt8, Memory, Product};
-use super::state::LayerState;
+use crate::ops::engine::{Engine, Scratch};
+use crate::ops::linear_int8::{LinearInt8, Memory, Product};
+use crate::ops::state::LayerState;
 use crate::profile::Operator;
 
 impl BlockInt8 {

@@ -7,11 +7,12 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::generation::{GenerationConfig, GenerationError, choose};
+use super::lockstep::Lockstep;
+use super::model::ImageGptModel;
 use crate::error::Error;
-use crate::generation::{GenerationConfig, GenerationError, choose};
 use crate::kind::Task;
-use crate::lockstep::Lockstep;
-use crate::model::{ImageGptModel, State};
+use crate::model::State;
 use crate::options::LoadOptions;
 
 /// Hugging Face's class of that name.
@@ -136,7 +137,7 @@ impl ImageGptForCausalImageModeling {
     ) -> Result<(Start<'a>, Option<State>), Error> {
         let (mut logits, mut state) = (Vec::new(), None);
         if context.len() < length {
-            let mut fresh = self.model.spawn(self.model.head()?)?;
+            let mut fresh = self.model.spawn()?;
             logits = self.model.run(&mut fresh, context)?.swap_remove(0);
             logits.drain(..logits.len() - self.model.config.num_colors());
             state = Some(fresh);
@@ -170,7 +171,7 @@ impl ImageGptForCausalImageModeling {
             .flat_map(|chain| std::mem::take(&mut chain.logits))
             .collect();
         while !live.is_empty() {
-            let pool = &self.model.engine.pool;
+            let pool = &self.model.core.engine.pool;
             pool.install(|| {
                 let rows = logits.par_chunks(colors).zip(&mut live);
                 rows.for_each(|(logits, chain)| progress(chain.push(logits, how)));
@@ -243,12 +244,12 @@ impl TryFrom<ImageGptModel> for ImageGptForCausalImageModeling {
     type Error = Error;
 
     fn try_from(model: ImageGptModel) -> Result<Self, Error> {
-        if model.task == Task::Causal {
+        if model.core.task == Task::Causal {
             return Ok(Self { model });
         }
         Err(Error::Task {
-            found: model.task,
-            name: model.name,
+            found: model.core.task,
+            name: model.core.name,
             expected: &[Task::Causal],
         })
     }

@@ -1,10 +1,11 @@
 //! A model fed its tokens piece by piece: what classification sessions and generation are made of, for tools
 //! that time it.
 
+use super::lockstep::Lockstep;
+use super::model::ImageGptModel;
 use crate::error::{Error, TokensError};
 use crate::kind::Task;
-use crate::lockstep::Lockstep;
-use crate::model::{ImageGptModel, State};
+use crate::model::State;
 use crate::ops::op::truncate;
 
 /// One sequence under way on a model, its keys and values kept.
@@ -22,7 +23,7 @@ impl ImageGptModel {
     /// On a file without a head.
     pub fn steps(&self) -> Result<Steps<'_>, Error> {
         Ok(Steps {
-            state: self.spawn(self.head()?)?,
+            state: self.spawn()?,
             model: self,
             past: 0,
         })
@@ -54,7 +55,7 @@ impl<'a> Steps<'a> {
             }
             Err(error) => {
                 // tract leaves a failed run's state half done.
-                self.state = self.model.spawn(self.model.head()?)?;
+                self.state = self.model.spawn()?;
                 self.past = 0;
                 Err(error)
             }
@@ -91,7 +92,7 @@ impl<'a> Steps<'a> {
         }
         if model.task() != Task::Causal {
             return Err(Error::Task {
-                name: model.name.clone(),
+                name: model.core.name.clone(),
                 found: model.task(),
                 expected: &[Task::Causal],
             });

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::fields::Fields;
-use super::shared::{
+use super::ImageGptConfig;
+use crate::config::ConfigError;
+use crate::config::fields::Fields;
+use crate::config::shared::{
     activation, aliased, architectures, labels, model_type, problem_type,
     refuse_what_changes_the_weights, write_labels,
 };
-use super::{ConfigError, ImageGptConfig};
 
 impl TryFrom<Value> for ImageGptConfig {
     type Error = ConfigError;

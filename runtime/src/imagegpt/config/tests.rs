@@ -1,6 +1,7 @@
 //! What `config.json` may say, and what it may not.
 
-use super::{Activation, ConfigError, ImageGptConfig, ProblemType};
+use super::ImageGptConfig;
+use crate::config::{Activation, ConfigError, ProblemType};
 
 const HUB_SMALL: &str = r#"{"activation_function": "quick_gelu", "attn_pdrop": 0.1,
     "embd_pdrop": 0.1, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05,

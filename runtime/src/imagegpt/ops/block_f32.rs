@@ -1,43 +1,32 @@
 //! One transformer block in f32: the reference that an int8 file is measured against.
 
-use igpt_kernels::{AttentionF32, LinearF32 as Job, NonFinite, PackedF32};
+use igpt_kernels::{AttentionF32, NonFinite};
 use rayon::prelude::*;
 
 use super::block::Block;
-use super::engine::Engine;
-use super::state::LayerState;
+use crate::ops::engine::Engine;
+use crate::ops::layer::{LayerError, Update};
+use crate::ops::linear_f32::LinearF32;
+use crate::ops::state::LayerState;
 use crate::profile::Operator;
 
 /// Rows of a task.
 const ROWS: usize = 48;
 
-/// An f32 linear layer's constants.
-#[derive(Debug)]
-pub(crate) struct LinearF32 {
-    pub(crate) w: PackedF32,
-    pub(crate) bias: Vec<f32>,
-}
-
-impl LinearF32 {
-    /// All columns, for rows `k` wide, into rows `n` wide.
-    pub(crate) fn run(&self, engine: &Engine, a: &[f32], out: &mut [f32], add: bool) {
-        let (k, n) = (self.w.k(), self.w.n());
-        engine.kernels.linear_f32(Job {
-            a,
-            lda: k,
-            rows: a.len() / k,
-            w: &self.w,
-            bias: &self.bias,
-            out,
-            ldo: n,
-            add,
-            panels: 0..self.w.panels(),
-        });
-    }
-}
-
 /// A block in f32.
 pub(crate) type BlockF32 = Block<LinearF32>;
+
+impl Update for BlockF32 {
+    fn update(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        _: &[usize],
+        x: &mut [f32],
+    ) -> Result<(), LayerError> {
+        Ok(self.run(engine, state, x)?)
+    }
+}
 
 impl BlockF32 {
     /// Updates `x` `[rows, width]`, the tokens from `state.past` on, in place.

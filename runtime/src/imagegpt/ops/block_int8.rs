@@ -10,13 +10,26 @@ use igpt_kernels::{
 use rayon::prelude::*;
 
 use super::block::Block;
-use super::engine::{Engine, Scratch};
-use super::linear_int8::{LinearInt8, Memory, Product, Run};
-use super::state::LayerState;
+use crate::ops::engine::{Engine, Scratch};
+use crate::ops::layer::{LayerError, Update};
+use crate::ops::linear_int8::{LinearInt8, Memory, Product, Run};
+use crate::ops::state::LayerState;
 use crate::profile::Operator;
 
 /// A block in int8; int4 weights are an int8 matrix too, stored more tightly.
 pub(crate) type BlockInt8 = Block<LinearInt8>;
+
+impl Update for BlockInt8 {
+    fn update(
+        &self,
+        engine: &Engine,
+        state: &mut LayerState,
+        _: &[usize],
+        x: &mut [f32],
+    ) -> Result<(), LayerError> {
+        Ok(self.run(engine, state, x)?)
+    }
+}
 
 /// One tile's share of both passes.
 struct Task<'a> {

@@ -1,0 +1,91 @@
+//! LayerNorm: its constants, and the one that ends a stage, in place.
+
+use igpt_kernels::{NonFinite, Prepare};
+use rayon::prelude::*;
+
+use crate::ops::constants::Constants;
+use crate::ops::engine::Engine;
+use crate::ops::kind::Attributes;
+use crate::ops::layer::{LayerError, Update, finite};
+use crate::ops::state::LayerState;
+use crate::profile::Operator;
+use tract_onnx::prelude::TractResult;
+
+/// Gain and bias of a LayerNorm, and its epsilon.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    pub(super) gain: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) eps: f32,
+}
+
+impl LayerNorm {
+    pub(super) fn new(attributes: &Attributes, constants: &mut Constants<'_>) -> TractResult<Self> {
+        Ok(Self {
+            gain: constants.f32s()?,
+            bias: constants.f32s()?,
+            eps: attributes.float("epsilon")?,
+        })
+    }
+
+    /// Channels of a row.
+    pub(super) fn width(&self) -> usize {
+        self.gain.len()
+    }
+
+    /// Rows to be quantised are normed on the way.
+    pub(super) fn prepare(&self) -> Prepare<'_> {
+        Prepare::LayerNorm {
+            gain: &self.gain,
+            bias: &self.bias,
+            eps: self.eps,
+        }
+    }
+
+    /// Normed rows.
+    pub(super) fn apply(&self, engine: &Engine, x: &[f32], out: &mut [f32]) {
+        engine
+            .kernels
+            .layer_norm(x, &self.gain, &self.bias, self.eps, out);
+    }
+}
+
+/// The norm after the last block of a stage.
+#[derive(Debug)]
+pub(super) struct StageNorm(LayerNorm);
+
+impl StageNorm {
+    pub(super) fn new(attributes: &Attributes, constants: &mut Constants<'_>) -> TractResult<Self> {
+        Ok(Self(LayerNorm::new(attributes, constants)?))
+    }
+}
+
+impl Update for StageNorm {
+    fn update(
+        &self,
+        engine: &Engine,
+        _: &mut LayerState,
+        _: &[usize],
+        x: &mut [f32],
+    ) -> Result<(), LayerError> {
+        let width = self.0.width();
+        let chunk = engine.share(x.len() / width);
+        engine.pool.install(|| {
+            x.par_chunks_mut(chunk * width)
+                .with_max_len(1)
+                .enumerate()
+                .try_for_each(|(i, x)| {
+                    engine.with_scratch(|scratch| {
+                        let mut laps = engine.profile.laps();
+                        scratch.narrow.resize(x.len());
+                        self.0.apply(engine, x, &mut scratch.narrow);
+                        x.copy_from_slice(&scratch.narrow);
+                        laps.end(Operator::StageNorm);
+                        // Here the last block's overflow shows: no quantiser follows.
+                        finite(x, width).map_err(|e: NonFinite| e.within(i * chunk))
+                    })
+                })
+        })?;
+        Ok(())
+    }
+}

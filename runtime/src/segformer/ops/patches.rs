@@ -1,0 +1,132 @@
+//! Overlapping patches: a strided convolution over a map, then a norm. What they give is the residual stream.
+
+use igpt_kernels::{Map, Windows};
+use rayon::prelude::*;
+use tract_onnx::prelude::TractResult;
+
+use super::Take;
+use super::arithmetic::{Arithmetic, Source, Target, split};
+use super::norm::LayerNorm;
+use crate::ops::constants::Constants;
+use crate::ops::engine::Engine;
+use crate::ops::kind::{Attributes, Shape};
+use crate::ops::layer::{Apply, LayerError, dims};
+use crate::ops::state::LayerState;
+use crate::profile::Operator;
+
+/// The patches before a stage.
+#[derive(Debug)]
+pub(super) struct Patches<L> {
+    kernel: usize,
+    stride: usize,
+    /// The input is the model's own, channels first.
+    pixels: bool,
+    proj: L,
+    norm: LayerNorm,
+}
+
+impl<L: Arithmetic> Patches<L> {
+    pub(super) fn new<'a>(
+        attributes: &Attributes,
+        constants: &mut Constants<'a>,
+        linear: Take<'a, L>,
+    ) -> TractResult<Self> {
+        Ok(Self {
+            kernel: attributes.int("kernel")?,
+            stride: attributes.int("stride")?,
+            pixels: attributes.shape() == Shape::PixelWindows,
+            proj: linear(constants)?,
+            norm: LayerNorm::new(attributes, constants)?,
+        })
+    }
+
+    /// Patches of a map, channels last.
+    fn run(&self, engine: &Engine, map: Map<'_>, out: &mut [f32]) -> Result<(), LayerError> {
+        let windows = Windows {
+            map,
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.kernel / 2,
+        };
+        let width = self.norm.width();
+        let share = engine.share(out.len() / width);
+        engine.pool.install(|| {
+            out.par_chunks_mut(share * width)
+                .with_max_len(1)
+                .enumerate()
+                .try_for_each(|(i, out)| {
+                    let first = i * share;
+                    engine.with_scratch(|scratch| {
+                        let (narrow, mut work) = split(engine, scratch);
+                        narrow.resize(out.len());
+                        let rows = first..first + out.len() / width;
+                        let target = Target {
+                            out: narrow,
+                            add: false,
+                            operator: Operator::Patches,
+                        };
+                        self.proj
+                            .multiply(&mut work, Source::Windows(windows, rows), target)
+                            .map_err(|e| e.within(first))?;
+                        let mut laps = engine.profile.laps();
+                        self.norm.apply(engine, narrow, out);
+                        laps.end(Operator::Norm);
+                        Ok(())
+                    })
+                })
+        })
+    }
+}
+
+impl<L: Arithmetic> Apply for Patches<L> {
+    fn apply(
+        &self,
+        engine: &Engine,
+        _: &mut LayerState,
+        shape: &[usize],
+        x: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), LayerError> {
+        if self.pixels {
+            let [_, channels, height, width] = dims(shape);
+            let mut pixels = engine.pixels.take();
+            pixels.resize(x.len());
+            let mut laps = engine.profile.laps();
+            channels_last(x, channels, width, &mut pixels);
+            laps.end(Operator::Gather);
+            let map = Map {
+                values: &pixels,
+                height,
+                width,
+                channels,
+            };
+            let done = self.run(engine, map, out);
+            engine.pixels.put(pixels);
+            return done;
+        }
+        let [_, height, width, channels] = dims(shape);
+        let map = Map {
+            values: x,
+            height,
+            width,
+            channels,
+        };
+        self.run(engine, map, out)
+    }
+}
+
+/// Planes of channels as pixels, row by row.
+fn channels_last(x: &[f32], channels: usize, width: usize, out: &mut [f32]) {
+    let plane = x.len() / channels;
+    out.par_chunks_mut(width * channels)
+        .enumerate()
+        .for_each(|(row, out)| {
+            for channel in 0..channels {
+                let values = &x[channel * plane + row * width..][..width];
+                let out = out[channel..].iter_mut().step_by(channels);
+                for (out, value) in out.zip(values) {
+                    *out = *value;
+                }
+            }
+        });
+}

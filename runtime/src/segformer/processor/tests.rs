@@ -1,0 +1,1 @@
+//! The forms of `preprocessor_config.json`, and what the processor refuses.
