@@ -120,7 +120,7 @@ impl ModelFile {
         let graph = graph.ok_or_else(|| contents("no graph".into()))?;
         let described = family::Described {
             name,
-            new: number == "4",
+            format: number,
             task,
             dtype,
             config: need("igpt.config")?,

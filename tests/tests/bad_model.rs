@@ -423,7 +423,13 @@ fn what_a_file_says_of_its_image_processor_is_obeyed_or_refused() {
             ["igpt.processor", "opencv", "pil or torchvision"],
         ),
         ("3", "", ["igpt.processor", "\"\"", "pil or torchvision"]),
-        ("4", "pil", ["igpt.format is 4", "1, 2 and 3", ""]),
+        ("5", "pil", ["igpt.format is 5", "1 to 4", ""]),
+        // A family's own.
+        (
+            "4",
+            "pil",
+            ["igpt.format is 4", "1, 2 or 3", "model_type imagegpt"],
+        ),
         (
             "inline",
             "pil",

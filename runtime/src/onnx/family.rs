@@ -37,8 +37,9 @@ pub enum Family {
 /// What a file's metadata say, as text, and its graph.
 pub(super) struct Described<'a> {
     pub(super) name: &'a str,
-    /// The file has the format that families beside ImageGPT need, so that older readers refuse them.
-    pub(super) new: bool,
+    /// The number of its format, from 1 to 4: the last is what families beside ImageGPT have, so that older readers
+    /// refuse them.
+    pub(super) format: &'a str,
     pub(super) task: Task,
     pub(super) dtype: Dtype,
     pub(super) config: &'a str,
@@ -51,16 +52,13 @@ impl Described<'_> {
     /// The family, and what the graph must hold.
     pub(super) fn read(&self) -> Result<(Family, Expected), Error> {
         let config = ModelConfig::from_json(self.config).map_err(|e| self.config_error(e))?;
-        let expected = match (&config, self.new) {
-            (ModelConfig::ImageGpt(_), false) | (ModelConfig::Segformer(_), true) => None,
-            (ModelConfig::ImageGpt(_), true) => Some("1, 2 or 3"),
-            (ModelConfig::Segformer(_), false) => Some("4"),
+        let numbers = match config {
+            ModelConfig::ImageGpt(_) => "1, 2 or 3",
+            ModelConfig::Segformer(_) => "4",
         };
-        if let Some(numbers) = expected {
-            return Err(self.contents(format!(
-                "igpt.format of a file of model_type {} is not {numbers}",
-                config.model_type()
-            )));
+        if !numbers.contains(self.format) {
+            let expected = format!("{numbers} in a file of model_type {}", config.model_type());
+            return Err(self.metadata("igpt.format", self.format, &expected));
         }
         match config {
             ModelConfig::ImageGpt(config) => self.imagegpt(config),
@@ -94,21 +92,13 @@ impl Described<'_> {
     }
 
     fn segformer(&self, config: SegformerConfig) -> Result<(Family, Expected), Error> {
-        let metadata = |key, found: &str, expected: &str| Error::Format {
-            name: self.name.into(),
-            source: FormatError::Metadata {
-                key,
-                found: found.into(),
-                expected: expected.into(),
-            },
-        };
         if self.task == Task::Causal {
             let expected = "classify or features: a segformer has no language model's head";
-            return Err(metadata("igpt.task", self.task.name(), expected));
+            return Err(self.metadata("igpt.task", self.task.name(), expected));
         }
         if self.dtype == Dtype::Int4 {
             let expected = "int8 or f32 in a file of a segformer";
-            return Err(metadata("igpt.dtype", self.dtype.name(), expected));
+            return Err(self.metadata("igpt.dtype", self.dtype.name(), expected));
         }
         let read = |json| SegformerImageProcessor::from_json_as(json, Some(self.backend));
         let processor = self.preprocessor.map(read).transpose();
@@ -181,6 +171,17 @@ impl Described<'_> {
             return Err(wrong());
         }
         Ok((height, width))
+    }
+
+    fn metadata(&self, key: &'static str, found: &str, expected: &str) -> Error {
+        Error::Format {
+            name: self.name.into(),
+            source: FormatError::Metadata {
+                key,
+                found: found.into(),
+                expected: expected.into(),
+            },
+        }
     }
 
     fn contents(&self, what: String) -> Error {
