@@ -6,8 +6,8 @@ Run from the repository's root, with the versions of requirements.txt and after 
     python tests/golden/segformer.py target/release/igpt
 
 Each case is a checkpoint folder (weights rounded to float16, so that they are small and exact) with:
-  expected.npz     pixel_values [batch, channels, height, width] (float16, exact), logits, and hidden_states.{i} as
-                   transformers has them, [batch, C, H', W'], or [batch, N, C] without reshape_last_stage: f32
+  expected.npz     pixel_values [batch, channels, height, width] in 256ths (int16, exact), logits, and hidden_states.{i}
+                   as transformers has them, [batch, C, H', W'], or [batch, N, C] without reshape_last_stage: f32
   onnxruntime.npz  logits and hidden_states.{i} [batch, H', W', C] from the int8 file that igpt writes
   picture.png      in some: a picture; the logits that the PIL processor's pixels of it give are `picture_logits`
 `new-names` is `hub-names` once more, in the other spelling and in two shards.
@@ -84,7 +84,7 @@ def smooth_pixels(rng, shape):
         rows, columns = -(-height // cell), -(-width // cell)
         coarse = rng.normal(size=(batch, 3, rows, columns))
         total += np.kron(coarse, np.ones((cell, cell)))[:, :, :height, :width] * (0.3 if cell == 1 else 0.8)
-    return total.astype(np.float16)
+    return np.round(total * 256).astype(np.int16)
 
 
 def picture(rng, path):
@@ -143,7 +143,7 @@ def write_processor(folder, height, width):
 
 def transformers_outputs(model, pixels):
     with torch.no_grad():
-        out = model(torch.tensor(pixels).float(), output_hidden_states=True)
+        out = model(torch.tensor(pixels), output_hidden_states=True)
     arrays = {f"hidden_states.{i}": state.numpy() for i, state in enumerate(out.hidden_states)}
     return {"logits": out.logits.numpy(), **arrays}
 
@@ -161,7 +161,7 @@ def igpt(binary, folder, dtype, *options):
 def run(file, pixels):
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(None, {"pixel_values": pixels.astype(np.float32)})))
+    return dict(zip(names, session.run(None, {"pixel_values": pixels})))
 
 
 def channels_last(state, like):
@@ -190,7 +190,8 @@ def main():
         config.save_pretrained(folder)
         store(folder, how, model)
         write_processor(folder, *shape[1:])
-        pixels = smooth_pixels(rng, shape)
+        stored = smooth_pixels(rng, shape)
+        pixels = stored.astype(np.float32) / 256
         expected = transformers_outputs(model, pixels)
         extra = {}
         if name == "hub-names":
@@ -211,7 +212,7 @@ def main():
             folder, dtype=torch.float32, output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"], info
         assert np.array_equal(transformers_outputs(again.eval(), pixels)["logits"], expected["logits"])
-        np.savez(folder / "expected.npz", pixel_values=pixels, **expected, **extra)
+        np.savez(folder / "expected.npz", pixel_values=stored, **expected, **extra)
         if binary is None:
             continue
         for dtype in ("f32", "int8"):

@@ -31,7 +31,7 @@ pub(crate) fn convert(
     let in_config = || folder.join("config.json").display().to_string();
     config.check_rgb().with_context(in_config).bad_input()?;
     let found = preprocessor::read(request, folder)?;
-    let model = SizedModel::new(config, found.size);
+    let model = SizedModel::new(config, found.processor.size());
     let model = model.with_context(in_config).bad_input()?;
     let checkpoint = steps::open(request, folder)?;
     expected::check(&checkpoint, config, expected::Head::of(task))
@@ -40,7 +40,7 @@ pub(crate) fn convert(
 
     let (bar, source) = steps::checksums(request, folder, &checkpoint)?;
     let provenance = Provenance {
-        preprocessor: Some(found.preprocessor),
+        preprocessor: Some(found.preprocessor()),
         recipe: recipe(request.dtype),
         source,
     };
@@ -64,25 +64,14 @@ pub(crate) fn convert(
         _ => prepared.into_reports(),
     };
     Ok(Report {
-        model: ModelReport {
-            file: Some(request.output.clone()),
-            crc32: written.crc32.map(igpt_runtime::tools::report::hex),
-            task: task.name(),
-            problem_type: (task == Task::Classify).then(|| config.resolved_problem_type().name()),
-            dtype: request.dtype.name(),
-            n_layer: config.depths.iter().sum(),
-            n_embd: config.hidden_sizes.last().copied().unwrap_or_default(),
-            n_head: config
-                .num_attention_heads
-                .last()
-                .copied()
-                .unwrap_or_default(),
-            tokens: 0,
-            processor: provenance
-                .preprocessor
-                .as_ref()
-                .map(|found| found.backend.name()),
-        },
+        model: ModelReport::segformer(
+            (task, request.dtype),
+            config,
+            found.processor.size(),
+            Some(&found.processor),
+            Some(&request.output),
+            written.crc32,
+        ),
         processor_because: Some(found.because),
         inline: request.inline,
         panels: request.pack.map(|panels| panels.to_string()),
