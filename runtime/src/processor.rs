@@ -39,7 +39,7 @@ pub type ImageGptFeatureExtractor = ImageGptImageProcessor;
 pub struct ImageGptImageProcessor {
     config: ProcessorConfig,
     /// `None` if and only if `do_color_quantize` is off.
-    palette: Option<Palette>,
+    palette: Option<Box<Palette>>,
 }
 
 impl ImageGptImageProcessor {
@@ -63,7 +63,8 @@ impl ImageGptImageProcessor {
                 // Hugging Face then squares 8-bit integers, which wrap.
                 [std::array::from_fn(|i| f32::from((i as u8).wrapping_mul(i as u8))); 3]
             };
-            Palette::new(config.backend, &config.clusters, Channels { value, square })
+            let channels = Channels { value, square };
+            Box::new(Palette::new(config.backend, &config.clusters, channels))
         });
         Ok(Self { config, palette })
     }
