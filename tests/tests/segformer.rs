@@ -110,8 +110,11 @@ fn channels_last(array: Array) -> Vec<f32> {
     values
 }
 
-/// Every compared vector: the stages' hidden states, then `logits`; found, transformers' and onnxruntime's in int8.
-fn compared(case: &str, output: &ModelOutput) -> Vec<(String, Vec<f32>, Vec<f32>, Vec<f32>)> {
+/// A vector by its name: found, transformers' and onnxruntime's in int8.
+type Compared = (String, Vec<f32>, Vec<f32>, Vec<f32>);
+
+/// Every compared vector: the stages' hidden states, then `logits`.
+fn compared(case: &str, output: &ModelOutput) -> Vec<Compared> {
     let mut expected = Npz::open(case, "expected.npz");
     let mut onnxruntime = Npz::open(case, "onnxruntime.npz");
     let states = output.hidden_states.iter().enumerate();
