@@ -5,11 +5,8 @@ mod peak;
 mod softmax;
 mod tile;
 
-use super::layer_norm;
-use crate::arithmetic::layer_norm::Affine;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
-use crate::layout::GROUP;
 use crate::operands::nibbles::NibblePanel;
 use crate::operands::packing::Packing;
 use crate::set::{InstructionSet, NibbleRow, Tile};
@@ -45,16 +42,6 @@ impl InstructionSet for Avx2 {
     unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { softmax::softmax(scores, stats, p) };
-    }
-
-    #[inline(always)]
-    unsafe fn layer_norm(
-        rows: [&[f32]; GROUP],
-        affine: Affine<'_>,
-        out: &mut [f32],
-    ) -> [u32; GROUP] {
-        // SAFETY: the caller's.
-        unsafe { layer_norm::layer_norm(rows, affine, out) }
     }
 
     #[inline(always)]

@@ -4,10 +4,7 @@ mod nibbles;
 mod peak;
 mod tile;
 
-use super::layer_norm;
-use crate::arithmetic::layer_norm::Affine;
 use crate::isa::Isa;
-use crate::layout::GROUP;
 use crate::operands::packing::Packing;
 use crate::set::{InstructionSet, NibbleRow, Tile};
 
@@ -30,16 +27,6 @@ impl InstructionSet for AvxVnni {
     unsafe fn one_row(row: &NibbleRow<'_>, acc: &mut [i32]) {
         // SAFETY: the caller's.
         unsafe { nibbles::one_row(row, acc) };
-    }
-
-    #[inline(always)]
-    unsafe fn layer_norm(
-        rows: [&[f32]; GROUP],
-        affine: Affine<'_>,
-        out: &mut [f32],
-    ) -> [u32; GROUP] {
-        // SAFETY: the caller's.
-        unsafe { layer_norm::layer_norm(rows, affine, out) }
     }
 
     #[inline(always)]
