@@ -3,6 +3,7 @@
 
 pub mod block;
 pub(crate) mod conversion;
+pub(crate) mod cost;
 mod design;
 mod functions;
 mod graph;

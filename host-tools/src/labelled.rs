@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use igpt_runtime::tools::image_names::is_image;
 use igpt_runtime::tools::one_line;
-use igpt_runtime::{ImageGptImageProcessor, image_io};
+use igpt_runtime::{DecodedImage, image_io};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -263,24 +263,28 @@ impl LabelledSet {
         self.labels.get(index).copied().unwrap_or_default()
     }
 
-    /// An image as the model sees it.
+    /// What `read` makes of an image, such as what a model sees of it.
     ///
     /// # Errors
-    /// A file that is missing or no image.
-    pub fn tokens(
+    /// A file that is missing or no image; what `read` says, with the file's name.
+    pub fn read_image<T, E>(
         &self,
         index: usize,
-        processor: &ImageGptImageProcessor,
-    ) -> anyhow::Result<Vec<u16>> {
+        read: impl FnOnce(&DecodedImage) -> Result<T, E>,
+    ) -> anyhow::Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        let read = |image: &DecodedImage| read(image).map_err(E::into);
         match &self.images {
             Images::Files(files) => {
                 let path = files.get(index).context("no such image")?;
-                let tokens = processor.tokens_from_image(&image_io::decode_file(path)?);
-                tokens.with_context(|| path.display().to_string())
+                read(&image_io::decode_file(path)?).with_context(|| path.display().to_string())
             }
             Images::Idx(set) => {
                 let rgb = set.image(index).context("no such image")?;
-                Ok(processor.tokens_from_rgb8(&rgb, set.width, set.height)?)
+                let image = DecodedImage::new(set.width, set.height, rgb)?;
+                read(&image)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! From an ImageGPT checkpoint to one ONNX file, and everything around it: the library behind `igpt`.
+//! From a checkpoint to one ONNX file, and everything around it: the library behind `igpt`.
 
 pub mod arrays;
 pub mod boards;
@@ -16,6 +16,7 @@ mod json;
 pub mod kmeans;
 pub mod labelled;
 pub mod listing;
+pub mod loaded;
 pub mod logistic;
 pub mod onnx;
 pub mod output;

@@ -2,6 +2,7 @@
 //! its tensors, its graph, and the exact pairs of its blocks.
 
 pub(crate) mod conversion;
+pub(crate) mod cost;
 mod design;
 mod functions;
 mod graph;

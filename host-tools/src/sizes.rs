@@ -5,8 +5,8 @@ use std::path::Path;
 use igpt_runtime::ImageGptConfig;
 
 use crate::boards::BOARDS;
+use crate::imagegpt::cost::macs;
 use crate::onnx::{Design as _, Dtype, Form, Task};
-use crate::verbs::bench::macs;
 
 const BEGIN: &str = "<!-- sizes: begin -->\n";
 const END: &str = "<!-- sizes: end -->";

@@ -25,10 +25,11 @@ impl ModelSource {
     /// # Errors
     /// A checkpoint that cannot be converted (bad input), no place to write the file.
     pub fn open(path: &Path, task: Option<Task>, dtype: Dtype) -> Result<Self, Failure> {
-        Self::open_as(path, task, dtype, None)
+        Self::open_as(path, task, dtype, None, None)
     }
 
-    /// As [`ModelSource::open`]; a checkpoint is taken to have this image processor, whatever its files say.
+    /// As [`ModelSource::open`]; a checkpoint is taken to have this image processor and, a SegFormer's, this height
+    /// and width of pictures, whatever its files say.
     ///
     /// # Errors
     /// The same.
@@ -37,6 +38,7 @@ impl ModelSource {
         task: Option<Task>,
         dtype: Dtype,
         processor: Option<Backend>,
+        size: Option<(usize, usize)>,
     ) -> Result<Self, Failure> {
         let path = &hub::resolve(path)?;
         if !path.is_dir() {
@@ -53,6 +55,7 @@ impl ModelSource {
             task,
             dtype,
             processor,
+            size,
             ..Request::new(path.to_owned(), output.clone())
         })?;
         Ok(Self {

@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use igpt_runtime::tools::report::{RunReport, file_crc32, rfc3339};
-use igpt_runtime::{ImageGptModel, Isa, LoadOptions};
+use igpt_runtime::tools::report::{Reported, RunReport, file_crc32, rfc3339};
+use igpt_runtime::{Isa, LoadOptions};
 use serde::Serialize;
 
-use crate::failure::{self, Blame, Failure, say};
+use crate::failure::{self, Blame, Failure};
 
 /// Names of instruction sets, which shells complete.
 fn isa() -> impl TypedValueParser<Value = Isa> {
@@ -106,15 +106,6 @@ fn print_report(
 }
 
 /// What reports say of a model that was loaded from `path`, which the user called `name`.
-fn describe_run(model: &ImageGptModel, name: &Path, path: &Path) -> RunReport {
+fn describe_run(model: &impl Reported, name: &Path, path: &Path) -> RunReport {
     RunReport::new(model, Some(name), file_crc32(path).ok())
-}
-
-/// Loads a model file, and says so if that took longer than it has to.
-fn load_model(path: &Path, options: &LoadOptions) -> Result<ImageGptModel, Failure> {
-    let model = ImageGptModel::load(path, options).bad_input()?;
-    if let Some(notice) = model.repacked() {
-        say(&format!("{}: {notice}", path.display()));
-    }
-    Ok(model)
 }

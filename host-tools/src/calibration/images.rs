@@ -58,7 +58,10 @@ pub fn read(
     reader.pass_over(set.passed_over.clone());
     let mut read = 0;
     for index in spread(set.len(), source.count) {
-        if let Some(ids) = reader.take(set.name(index), set.tokens(index, processor))? {
+        if let Some(ids) = reader.take(
+            set.name(index),
+            set.read_image(index, |image| processor.tokens_from_image(image)),
+        )? {
             add(ids);
             read += 1;
         }

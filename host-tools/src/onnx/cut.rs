@@ -25,15 +25,25 @@ pub struct LinearHead {
     pub bias: Vec<f32>,
 }
 
-/// The weights of a model file that ends after `layers` blocks, its `score` a [`LinearHead`].
+/// What a family calls its tensors in a file.
+#[derive(Clone, Copy, Debug)]
+pub struct CutNames {
+    /// What the body's have before their names.
+    pub prefix: &'static str,
+    /// The head's weight and bias.
+    pub head: [&'static str; 2],
+    /// A gain that becomes 1 throughout, if one does: that of a norm whose features were normalised without it.
+    pub unit_gain: Option<&'static str>,
+}
+
+/// The weights of a model file that ends earlier, its head a [`LinearHead`].
 #[derive(Debug)]
 pub struct CutModel {
     path: PathBuf,
+    names: CutNames,
     tensors: BTreeMap<String, TensorProto>,
     metadata: BTreeMap<String, String>,
     head: LinearHead,
-    /// `ln_f` of a whole model keeps its gain; that of a cut one is 1, as its features were normalised.
-    unit_norm: bool,
 }
 
 impl CutModel {
@@ -42,7 +52,7 @@ impl CutModel {
     ///
     /// # Errors
     /// A file that cannot be read or decoded, or whose weights are in a CPU's order.
-    pub fn open(path: &Path, unit_norm: bool, head: LinearHead) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, names: CutNames, head: LinearHead) -> anyhow::Result<Self> {
         let at = || path.display().to_string();
         let bytes = fs::read(path).with_context(at)?;
         let proto = ModelProto::decode(bytes.as_slice()).with_context(at)?;
@@ -64,7 +74,7 @@ impl CutModel {
             tensors: tensors.into_iter().map(|t| (t.name.clone(), t)).collect(),
             metadata,
             head,
-            unit_norm,
+            names,
         })
     }
 
@@ -82,6 +92,11 @@ impl CutModel {
             json,
             backend: backend.and_then(Result::ok).unwrap_or(Backend::Pil),
         })
+    }
+
+    /// A tensor's name in the file.
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.names.prefix)
     }
 
     fn tensor(&self, name: &str) -> Result<&TensorProto, CheckpointError> {
@@ -136,20 +151,22 @@ impl CutModel {
 
 impl Weights for CutModel {
     fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        match name {
-            "score.weight" => return Ok(self.head.weight.clone()),
-            "score.bias" => return Ok(self.head.bias.clone()),
-            _ => {}
+        let [weight, bias] = self.names.head;
+        if name == weight {
+            return Ok(self.head.weight.clone());
         }
-        let mut values = self.floats(&format!("transformer.{name}"))?;
-        if name == "ln_f.weight" && self.unit_norm {
+        if name == bias {
+            return Ok(self.head.bias.clone());
+        }
+        let mut values = self.floats(&self.full(name))?;
+        if self.names.unit_gain == Some(name) {
             values.fill(1.0);
         }
         Ok(values)
     }
 
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>, CheckpointError> {
-        let name = format!("transformer.{name}");
+        let name = self.full(name);
         let tensor = self.tensor(&name)?;
         let values = if tensor.data_type == DataType::Int8 as i32 {
             bytemuck::cast_slice(&tensor.raw_data).to_vec()
@@ -172,6 +189,6 @@ impl Weights for CutModel {
     }
 
     fn place(&self, name: &str) -> (PathBuf, String) {
-        (self.path.clone(), format!("transformer.{name}"))
+        (self.path.clone(), self.full(name))
     }
 }

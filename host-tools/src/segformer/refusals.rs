@@ -18,7 +18,8 @@ pub(super) fn check_options(request: &Request, has_processor: bool) -> Result<()
     let refused = if request.dtype == Dtype::Int4 {
         "--dtype int4 is for ImageGPT: here it would cost more than it saves; take int8"
     } else if request.task == Some(Task::Causal) {
-        "--task causal is for ImageGPT: a SegFormer predicts no pixels; take classify or features"
+        "it predicts no pixels, so that nothing can be completed or painted, and --task causal is for ImageGPT: take \
+         classify or features"
     } else if request.tokens_only && has_processor {
         "--tokens-only is for ImageGPT: a SegFormer reads pixels, not tokens; leave it out"
     } else if request.calibrate.is_some() {

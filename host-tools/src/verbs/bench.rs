@@ -15,16 +15,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::anyhow;
-use igpt_runtime::tools::report::{ModelReport, file_crc32};
-use igpt_runtime::{ImageGptConfig, ImageGptModel, Isa, LoadOptions};
+use igpt_runtime::tools::report::{ModelReport, Reported as _, file_crc32};
+use igpt_runtime::{AutoModel, ImageGptConfig, ImageGptModel, Isa, LoadOptions, ModelConfig};
 
 use super::print_report;
 use crate::choices;
 use crate::failure::{Blame as _, Failure};
 use crate::hub;
+use crate::loaded::{Input, LoadedModel};
 use crate::onnx::{Dtype, Task};
-pub(crate) use forward::macs;
-use forward::time;
+use forward::{Pass, time};
 use report::{Load, MachineReport, Memory, Report, Subject, Timing};
 pub use source::Size;
 use source::{Random, Source};
@@ -35,8 +35,8 @@ const WARM_LOADS: usize = 3;
 /// Measure a model on this machine.
 ///
 /// MODEL is a file that `igpt quantize` wrote, or a checkpoint folder, which is quantised into a temporary
-/// file first. Instead of it, --size measures random weights of any size of the ImageGPT paper: no kernel's
-/// time depends on the values.
+/// file first. Instead of it, --size measures random weights of any size of the ImageGPT paper, or of a Mix
+/// Transformer (MiT-b0 to b5): no kernel's time depends on the values.
 ///
 /// For each number of threads: percentiles of the time of a forward pass; its multiply-accumulates a second
 /// as a fraction of the peak, which is what the integer dot-product instructions alone do on registers,
@@ -54,6 +54,8 @@ const WARM_LOADS: usize = 3;
         a file, on 1, 2, 4, ... all cores
   igpt bench --size small --generate
         ImageGPT-small with random weights, and generation
+  igpt bench --size mit-b0 --threads 1,2
+        SegFormer's smallest encoder at 224 x 224
   igpt bench --size large --layers 4 --json
         four blocks of the large one, for a script
   igpt bench --isa
@@ -84,7 +86,10 @@ pub struct Args {
     /// Timed runs for each number of threads, after one that is not counted.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
-    /// Tokens of a forward pass [default: all the model has positions for].
+    /// Size of the pictures of a random Mix Transformer, one side for a square. [default: 224]
+    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "size", value_parser = choices::image_size)]
+    pub image_size: Option<(usize, usize)>,
+    /// Tokens of a forward pass of an ImageGPT [default: all the model has positions for].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens: Option<u32>,
     /// Measure generation too. Files made for `--task causal` always are.
@@ -196,11 +201,30 @@ fn source(args: &Args) -> Result<Option<Source>, Failure> {
             }
         }));
     };
-    let config = size.config(args.layers.map(|n| n as usize));
+    let config = size.config(args.layers.map(|n| n as usize))?;
     config.validate().bad_input()?;
+    let pixels = matches!(config, ModelConfig::Segformer(_));
+    let for_imagegpt = [
+        (args.dtype == Dtype::Int4, "--dtype int4"),
+        (args.tokens.is_some(), "--tokens"),
+        (args.generate || !args.context.is_empty(), "--generate"),
+    ];
+    if let Some((_, option)) = for_imagegpt.iter().find(|(given, _)| pixels && *given) {
+        return Err(anyhow!(
+            "{option} is for ImageGPT, not for a Mix Transformer"
+        ))
+        .misused();
+    }
+    if !pixels && args.image_size.is_some() {
+        return Err(anyhow!(
+            "--image-size is for a Mix Transformer: an ImageGPT has --tokens"
+        ))
+        .misused();
+    }
     Ok(Some(Source::Random(Box::new(Random {
         size,
         config,
+        image: args.image_size.unwrap_or((224, 224)),
         seed: args.seed,
         dtype: args.dtype,
     }))))
@@ -250,11 +274,21 @@ fn check_generation(args: &Args, source: &Source, options: &LoadOptions) -> Resu
     let path = match source {
         Source::File(path) => path,
         Source::Checkpoint(folder, _) => {
-            let config = ImageGptConfig::from_file(folder.join("config.json")).bad_input()?;
-            return contexts(args, &config).map(|_| ());
+            return match ModelConfig::from_file(folder.join("config.json")).bad_input()? {
+                ModelConfig::ImageGpt(config) => contexts(args, &config).map(|_| ()),
+                other => Err(anyhow!(
+                    "{}: a {} model predicts no tokens, --generate is for ImageGPT",
+                    folder.display(),
+                    other.model_type()
+                ))
+                .misused(),
+            };
         }
         Source::Random(random) if args.generate => {
-            return contexts(args, &random.config).map(|_| ());
+            return match &random.config {
+                ModelConfig::ImageGpt(config) => contexts(args, config).map(|_| ()),
+                _ => Ok(()),
+            };
         }
         Source::Random(_) => {
             return Err(anyhow!(
@@ -273,6 +307,18 @@ fn check_generation(args: &Args, source: &Source, options: &LoadOptions) -> Resu
         .bad_input();
     }
     contexts(args, model.config()).map(|_| ())
+}
+
+/// What a forward pass is.
+fn pass(args: &Args, model: &LoadedModel, source: &Source) -> Result<Pass, Failure> {
+    if args.tokens.is_some() && !matches!(model.model(), AutoModel::ImageGpt(_)) {
+        let (name, kind) = (source.name(), model.config().model_type());
+        return Err(anyhow!(
+            "{name}: a {kind} model reads pixels, --tokens is for ImageGPT"
+        ))
+        .misused();
+    }
+    Pass::new(model, args.tokens.map(|n| n as usize))
 }
 
 /// Loads the model at each number of threads and times forward passes.
@@ -294,30 +340,29 @@ fn measure(
     for &threads in sweep {
         let load = || {
             let start = Instant::now();
-            let model = ImageGptModel::load(file.path(), &options(threads)).bad_input()?;
+            let model = AutoModel::load(file.path(), &options(threads)).bad_input()?;
             Ok::<_, Failure>((model, start.elapsed().as_secs_f64()))
         };
         let (model, seconds) = load()?;
-        let packing = model.packing();
+        let model = LoadedModel::from(model);
         load_times.push(seconds);
-        let config = model.config().clone();
-        let tokens = args.tokens.map_or(config.n_positions, |n| n as usize);
-        let timing = time(&model, tokens, args.runs as usize, threads)?;
+        let pass = pass(args, &model, source)?;
+        let timing = time(&model, &pass, args.runs as usize, threads)?;
         if report.is_none() {
             // Before the bandwidth's buffer, and before a second model.
             memory.peak = machine::peak_memory();
-            let (linear, attention) = macs(&config, model.task().name(), tokens);
+            let (linear, attention) = pass.macs();
+            let crc32 = file_crc32(file.path()).ok();
+            let described = model.model().model_report(source.file(), crc32);
+            let tokens = match &pass.input {
+                Input::Tokens(tokens) => Some(tokens.len()),
+                Input::Pixels(_) => described.tokens,
+            };
             report = Some(Report {
                 model: Subject {
                     model: ModelReport {
-                        tokens: Some(tokens),
-                        ..ModelReport::new(
-                            (model.task(), model.dtype()),
-                            &config,
-                            model.processor(),
-                            source.file(),
-                            file_crc32(file.path()).ok(),
-                        )
+                        tokens,
+                        ..described
                     },
                     source: source.name(),
                     linear_gmac: linear as f64 / 1e9,
@@ -329,7 +374,7 @@ fn measure(
                 },
                 isa: model.isa().name(),
                 load: Load {
-                    weights: packing.to_string(),
+                    weights: model.packing().map_or_else(String::new, |p| p.to_string()),
                     first: seconds,
                     warm: f64::NAN,
                     file_bytes,

@@ -8,18 +8,21 @@ use anyhow::Context as _;
 use clap::builder::RangedU64ValueParser;
 use igpt_runtime::tools::one_line;
 use igpt_runtime::tools::report::RunReport;
-use igpt_runtime::{Classification, ImageGptForImageClassification, Score, Session};
+use igpt_runtime::{
+    AutoModelForImageClassification, AutoSession, Classification, DecodedImage, Score, image_io,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
-use super::{Backend, describe_run, load_model, print_report};
+use super::{Backend, describe_run, print_report};
 use crate::failure::{Blame as _, Failure, printed};
 use crate::json::lossy;
 use crate::labelled::ImageName;
 use crate::listing::Listing;
+use crate::loaded::LoadedModel;
 use crate::onnx::{Dtype, Task};
 use crate::skips::{BadPictures, Reader, Skips};
-use crate::source::{ModelSource, tokens_of};
+use crate::source::ModelSource;
 
 /// Say what is on pictures: the likeliest labels of each, with their probabilities.
 ///
@@ -35,7 +38,7 @@ use crate::source::{ModelSource, tokens_of};
     jq -r '.verdicts[] | [.file, .label] | @tsv'
         a table for a script
   igpt classify my-checkpoint/ photo.jpg
-        a checkpoint with score.weight, converted to int8 first")]
+        a classifier's checkpoint, converted to int8 first")]
 pub struct Args {
     /// The ONNX file that `igpt quantize --task classify` or `igpt probe` wrote, or a classifier's checkpoint
     /// (its folder or its name on the hub, taken as int8).
@@ -87,7 +90,7 @@ pub struct Verdict {
     /// The likeliest class.
     #[serde(flatten)]
     pub best: Ranked,
-    /// Time of the forward pass.
+    /// Time of the picture: resize and forward pass.
     pub seconds: f64,
     /// The likeliest classes, that one first.
     pub top: Vec<Ranked>,
@@ -140,8 +143,8 @@ pub fn classify(
     let listing = Listing::of_paths(&args.images).bad_input()?;
     let files = listing.files;
     let source = ModelSource::open(&args.model, Some(Task::Classify), Dtype::Int8)?;
-    let model = load_model(source.path(), &options)?;
-    let model = ImageGptForImageClassification::try_from(model).bad_input()?;
+    let model = LoadedModel::load(source.path(), &options)?.into_model();
+    let model = AutoModelForImageClassification::try_from(model).bad_input()?;
     let mut session = model.session().failed()?;
     let bar = ProgressBar::new(files.len() as u64);
     // indicatif draws on standard error, and only if that is a terminal.
@@ -150,12 +153,12 @@ pub fn classify(
     reader.pass_over(listing.passed_over);
     let mut verdicts = Vec::new();
     for file in files {
-        let tokens = tokens_of(model.processor(), &file);
+        let image = image_io::decode_file(&file).map_err(anyhow::Error::from);
         bar.inc(1);
-        let Some(tokens) = reader.take(ImageName::File(file.clone()), tokens)? else {
+        let Some(image) = reader.take(ImageName::File(file.clone()), image)? else {
             continue;
         };
-        let verdict = verdict(&mut session, file, &tokens, args.top_k)?;
+        let verdict = verdict(&mut session, file, &image, args.top_k)?;
         let written = bar.suspend(|| told(&verdict));
         verdicts.push(verdict);
         // Nobody reads the rest: it need not be found out.
@@ -168,7 +171,7 @@ pub fn classify(
     }
     bar.finish_and_clear();
     Ok(Report {
-        run: describe_run(model.model(), &args.model, source.path()),
+        run: describe_run(&model, &args.model, source.path()),
         images: verdicts.len(),
         skips: reader.end(verdicts.len())?,
         verdicts,
@@ -176,14 +179,14 @@ pub fn classify(
 }
 
 fn verdict(
-    session: &mut Session,
+    session: &mut AutoSession,
     file: PathBuf,
-    tokens: &[u16],
+    image: &DecodedImage,
     top_k: usize,
 ) -> Result<Verdict, Failure> {
     let at = || file.display().to_string();
     let start = Instant::now();
-    let classified = session.classify(tokens).with_context(at).bad_input()?;
+    let classified = session.classify_image(image).with_context(at).bad_input()?;
     let seconds = start.elapsed().as_secs_f64();
     let top = ranked(&classified, top_k);
     let best = top

@@ -27,6 +27,7 @@ pub use tally::{Bin, Calibration, Times};
 use super::{Backend, print_report};
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::{LabelledSet, Part};
+use crate::loaded::Input;
 use crate::onnx::Dtype;
 use crate::output::Outputs;
 use crate::skips::{BadPictures, Reader};
@@ -66,7 +67,7 @@ How to read it:
   divergence          Kullback-Leibler, in nats: how far the probabilities of
                       an image are from the other model's
   hidden states       relative error and cosine of every layer; layer 0 is the
-                      embeddings
+                      embeddings, of a SegFormer the first stage
 
 Examples:
   igpt eval model.onnx --data photos/
@@ -142,9 +143,8 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
     let data = Data::read(&args.data, &subject).bad_input()?;
     let load = |path: &PathBuf| {
         let task = Some(subject.conversion());
-        // The same tokens for both: a checkpoint takes the file's processor, which may have been chosen.
-        let backend = subject.processor().bad_input()?.config().backend;
-        let other = Subject::load(path, task, Dtype::F32, Some(backend), &options)?;
+        // Both read the same of an image: a checkpoint takes the file's processor.
+        let other = Subject::load(path, task, Dtype::F32, Some(&subject), &options)?;
         subject.check_comparable(&other).bad_input()?;
         Ok(other)
     };
@@ -169,13 +169,10 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
         bar.set_length(count as u64);
         bar.set_message("layers");
         for record in spaced {
-            let input = subject.input(&data.tokens(record.index, &subject).bad_input()?);
-            let hidden = |subject: &Subject| subject.model.forward(&[&input]).bad_input();
-            layers.add(
-                &hidden(&subject)?,
-                &hidden(other)?,
-                subject.model.config().n_embd,
-            );
+            let input = subject.input(&data.input(record.index, &subject).bad_input()?);
+            let hidden = |subject: &Subject| subject.model.forward(&input).bad_input();
+            let widths = subject.model.widths();
+            layers.add(&hidden(&subject)?, &hidden(other)?, &widths);
             layer_images += 1;
             bar.inc(1);
         }
@@ -224,16 +221,17 @@ impl Data {
         Ok(Self { path, set, labels })
     }
 
-    fn tokens(&self, index: usize, subject: &Subject) -> anyhow::Result<Vec<u16>> {
-        self.set.tokens(index, subject.processor()?)
+    fn input(&self, index: usize, subject: &Subject) -> anyhow::Result<Input> {
+        self.set
+            .read_image(index, |image| subject.model.input(image))
     }
 
     /// What is to be predicted of an image: its label, or its tokens.
-    fn targets(&self, index: usize, tokens: Vec<u16>) -> Vec<u16> {
+    fn targets(&self, index: usize, read: &Input) -> Vec<u16> {
         match self.labels.get(self.set.label(index)) {
             // A file has at most 65,536 labels.
             Some(label) => vec![u16::try_from(*label).unwrap_or(u16::MAX)],
-            None => tokens,
+            None => read.tokens().to_vec(),
         }
     }
 }
@@ -252,18 +250,18 @@ fn measure(
     for index in chosen {
         let at = || data.set.name(*index).to_string();
         bar.inc(1);
-        let tokens = data.tokens(*index, subject);
-        let Some(tokens) = reader.take(data.set.name(*index), tokens)? else {
+        let read = data.input(*index, subject);
+        let Some(read) = reader.take(data.set.name(*index), read)? else {
             continue;
         };
-        let input = subject.input(&tokens);
+        let input = subject.input(&read);
         if gathered.records.is_empty() {
             // A pass that touches the weights for the first time; its time says nothing of its image.
             for subject in std::iter::once(subject).chain(other) {
                 subject.logits(&input).with_context(at).bad_input()?;
             }
         }
-        let targets = data.targets(*index, tokens);
+        let targets = data.targets(*index, &read);
         let (logits, seconds) = subject.logits(&input).with_context(at).bad_input()?;
         let (nats, judged) = judge(&logits, &targets, &mut gathered.tally, seconds);
         let mut record = Record {

@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use igpt_runtime::tools::pb::tensor_proto::DataType;
 use igpt_runtime::tools::report::ModelReport;
 use igpt_runtime::tools::{Description, Family, describe};
 use igpt_runtime::tools::{Panels, counted, one_line};
-use igpt_runtime::{DecodedImage, ImageGptImageProcessor, Isa, ProblemType};
+use igpt_runtime::{DecodedImage, ImageGptConfig, ImageGptImageProcessor, Isa, ProblemType};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bench::macs;
 use super::{plot, print_report};
 use crate::boards::{BOARDS, Estimate, REACHED};
 use crate::failure::{Blame, Failure, Late};
 use crate::output::Outputs;
 use crate::pictures::{Grid, format_of};
-use crate::processor;
+use crate::{imagegpt, processor, segformer};
 
 /// Say what a model file is: configuration, palette, labels, operators, weights, recipe and cost.
 ///
@@ -133,7 +132,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let report = inspect(args)?;
     let mut late = Late::default();
     if let Some(path) = &picture {
-        late.note(swatch(&args.file, &report.palette).and_then(|grid| grid.save(path)));
+        late.note(swatch(&report).and_then(|grid| grid.save(path)));
     }
     late.note(print_report("inspect", args.json, &report, |out| {
         print(out, &report)
@@ -155,14 +154,6 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         weight_bytes,
         ..
     } = description;
-    let Family::ImageGpt { config, processor } = family else {
-        return Err(anyhow::anyhow!(
-            "{}: a {} model, this needs an imagegpt one",
-            args.file.display(),
-            model.model_type
-        ))
-        .bad_input();
-    };
     let metadata = |key: &str| {
         let entry = proto.metadata_props.iter().find(|entry| entry.key == key);
         entry.map_or(Value::Null, |entry| {
@@ -185,7 +176,7 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
             entry.values += values;
             let bytes = weight_bytes.get(&tensor.name).copied().unwrap_or_default() as u64;
             entry.bytes += bytes;
-            let of_block = tensor.name.starts_with("transformer.h.") && tensor.dims.len() > 1;
+            let of_block = is_matrix(&tensor.name) && tensor.dims.len() > 1;
             if of_block && tensor.name.ends_with(".weight") {
                 matrices.values += values;
                 matrices.bytes += bytes;
@@ -199,22 +190,26 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
         }
     }
     matrices.bits_per_weight = 8.0 * matrices.bytes as f64 / matrices.values.max(1) as f64;
-    let palette = processor.as_ref().map(colors).unwrap_or_default();
-    let (task, tokens) = (model.task, model.tokens.unwrap_or_default());
-    let work = |tokens| {
-        let (linear, attention) = macs(&config, task, tokens);
-        linear + attention
-    };
-    let macs_per_frame = work(tokens);
     let estimate = |macs, bytes| BOARDS.iter().map(|b| b.estimate(macs, bytes)).collect();
-    let per_token = match task {
-        "causal" => {
-            let last = macs_per_frame - work(tokens.saturating_sub(1));
-            // Keys and values of the whole past, int8.
-            let past = 2 * (config.n_layer * config.n_embd * tokens) as u64;
-            estimate(last, bytes_per_frame + past)
+    let task = model.task;
+    let (palette, macs_per_frame, per_token) = match &family {
+        Family::ImageGpt { config, processor } => {
+            let palette = processor.as_ref().map(colors).unwrap_or_default();
+            let tokens = model.tokens.unwrap_or_default();
+            let per_token = match task {
+                "causal" => {
+                    let (macs, past) = last_token(config, tokens);
+                    estimate(macs, bytes_per_frame + past)
+                }
+                _ => Vec::new(),
+            };
+            let (linear, attention) = imagegpt::cost::macs(config, task, tokens);
+            (palette, linear + attention, per_token)
         }
-        _ => Vec::new(),
+        Family::Segformer { config, size, .. } => {
+            let macs = segformer::cost::macs(config, task, *size).bad_input()?;
+            (Vec::new(), macs.0 + macs.1, Vec::new())
+        }
     };
     Ok(Report {
         model,
@@ -233,6 +228,23 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     })
 }
 
+/// Whether a tensor is of a linear layer in a block, or of a convolution that is one over windows.
+fn is_matrix(name: &str) -> bool {
+    name.starts_with("transformer.h.")
+        || (name.starts_with("segformer.") && !name.contains(".dwconv."))
+}
+
+/// Multiply-accumulates of the last token of generation, and bytes of the past that it reads.
+fn last_token(config: &ImageGptConfig, tokens: usize) -> (u64, u64) {
+    let work = |tokens| {
+        let (linear, attention) = imagegpt::cost::macs(config, "causal", tokens);
+        linear + attention
+    };
+    // Keys and values of the whole past, int8.
+    let past = 2 * (config.n_layer * config.n_embd * tokens) as u64;
+    (work(tokens) - work(tokens.saturating_sub(1)), past)
+}
+
 fn colors(processor: &ImageGptImageProcessor) -> Vec<[u8; 3]> {
     (0..=u16::MAX)
         .map_while(|token| processor.color_rgb8(token))
@@ -240,8 +252,13 @@ fn colors(processor: &ImageGptImageProcessor) -> Vec<[u8; 3]> {
 }
 
 /// The colours in rows of 32, in the order of their tokens.
-fn swatch(file: &Path, palette: &[[u8; 3]]) -> Result<Grid, Failure> {
+fn swatch(report: &Report) -> Result<Grid, Failure> {
     const COLUMNS: usize = 32;
+    let (file, palette) = (report.model.path(), &report.palette);
+    if report.model.size.is_some() {
+        let what = "a SegFormer reads pixels as they are, there is no palette to draw";
+        return Err(anyhow::anyhow!("{}: {what}", file.display())).misused();
+    }
     if palette.is_empty() {
         return Err(crate::processor::missing(file)).bad_input();
     }
@@ -271,15 +288,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         report.model.task,
         report.model.dtype
     )?;
-    for key in [
-        "n_layer",
-        "n_embd",
-        "n_head",
-        "n_inner",
-        "n_positions",
-        "vocab_size",
-        "activation_function",
-    ] {
+    for key in config_keys(report.model.model_type) {
         writeln!(
             out,
             "  {key:<20} {}",
@@ -293,12 +302,14 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         let meaning = ProblemType::from_name(problem).map_or("", ProblemType::describe);
         writeln!(out, "problem type: {problem}: {meaning}")?;
     }
-    match report.palette.len() {
-        0 => writeln!(out, "palette: none, it takes tokens and no images")?,
-        colors => writeln!(out, "palette: {}", counted(colors, "colour"))?,
+    match (report.model.size, report.palette.len()) {
+        (Some([height, width]), _) => writeln!(out, "pictures: {width} x {height} pixels")?,
+        (None, 0) => writeln!(out, "palette: none, it takes tokens and no images")?,
+        (None, colors) => writeln!(out, "palette: {}", counted(colors, "colour"))?,
     }
     if let Some(Ok(backend)) = report.model.processor.map(str::parse) {
-        writeln!(out, "tokens as by {}", processor::title(backend))?;
+        let made = report.model.size.map_or("tokens", |_| "pixel values");
+        writeln!(out, "{made} as by {}", processor::title(backend))?;
     }
     if io::stdout().is_terminal() {
         for row in report.palette.chunks(32) {
@@ -340,15 +351,15 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     writeln!(out, "recipe: {}", report.recipe)?;
     writeln!(out, "source: {}", report.source)?;
-    let frame = (
-        report.model.tokens.unwrap_or_default(),
-        report.macs_per_frame as f64 / 1e9,
-        report.bytes_per_frame as f64 / 1e6,
-    );
+    let read = match (report.model.size, report.model.tokens) {
+        (Some([height, width]), _) => format!("{width} x {height} pixels"),
+        (None, tokens) => format!("{} tokens", tokens.unwrap_or_default()),
+    };
     writeln!(
         out,
-        "a frame: {} tokens, {:.3} GMAC, {:.2} MB of weights",
-        frame.0, frame.1, frame.2
+        "a frame: {read}, {:.3} GMAC, {:.2} MB of weights",
+        report.macs_per_frame as f64 / 1e9,
+        report.bytes_per_frame as f64 / 1e6,
     )?;
     writeln!(out, "a frame on boards, weights read from memory once:")?;
     estimates(out, &report.boards)?;
@@ -362,7 +373,38 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
          measured",
         100.0 * REACHED
     )?;
+    if report.model.size.is_some() {
+        writeln!(
+            out,
+            "  both leave out what a SegFormer does in f32: norms, the activation and the depthwise convolutions"
+        )?;
+    }
     Ok(())
+}
+
+/// What of the configuration is told.
+fn config_keys(model_type: &str) -> &'static [&'static str] {
+    match model_type {
+        "segformer" => &[
+            "depths",
+            "hidden_sizes",
+            "num_attention_heads",
+            "sr_ratios",
+            "mlp_ratios",
+            "patch_sizes",
+            "strides",
+            "hidden_act",
+        ],
+        _ => &[
+            "n_layer",
+            "n_embd",
+            "n_head",
+            "n_inner",
+            "n_positions",
+            "vocab_size",
+            "activation_function",
+        ],
+    }
 }
 
 fn estimates(out: &mut impl Write, list: &[Estimate]) -> io::Result<()> {

@@ -8,13 +8,15 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use igpt_runtime::ModelConfig;
 use igpt_runtime::tools::Packing;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Backend, describe_run, load_model, plot as plot_path, print_report};
+use super::{Backend, describe_run, plot as plot_path, print_report};
 use crate::arrays::NpzWriter;
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::LabelledSet;
+use crate::loaded::LoadedModel;
 use crate::logistic::{self, Quality};
 use crate::onnx::{Dtype, Task};
 use crate::output::Outputs;
@@ -29,8 +31,8 @@ pub use report::{LayerReport, Report, Written};
 
 /// Find the layer whose features tell the classes of your images apart best, and write it as a model.
 ///
-/// Linear probing as in the ImageGPT paper: of every layer the hidden states, normalised and averaged over
-/// the image, go into a logistic regression. The best features are often those of a middle layer, and a file
+/// Linear probing as in the ImageGPT paper: of every layer (of a SegFormer every stage) the hidden states, normalised
+/// and averaged over the image, go into a logistic regression. The best features are often those of a middle layer, and a file
 /// that stops there is smaller and faster.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "The images (--data, --test):
@@ -87,7 +89,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE.svg", hide = true, conflicts_with = "plots")]
     pub plot: Option<PathBuf>,
     /// Write the features, [layers + 1, images, width], and labels: train_features, train_labels,
-    /// test_features, test_labels.
+    /// test_features, test_labels. Where layers are of several widths, as a SegFormer's stages, an array for each:
+    /// train_features.1 and so on, [images, width].
     #[arg(long, value_name = "OUT.npz")]
     pub features: Option<PathBuf>,
     /// What to do about a picture that cannot be read.
@@ -149,17 +152,21 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     };
     let data = Data::read(&asked).bad_input()?;
     let source = ModelSource::open(&args.model, Some(Task::Features), Dtype::Int8)?;
-    let model = load_model(source.path(), &options)?;
-    let blocks = model.config().n_layer;
+    let model = LoadedModel::load(source.path(), &options)?;
+    // Of an ImageGPT the embeddings are layer 0; a SegFormer's stages count from 1.
+    let (first, blocks) = match model.config() {
+        ModelConfig::ImageGpt(config) => (0, config.n_layer),
+        _ => (1, model.widths().len()),
+    };
     let asked = args.layer.map(usize::from);
     if let Some(layer) = asked.filter(|layer| *layer > blocks) {
         return Err(anyhow!("--layer {layer}: the model has {blocks}")).bad_input();
     }
-    if model.processor().is_none() {
+    let Some(size) = model.processor().map(|processor| processor.size()) else {
         return Err(crate::processor::missing(&args.model)).bad_input();
-    }
+    };
     // Before the images, not after minutes of them.
-    if args.output.is_some() && model.packing() != (Packing::AtLoad { file: None }) {
+    if args.output.is_some() && model.packing() != Some(Packing::AtLoad { file: None }) {
         return Err(anyhow!(
             "{}: its weights are in a CPU's order, -o needs the file it was packed from",
             args.model.display()
@@ -187,17 +194,17 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     }
     let classes = data.train.0.classes.clone();
     bar.reset();
-    bar.set_length(blocks as u64 + 1);
+    bar.set_length((blocks + 1 - first) as u64);
     bar.set_message("fitting");
     let mut fitted = Vec::new();
-    for layer in 0..=blocks {
-        let (head, iterations) = logistic::fit(&train.samples(layer), classes.len(), args.c)
+    for (index, layer) in (first..=blocks).enumerate() {
+        let (head, iterations) = logistic::fit(&train.samples(index), classes.len(), args.c)
             .with_context(|| format!("layer {layer}"))
             .failed()?;
-        let Quality { accuracy, nats } = logistic::quality(&head, &test.samples(layer));
+        let Quality { accuracy, nats } = logistic::quality(&head, &test.samples(index));
         let report = LayerReport {
             layer,
-            train_accuracy: logistic::quality(&head, &train.samples(layer)).accuracy,
+            train_accuracy: logistic::quality(&head, &train.samples(index)).accuracy,
             accuracy,
             nats,
             iterations,
@@ -211,14 +218,16 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
         None => None,
         Some(output) => {
             // The embeddings alone are no model: a file has one block at least.
-            let layer = asked.unwrap_or_else(|| best(layers.iter().skip(1)));
-            let (head, report) = fitted.swap_remove(layer.min(fitted.len() - 1));
+            let layer = asked.unwrap_or_else(|| best(layers.iter().filter(|l| l.layer > 0)));
+            let index = layer.saturating_sub(first).min(fitted.len() - 1);
+            let (head, report) = fitted.swap_remove(index);
             bar.reset();
             bar.set_length(test.labels.len() as u64);
             bar.set_message("checking");
             let cut = Cut {
                 source: source.path(),
                 config: model.config(),
+                size,
                 dtype: model.dtype(),
                 layer,
                 head,
@@ -238,7 +247,7 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     };
     bar.finish_and_clear();
     let report = Report {
-        run: describe_run(&model, &args.model, source.path()),
+        run: describe_run(model.model(), &args.model, source.path()),
         train_images: train.labels.len(),
         test_images: test.labels.len(),
         train_split: data.train.0.split.clone(),
@@ -274,12 +283,18 @@ fn check_classes(
 fn save(path: &Path, train: &Features, test: &Features) -> anyhow::Result<()> {
     let mut npz = NpzWriter::create(path)?;
     for (name, part) in [("train", train), ("test", test)] {
-        let shape = [part.layers.len(), part.labels.len(), part.width];
-        npz.add(
-            &format!("{name}_features"),
-            &shape,
-            part.layers.iter().map(Vec::as_slice),
-        )?;
+        let images = part.labels.len();
+        let (width, layers) = (part.widths.first(), &part.layers);
+        if let Some(width) = width.filter(|width| part.widths.iter().all(|w| w == *width)) {
+            let shape = [layers.len(), images, *width];
+            let features = layers.iter().map(Vec::as_slice);
+            npz.add(&format!("{name}_features"), &shape, features)?;
+        } else {
+            for (stage, (features, width)) in layers.iter().zip(&part.widths).enumerate() {
+                let array = format!("{name}_features.{}", stage + 1);
+                npz.add(&array, &[images, *width], [features.as_slice()])?;
+            }
+        }
         let labels: Vec<i64> = part.labels.iter().map(|label| *label as i64).collect();
         npz.add(
             &format!("{name}_labels"),

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use clap::builder::RangedU64ValueParser;
 use igpt_runtime::processor::Backend;
 use igpt_runtime::tools::{Panels, PanelsName};
-use igpt_runtime::{Isa, IsaError, MAX_SIDE};
+use igpt_runtime::{Isa, IsaError};
 
 use super::print_report;
 use crate::calibration::Source;
@@ -84,7 +84,7 @@ pub struct Args {
     pub inline: bool,
     /// Size of the pictures that a SegFormer reads, one side for a square [default: what preprocessor_config.json
     /// says, which is 512 for the published ones, though their accuracies were measured at 224].
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = choices::image_size)]
     pub size: Option<(usize, usize)>,
     /// Print the report as JSON.
     #[arg(long)]
@@ -125,22 +125,6 @@ fn pack_help() -> String {
         "Store the int8 weights as the kernels of this CPU read them, so that it loads them where they lie: an \
          instruction set ({names}) or columns x rows, such as 32x4. Other CPUs repack them while loading."
     )
-}
-
-/// Height and width of `224` or `224x160`.
-fn size(text: &str) -> Result<(usize, usize), String> {
-    let (width, height) = text.split_once('x').unwrap_or((text, text));
-    let side = |side: &str| {
-        side.parse()
-            .ok()
-            .filter(|side| (1..=MAX_SIDE).contains(side))
-    };
-    match (side(height), side(width)) {
-        (Some(height), Some(width)) => Ok((height, width)),
-        _ => Err(format!(
-            "expected a side such as 224, or WIDTHxHEIGHT such as 224x160, of 1 to {MAX_SIDE} pixels"
-        )),
-    }
 }
 
 /// The panels of an instruction set, or those of this name.

@@ -3,64 +3,71 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use igpt_runtime::Dtype;
 use igpt_runtime::tools::Operator;
-use igpt_runtime::{ImageGptConfig, ImageGptModel};
+use igpt_runtime::{AutoModel, Dtype, ModelConfig, Task};
 
-use super::input::tokens;
-use super::machine;
 use super::report::{OperatorTime, Profile, Timing, quantile};
+use super::{input, machine};
 use crate::failure::{Blame as _, Failure};
-use crate::onnx::Task;
+use crate::loaded::{Input, LoadedModel};
+use crate::{imagegpt, segformer};
 
-/// Multiply-accumulates for `tokens` tokens: linear layers, those of a language model's head included, and
-/// attention.
-pub(crate) fn macs(config: &ImageGptConfig, task: &str, tokens: usize) -> (u64, u64) {
-    let of = |operator| operator_macs(config, task, tokens, operator).unwrap_or(0);
-    let all = Operator::IMAGEGPT
-        .iter()
-        .map(|operator| of(*operator))
-        .sum::<u64>();
-    let attention = of(Operator::Attention);
-    (all - attention, attention)
+/// What a forward pass does.
+pub(super) struct Pass {
+    /// What the model reads.
+    pub(super) input: Input,
+    /// Multiply-accumulates of each operator that does some.
+    pub(super) operators: Vec<(Operator, u64)>,
 }
 
-/// Multiply-accumulates of one operator in all blocks, if that is what it does.
-fn operator_macs(
-    config: &ImageGptConfig,
-    task: &str,
-    tokens: usize,
-    operator: Operator,
-) -> Option<u64> {
-    let (l, c, i, t) = (
-        config.n_layer as u64,
-        config.n_embd as u64,
-        config.inner_dim() as u64,
-        tokens as u64,
-    );
-    match operator {
-        Operator::CAttn => Some(l * t * 3 * c * c),
-        Operator::CProj => Some(l * t * c * c),
-        Operator::CFc | Operator::MlpCProj => Some(l * t * c * i),
-        Operator::Attention => Some(l * 2 * c * (t * (t + 1) / 2)),
-        Operator::Head if task == Task::Causal.name() => Some(t * c * config.num_colors() as u64),
-        _ => None,
+impl Pass {
+    /// Of so many tokens, or of the pictures that the file is for.
+    pub(super) fn new(model: &LoadedModel, tokens: Option<usize>) -> Result<Self, Failure> {
+        let task = model.task().name();
+        let operators = match (model.config(), model.model()) {
+            (ModelConfig::ImageGpt(config), _) => {
+                let tokens = tokens.unwrap_or(config.n_positions);
+                let macs = |op| imagegpt::cost::operator_macs(config, task, tokens, op);
+                let all = Operator::IMAGEGPT.into_iter();
+                all.filter_map(|op| Some((op, macs(op)?))).collect()
+            }
+            (ModelConfig::Segformer(config), AutoModel::Segformer(model)) => {
+                segformer::cost::operator_macs(config, task, model.size()).bad_input()?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            input: input::input(model, tokens),
+            operators,
+        })
+    }
+
+    /// Of linear layers and convolutions, and of attention.
+    pub(super) fn macs(&self) -> (u64, u64) {
+        let attention = self.of(Operator::Attention).unwrap_or_default();
+        let all: u64 = self.operators.iter().map(|(_, macs)| macs).sum();
+        (all - attention, attention)
+    }
+
+    /// Of one operator, in all blocks.
+    fn of(&self, operator: Operator) -> Option<u64> {
+        let of = self.operators.iter().filter(|(op, _)| *op == operator);
+        of.map(|(_, macs)| *macs).reduce(|sum, macs| sum + macs)
     }
 }
 
 /// Times forward passes, then profiles as many.
 pub(super) fn time(
-    model: &ImageGptModel,
-    count: usize,
+    model: &LoadedModel,
+    pass: &Pass,
     runs: usize,
     threads: usize,
 ) -> Result<Timing, Failure> {
-    let tokens = tokens(model.config(), count);
     let forward = || {
         let start = Instant::now();
         let logits = match model.task() {
-            Task::Features => model.forward(&[&tokens]).map(|output| output.logits),
-            Task::Classify | Task::Causal => model.logits(&tokens),
+            Task::Features => model.forward(&pass.input).map(|output| output.logits),
+            Task::Classify | Task::Causal => model.logits(&pass.input),
         };
         black_box(logits.bad_input()?);
         Ok::<f64, Failure>(start.elapsed().as_secs_f64())
@@ -86,14 +93,13 @@ pub(super) fn time(
     let one = machine::register_peak(model.isa(), 1)?;
     let profile = profile(
         model,
-        count,
+        pass,
         (runs, threads),
         total,
         one.max(peak / threads as f64),
     );
 
-    let task = model.task().name();
-    let (linear, attention) = macs(model.config(), task, count);
+    let (linear, attention) = pass.macs();
     let gmac = (linear + attention) as f64 / 1e9;
     let at = |fraction| quantile(&times, fraction);
     // The f32 kernels do not use these instructions.
@@ -119,8 +125,8 @@ pub(super) fn time(
 
 /// The profile of `runs` runs that took `total` seconds together; `peak` is one thread's.
 fn profile(
-    model: &ImageGptModel,
-    tokens: usize,
+    model: &LoadedModel,
+    pass: &Pass,
     (runs, threads): (usize, usize),
     total: f64,
     peak: f64,
@@ -130,8 +136,8 @@ fn profile(
     let operators = model.take_profile().into_iter().map(|(operator, time)| {
         let seconds = time.as_secs_f64() / runs as f64;
         other -= seconds;
-        let macs = operator_macs(model.config(), model.task().name(), tokens, operator);
-        let gmac_per_s = macs
+        let gmac_per_s = pass
+            .of(operator)
             .filter(|_| seconds > 0.0)
             .map(|macs| macs as f64 / 1e9 / seconds);
         OperatorTime {
@@ -140,6 +146,8 @@ fn profile(
             share: seconds / total,
             gmac_per_s,
             fraction_of_peak: gmac_per_s
+                // In f32 whatever the file.
+                .filter(|_| operator != Operator::Depthwise && operator != Operator::Classifier)
                 .filter(|_| model.dtype() != Dtype::F32)
                 .map(|rate| rate / peak),
         }
@@ -149,24 +157,5 @@ fn profile(
         total,
         operators,
         other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cost_of_imagegpt_small_is_the_papers() {
-        let (linear, attention) = macs(&ImageGptConfig::small(), "classify", 1024);
-        let (linear, attention) = (linear as f64 / 1e9, attention as f64 / 1e9);
-        assert!(
-            (linear - 77.3).abs() < 0.05,
-            "{linear} GMAC of linear layers"
-        );
-        assert!(
-            (attention - 12.9).abs() < 0.05,
-            "{attention} GMAC of attention"
-        );
     }
 }

@@ -7,11 +7,11 @@ use igpt_kernels::Int4Matrix;
 use igpt_runtime::Dtype;
 use igpt_runtime::{ImageGptConfig, ImageGptModel, Steps};
 
-use super::forward::macs;
 use super::input::tokens;
 use super::machine::{bandwidth, register_peak};
 use super::report::{Generation, quantile};
 use crate::failure::{Blame as _, Failure};
+use crate::imagegpt::cost::macs;
 use crate::onnx::Task;
 
 /// What to measure.

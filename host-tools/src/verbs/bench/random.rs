@@ -1,13 +1,13 @@
-//! A checkpoint of random weights, made a tensor at a time: any size of ImageGPT without a download.
+//! A checkpoint of random weights, made a tensor at a time: any size without a download.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use igpt_runtime::ImageGptConfig;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::checkpoint::expected::Tensors;
 use crate::checkpoint::{CheckpointError, Weights};
-use crate::imagegpt::tensors::body_tensors;
 
 /// Standard deviation of Hugging Face's `initializer_range`.
 const INITIALIZER_RANGE: f32 = 0.02;
@@ -16,42 +16,51 @@ const INITIALIZER_RANGE: f32 = 0.02;
 /// have: a fresh checkpoint's ones and zeros would leave their paths idle.
 #[derive(Debug)]
 pub(super) struct RandomWeights {
-    config: ImageGptConfig,
+    shapes: BTreeMap<String, Vec<usize>>,
+    /// Blocks, whose outputs the residual stream sums up.
+    blocks: usize,
     seed: u64,
 }
 
 impl RandomWeights {
-    pub(super) fn new(config: ImageGptConfig, seed: u64) -> Self {
-        Self { config, seed }
-    }
-
-    /// Number of elements of a tensor, if the model has it.
-    fn len(&self, name: &str) -> Option<usize> {
-        let (colors, width) = (self.config.num_colors(), self.config.n_embd);
-        match name {
-            "score.weight" => Some(self.config.num_labels() * width),
-            "lm_head.weight" => Some(colors * width),
-            _ => {
-                let mut tensors = body_tensors(&self.config).into_iter();
-                let (_, shape) = tensors.find(|(tensor, _)| tensor == name)?;
-                Some(shape.iter().product())
-            }
+    /// Of a model of this configuration, which has so many blocks.
+    pub(super) fn new(config: &impl Tensors, blocks: usize, seed: u64) -> Self {
+        let heads = config.heads().into_iter();
+        let heads = heads.map(|(_, name, shape)| (name.to_owned(), shape));
+        Self {
+            shapes: config.body().into_iter().chain(heads).collect(),
+            blocks,
+            seed,
         }
     }
 }
 
+/// Whether a tensor is what norms multiply by.
+fn is_gain(name: &str) -> bool {
+    name.contains("ln_") || (name.contains("norm") && name.ends_with(".weight"))
+}
+
+/// Whether it writes the residual stream.
+fn writes_stream(name: &str) -> bool {
+    ["c_proj.weight", "o_proj.weight", "fc2.weight"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
 impl Weights for RandomWeights {
     fn to_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let len = self.len(name).ok_or_else(|| CheckpointError::NoTensor {
+        let shape = self.shapes.get(name);
+        let shape = shape.ok_or_else(|| CheckpointError::NoTensor {
             folder: self.place(name).0,
             tensor: name.to_owned(),
         })?;
-        let (middle, reach) = if name.contains("ln_") {
+        let len: usize = shape.iter().product();
+        let (middle, reach) = if is_gain(name) {
             (1.0, 0.5)
         } else {
             // Uniform, with the standard deviation of the normal distribution it stands for.
-            let residual = name.ends_with("c_proj.weight");
-            let layers = if residual { self.config.n_layer } else { 1 };
+            let residual = writes_stream(name);
+            let layers = if residual { self.blocks } else { 1 };
             let shrink = if residual { 2.0 * layers as f32 } else { 1.0 };
             (0.0, INITIALIZER_RANGE * (3.0 / shrink).sqrt())
         };
@@ -72,11 +81,14 @@ impl Weights for RandomWeights {
 
 #[cfg(test)]
 mod tests {
+    use igpt_runtime::ImageGptConfig;
+
     use super::*;
 
     #[test]
     fn weights_follow_from_the_seed_and_the_name_and_have_the_models_scale() {
-        let weights = |seed| RandomWeights::new(ImageGptConfig::small(), seed);
+        let config = ImageGptConfig::small();
+        let weights = |seed| RandomWeights::new(&config, config.n_layer, seed);
         let tensor = |seed, name| weights(seed).to_f32(name).unwrap();
         let c_fc = tensor(1, "h.0.mlp.c_fc.weight");
         assert_eq!(c_fc, tensor(1, "h.0.mlp.c_fc.weight"));

@@ -33,9 +33,9 @@ pub(super) struct Subject {
     pub(super) model: ModelReport,
     /// File, folder or shape.
     pub(super) source: String,
-    /// 10^9 multiply-accumulates of its linear layers.
+    /// 10^9 multiply-accumulates of its linear layers and convolutions.
     pub(super) linear_gmac: f64,
-    /// The same of its attention, pairs above the diagonal left out.
+    /// The same of its attention; of an ImageGPT pairs above the diagonal left out.
     pub(super) attention_gmac: f64,
 }
 
@@ -180,12 +180,19 @@ pub(super) fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     } = report;
     writeln!(
         out,
-        "{}: {}, {}, {}: {:.1} GMAC of linear layers + {:.1} of attention",
+        "{}: {}, {}, {}: {:.2} GMAC of {} + {:.2} of attention",
         subject.source,
         subject.model.dtype,
         subject.model.task,
-        counted(subject.model.tokens.unwrap_or_default(), "token"),
+        match subject.model.size {
+            Some([height, width]) => format!("{width} x {height} pixels"),
+            None => counted(subject.model.tokens.unwrap_or_default(), "token"),
+        },
         subject.linear_gmac,
+        match subject.model.size {
+            Some(_) => "linear layers and convolutions",
+            None => "linear layers",
+        },
         subject.attention_gmac
     )?;
     writeln!(

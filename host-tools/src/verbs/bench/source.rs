@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
-use igpt_runtime::ImageGptConfig;
+use igpt_runtime::{ImageGptConfig, ModelConfig, SegformerConfig};
 use tempfile::NamedTempFile;
 
 use super::random::RandomWeights;
+use crate::conversion::steps;
 use crate::failure::{Blame as _, Failure};
 use crate::onnx::{self, Dtype, Form, Provenance, Task, WriteError};
+use crate::segformer::SizedModel;
+use crate::segformer::prepared::{PreparedWeights, Rescaling};
 use crate::source::ModelSource;
 
-/// The sizes of the ImageGPT paper.
+/// The sizes of the ImageGPT paper, and of the Mix Transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Size {
     /// 24 blocks of 512: 76 M parameters.
@@ -24,6 +27,18 @@ pub enum Size {
     Large,
     /// 60 blocks of 3072 over 4096 tokens: 6.8 G.
     Xl,
+    /// A Mix Transformer, SegFormer's encoder, as a classifier of 1000 classes: 3.6 M.
+    MitB0,
+    /// 13.7 M.
+    MitB1,
+    /// 24.7 M.
+    MitB2,
+    /// 44.6 M.
+    MitB3,
+    /// 61.4 M.
+    MitB4,
+    /// 82.0 M.
+    MitB5,
 }
 
 /// A model to measure.
@@ -38,7 +53,9 @@ pub(super) enum Source {
 #[derive(Clone, Debug)]
 pub(super) struct Random {
     pub(super) size: Size,
-    pub(super) config: ImageGptConfig,
+    pub(super) config: ModelConfig,
+    /// Height and width of the pictures of a Mix Transformer.
+    pub(super) image: (usize, usize),
     pub(super) seed: u64,
     pub(super) dtype: Dtype,
 }
@@ -64,23 +81,50 @@ impl Model {
 impl Size {
     fn name(self) -> &'static str {
         match self {
-            Self::Small => "small",
-            Self::Medium => "medium",
-            Self::Large => "large",
-            Self::Xl => "xl",
+            Self::Small => "ImageGPT-small",
+            Self::Medium => "ImageGPT-medium",
+            Self::Large => "ImageGPT-large",
+            Self::Xl => "ImageGPT-xl",
+            Self::MitB0 => "MiT-b0",
+            Self::MitB1 => "MiT-b1",
+            Self::MitB2 => "MiT-b2",
+            Self::MitB3 => "MiT-b3",
+            Self::MitB4 => "MiT-b4",
+            Self::MitB5 => "MiT-b5",
         }
     }
 
     /// The configuration, with another number of blocks if one is given.
-    pub(super) fn config(self, layers: Option<usize>) -> ImageGptConfig {
-        let mut config = match self {
-            Self::Small => ImageGptConfig::small(),
-            Self::Medium => ImageGptConfig::medium(),
-            Self::Large => ImageGptConfig::large(),
-            Self::Xl => ImageGptConfig::xl(),
+    ///
+    /// # Errors
+    /// Blocks of a Mix Transformer, whose stages have some each.
+    pub(super) fn config(self, layers: Option<usize>) -> Result<ModelConfig, Failure> {
+        let imagegpt = |mut config: ImageGptConfig| {
+            config.n_layer = layers.unwrap_or(config.n_layer);
+            Ok(config.into())
         };
-        config.n_layer = layers.unwrap_or(config.n_layer);
-        config
+        let mut config = match self {
+            Self::Small => return imagegpt(ImageGptConfig::small()),
+            Self::Medium => return imagegpt(ImageGptConfig::medium()),
+            Self::Large => return imagegpt(ImageGptConfig::large()),
+            Self::Xl => return imagegpt(ImageGptConfig::xl()),
+            Self::MitB0 => SegformerConfig::b0(),
+            Self::MitB1 => SegformerConfig::b1(),
+            Self::MitB2 => SegformerConfig::b2(),
+            Self::MitB3 => SegformerConfig::b3(),
+            Self::MitB4 => SegformerConfig::b4(),
+            Self::MitB5 => SegformerConfig::b5(),
+        };
+        if layers.is_some() {
+            let name = self.name();
+            return Err(anyhow!(
+                "--layers: the stages of {name} have blocks each; it is for the sizes of ImageGPT"
+            ))
+            .misused();
+        }
+        // ImageNet's.
+        config.id2label = (0..1000).map(|class| format!("LABEL_{class}")).collect();
+        Ok(config.into())
     }
 }
 
@@ -89,12 +133,14 @@ impl Source {
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) | Self::Checkpoint(path, _) => path.display().to_string(),
-            Self::Random(random) => format!(
-                "random weights of ImageGPT-{}, {} blocks, seed {}",
-                random.size.name(),
-                random.config.n_layer,
-                random.seed
-            ),
+            Self::Random(random) => {
+                let (name, seed) = (random.size.name(), random.seed);
+                let shape = match &random.config {
+                    ModelConfig::ImageGpt(config) => format!("{} blocks", config.n_layer),
+                    _ => format!("{} x {} pixels", random.image.1, random.image.0),
+                };
+                format!("random weights of {name}, {shape}, seed {seed}")
+            }
         }
     }
 
@@ -122,29 +168,36 @@ impl Source {
 impl Random {
     fn write(&self, task: Task) -> Result<Model, Failure> {
         let file = temporary()?;
-        let weights = RandomWeights::new(self.config.clone(), self.seed);
         let provenance = Provenance {
             preprocessor: None,
             recipe: "{}".into(),
             source: "{}".into(),
         };
         let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
-        onnx::write(
-            &mut out,
-            &weights,
-            &self.config,
-            Form {
-                task,
-                dtype: self.dtype,
-                panels: None,
-                inline: false,
-            },
-            &provenance,
-            |_, _| {},
-        )
-        .and_then(|_| out.flush().map_err(WriteError::from))
-        .map_err(|error| anyhow!(error).context(file.path().display().to_string()))
-        .failed()?;
+        let form = Form {
+            task,
+            dtype: self.dtype,
+            panels: None,
+            inline: false,
+        };
+        let written = match &self.config {
+            ModelConfig::ImageGpt(config) => {
+                let weights = RandomWeights::new(config, config.n_layer, self.seed);
+                onnx::write(&mut out, &weights, config, form, &provenance, |_, _| {})
+            }
+            ModelConfig::Segformer(config) => {
+                let blocks = config.depths.iter().sum();
+                let weights = RandomWeights::new(config, blocks, self.seed);
+                let weights = PreparedWeights::new(&weights, config, Rescaling::None);
+                let design = SizedModel::new(config, self.image).bad_input()?;
+                onnx::write(&mut out, &weights, &design, form, &provenance, |_, _| {})
+            }
+            other => return Err(steps::unknown_family(file.path(), other.model_type())),
+        };
+        written
+            .and_then(|_| out.flush().map_err(WriteError::from))
+            .map_err(|error| anyhow!(error).context(file.path().display().to_string()))
+            .failed()?;
         drop(out);
         Ok(Model::Made(file))
     }

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use igpt_runtime::Task;
-use igpt_runtime::{ImageGptModel, LoadOptions, Steps};
+use igpt_runtime::{AutoModel, ImageGptModel, LoadOptions, Steps};
 use serde_json::json;
 
 use super::generation::next;
-use super::input::tokens;
+use super::input::{input, tokens};
 use crate::failure::{Blame as _, Failure, printed};
+use crate::loaded::LoadedModel;
 
 /// What a run is.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +27,12 @@ pub(super) enum Run {
 /// standard input with the seconds of a run.
 pub(super) fn serve(path: &Path, options: &LoadOptions, run: Run) -> Result<(), Failure> {
     let start = Instant::now();
-    let model = ImageGptModel::load(path, options).bad_input()?;
+    let model = AutoModel::load(path, options).bad_input()?;
     let load = start.elapsed().as_secs_f64();
+    let model = match model {
+        AutoModel::ImageGpt(model) => model,
+        other => return serve_pictures(&other.into(), load),
+    };
     // A forward pass keeps no sequence.
     let mut steps = match run {
         Run::Forward { .. } => None,
@@ -45,6 +50,23 @@ pub(super) fn serve(path: &Path, options: &LoadOptions, run: Run) -> Result<(), 
         line.context("standard input").failed()?;
         let (_, seconds) = turn(&model, steps.as_mut(), run).bad_input()?;
         say(&seconds.to_string())?;
+    }
+    Ok(())
+}
+
+/// As [`serve`], for a model of pixels.
+fn serve_pictures(model: &LoadedModel, load: f64) -> Result<(), Failure> {
+    let input = input(model, None);
+    let turn = || {
+        let start = Instant::now();
+        let logits = model.logits(&input).bad_input()?;
+        Ok::<_, Failure>((logits, start.elapsed().as_secs_f64()))
+    };
+    let (logits, _) = turn()?;
+    say(&json!({ "load": load, "isa": model.isa().name(), "logits": logits }).to_string())?;
+    for line in io::stdin().lock().lines() {
+        line.context("standard input").failed()?;
+        say(&turn()?.1.to_string())?;
     }
     Ok(())
 }

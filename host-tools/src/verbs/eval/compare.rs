@@ -124,7 +124,8 @@ fn cosine(dot: f64, squares: (f64, f64)) -> f64 {
 /// How far one layer's hidden states are from the other model's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LayerError {
-    /// Hugging Face's number of the hidden states: 0 the embeddings, the last after `ln_f`.
+    /// Hugging Face's number of the hidden states: of an ImageGPT 0 the embeddings, the last after `ln_f`; of a
+    /// SegFormer the stage.
     pub layer: usize,
     /// Length of the difference over the length of the other's, all tokens as one vector.
     pub relative_error: f64,
@@ -149,8 +150,8 @@ struct LayerSums {
 }
 
 impl Layers {
-    /// Adds an image's hidden states, of tokens `width` wide.
-    pub(super) fn add(&mut self, this: &ModelOutput, other: &ModelOutput, width: usize) {
+    /// Adds an image's hidden states, of tokens as wide as each of `widths`.
+    pub(super) fn add(&mut self, this: &ModelOutput, other: &ModelOutput, widths: &[usize]) {
         let fresh = LayerSums {
             difference: 0.0,
             dot: 0.0,
@@ -159,9 +160,9 @@ impl Layers {
         };
         self.sums.resize(this.hidden_states.len(), fresh);
         let layers = this.hidden_states.iter().zip(&other.hidden_states);
-        for (sums, (this, other)) in self.sums.iter_mut().zip(layers) {
-            let tokens = this.chunks_exact(width.max(1));
-            for (a, b) in tokens.zip(other.chunks_exact(width.max(1))) {
+        for ((sums, (this, other)), width) in self.sums.iter_mut().zip(layers).zip(widths) {
+            let tokens = this.chunks_exact((*width).max(1));
+            for (a, b) in tokens.zip(other.chunks_exact((*width).max(1))) {
                 sums.add(a, b);
             }
         }
@@ -231,7 +232,7 @@ mod tests {
         layers.add(
             &output(&[3.0, 4.0, 0.0, 1.0]),
             &output(&[3.0, 4.0, 1.0, 0.0]),
-            2,
+            &[2],
         );
         let error = layers.errors()[0];
         assert!((error.relative_error - (2.0f64 / 26.0).sqrt()).abs() < 1e-12);
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(error.least_token_cosine, 0.0);
         // A layer of zeros in both is no error.
         let mut zeros = Layers::default();
-        zeros.add(&output(&[0.0; 2]), &output(&[0.0; 2]), 2);
+        zeros.add(&output(&[0.0; 2]), &output(&[0.0; 2]), &[2]);
         let LayerError {
             relative_error,
             cosine,

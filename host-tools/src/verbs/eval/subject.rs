@@ -4,23 +4,23 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use igpt_runtime::Task;
-use igpt_runtime::processor::Backend;
 use igpt_runtime::tools::report::RunReport;
-use igpt_runtime::{Error, ImageGptImageProcessor, ImageGptModel, LoadOptions, ProblemType};
+use igpt_runtime::{AutoImageProcessor, AutoModel, Error, LoadOptions, ModelConfig, ProblemType};
 use serde_json::Value;
 
 use super::error::EvalError;
 use crate::failure::{Blame, Failure};
+use crate::loaded::{Input, LoadedModel};
 use crate::onnx::Dtype;
 use crate::source::ModelSource;
-use crate::verbs::{describe_run, load_model};
+use crate::verbs::describe_run;
 
 /// A loaded model with a head and an image processor.
 #[derive(Debug)]
 pub(super) struct Subject {
     /// As the user named it.
     pub(super) file: PathBuf,
-    pub(super) model: ImageGptModel,
+    pub(super) model: LoadedModel,
     /// A converted checkpoint's file lives as long as this.
     source: ModelSource,
 }
@@ -39,8 +39,8 @@ impl Logits {
 }
 
 impl Subject {
-    /// Loads a file, or a checkpoint that is converted to `dtype` first, for this image processor if one is
-    /// given.
+    /// Loads a file, or a checkpoint that is converted to `dtype` first, for the image processor of another subject if
+    /// one is given: it may have been chosen for that.
     ///
     /// # Errors
     /// One that cannot be used (bad input).
@@ -48,11 +48,14 @@ impl Subject {
         file: &Path,
         task: Option<Task>,
         dtype: Dtype,
-        processor: Option<Backend>,
+        like: Option<&Subject>,
         options: &LoadOptions,
     ) -> Result<Self, Failure> {
-        let source = ModelSource::open_as(file, task, dtype, processor)?;
-        let model = load_model(source.path(), options)?;
+        let processor = like.map(|like| like.processor().map(|found| found.backend()));
+        let processor = processor.transpose().bad_input()?;
+        let size = like.and_then(Self::pixels);
+        let source = ModelSource::open_as(file, task, dtype, processor, size)?;
+        let model = LoadedModel::load(source.path(), options)?;
         let subject = Self {
             file: file.to_owned(),
             model,
@@ -77,7 +80,7 @@ impl Subject {
         if self.is_causal() || found == ProblemType::SingleLabel {
             return Ok(());
         }
-        let known = match config.problem_type {
+        let known = match config.problem_type() {
             Some(_) => "",
             None => " (one label, and no problem_type in its config)",
         };
@@ -87,7 +90,15 @@ impl Subject {
         })
     }
 
-    pub(super) fn processor(&self) -> Result<&ImageGptImageProcessor, EvalError> {
+    /// Height and width of what a SegFormer reads.
+    fn pixels(&self) -> Option<(usize, usize)> {
+        match self.model.model() {
+            AutoModel::Segformer(model) => Some(model.size()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn processor(&self) -> Result<AutoImageProcessor<'_>, EvalError> {
         self.model
             .processor()
             .ok_or_else(|| EvalError::NoProcessor {
@@ -97,7 +108,7 @@ impl Subject {
 
     /// What reports say of it.
     pub(super) fn describe(&self) -> RunReport {
-        describe_run(&self.model, &self.file, self.source.path())
+        describe_run(self.model.model(), &self.file, self.source.path())
     }
 
     /// Whether it predicts tokens, not classes.
@@ -110,42 +121,36 @@ impl Subject {
         self.model.task()
     }
 
-    /// What is fed for an image's tokens: a language model sees the start token first, and never the last
+    /// What is fed for what is read of an image: a language model sees the start token first, and never the last
     /// token.
-    pub(super) fn input(&self, tokens: &[u16]) -> Vec<u16> {
+    pub(super) fn input(&self, read: &Input) -> Input {
+        let (ModelConfig::ImageGpt(config), Input::Tokens(tokens)) = (self.model.config(), read)
+        else {
+            return read.clone();
+        };
         if !self.is_causal() {
-            return tokens.to_vec();
+            return read.clone();
         }
         let before = tokens.iter().take(tokens.len().saturating_sub(1));
-        std::iter::once(self.model.config().sos_token())
-            .chain(before.copied())
-            .collect()
+        let start = std::iter::once(config.sos_token());
+        Input::Tokens(start.chain(before.copied()).collect())
     }
 
     /// The logits for an input, and the seconds that took.
     ///
     /// # Errors
-    /// Tokens that do not fit the model, activations that overflow.
-    pub(super) fn logits(&self, input: &[u16]) -> Result<(Logits, f64), Error> {
+    /// An input that does not fit the model, activations that overflow.
+    pub(super) fn logits(&self, input: &Input) -> Result<(Logits, f64), Error> {
         let start = Instant::now();
         let values = self.model.logits(input)?;
         let seconds = start.elapsed().as_secs_f64();
-        let config = self.model.config();
-        let columns = if self.is_causal() {
-            config.num_colors()
-        } else {
-            config.num_labels()
-        };
+        let columns = self.model.columns();
         Ok((Logits { values, columns }, seconds))
     }
 
     /// Whether another model has as many layers of the same width, so that they can be compared one by one.
     pub(super) fn same_layers(&self, other: &Self) -> bool {
-        let shape = |subject: &Self| {
-            let config = subject.model.config();
-            (config.n_layer, config.n_embd)
-        };
-        shape(self) == shape(other)
+        self.model.widths() == other.model.widths()
     }
 
     /// Refuses another model whose predictions are of something else: another task, palette, image size or
@@ -164,17 +169,25 @@ impl Subject {
         if ours != theirs {
             return differs("task", theirs.into(), ours.into());
         }
-        let (ours, theirs) = (self.processor()?.config(), other.processor()?.config());
-        let size = |p: &igpt_runtime::ProcessorConfig| format!("{} x {}", p.width, p.height);
-        if size(ours) != size(theirs) {
-            return differs("the image size", size(theirs), size(ours));
+        let (ours, theirs) = (
+            self.model.config().model_type(),
+            other.model.config().model_type(),
+        );
+        if ours != theirs {
+            return differs("model_type", theirs.into(), ours.into());
         }
-        let colors = (ours.clusters.len(), theirs.clusters.len());
+        let (ours, theirs) = (self.processor()?, other.processor()?);
+        let size = |p: &AutoImageProcessor<'_>| format!("{} x {}", p.size().1, p.size().0);
+        if size(&ours) != size(&theirs) {
+            return differs("the image size", size(&theirs), size(&ours));
+        }
+        let (ours, theirs) = (clusters(&ours), clusters(&theirs));
+        let colors = (ours.len(), theirs.len());
         if colors.0 != colors.1 {
             let count = |n| format!("of {n} colours");
             return differs("the palette", count(colors.1), count(colors.0));
         }
-        let mut pairs = ours.clusters.iter().zip(&theirs.clusters).enumerate();
+        let mut pairs = ours.iter().zip(theirs).enumerate();
         if let Some((index, (our, their))) = pairs.find(|(_, (a, b))| a != b) {
             let field = format!("colour {index} of the palette");
             return differs(&field, format!("{their:?}"), format!("{our:?}"));
@@ -184,10 +197,7 @@ impl Subject {
             return differs(&field, their, our);
         }
         if self.is_causal() {
-            let (our, their) = (
-                self.model.config().vocab_size,
-                other.model.config().vocab_size,
-            );
+            let (our, their) = (self.model.columns() + 1, other.model.columns() + 1);
             return match our == their {
                 true => Ok(()),
                 false => differs("vocab_size", their.to_string(), our.to_string()),
@@ -219,7 +229,12 @@ impl Subject {
         other: &Self,
     ) -> Result<Option<(String, String, String)>, EvalError> {
         let options = |subject: &Self| -> Result<serde_json::Map<String, Value>, EvalError> {
-            Ok(serde_json::from_str(&subject.processor()?.to_json()).unwrap_or_default())
+            let json = match subject.processor()? {
+                AutoImageProcessor::ImageGpt(processor) => processor.to_json(),
+                AutoImageProcessor::Segformer(processor) => processor.to_json(),
+                _ => String::new(),
+            };
+            Ok(serde_json::from_str(&json).unwrap_or_default())
         };
         let theirs = options(other)?;
         let mut ours = options(self)?.into_iter();
@@ -227,5 +242,13 @@ impl Subject {
             let their = theirs.get(&option).cloned().unwrap_or_default();
             (our != their).then(|| (option, our.to_string(), their.to_string()))
         }))
+    }
+}
+
+/// The palette, of a processor that has one.
+fn clusters<'a>(processor: &AutoImageProcessor<'a>) -> &'a [[f64; 3]] {
+    match processor {
+        AutoImageProcessor::ImageGpt(processor) => processor.clusters(),
+        _ => &[],
     }
 }

@@ -1,25 +1,25 @@
 //! What a layer says of an image: the mean over its tokens of its normalised hidden state.
 
-use anyhow::Context as _;
-use igpt_runtime::ImageGptModel;
+use igpt_runtime::ModelConfig;
 use indicatif::ProgressBar;
 
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
+use crate::loaded::LoadedModel;
 use crate::logistic::Samples;
 use crate::skips::Reader;
 
 /// The features of some images at every layer.
 #[derive(Debug)]
 pub(super) struct Features {
-    /// Per layer (0: the embeddings), `[images, width]`.
+    /// Per hidden state, `[images, width]`.
     pub(super) layers: Vec<Vec<f32>>,
     /// The images, those that can be read: places in their set.
     pub(super) images: Vec<usize>,
     /// The class of each image.
     pub(super) labels: Vec<usize>,
-    /// Channels.
-    pub(super) width: usize,
+    /// Channels of each hidden state.
+    pub(super) widths: Vec<usize>,
 }
 
 impl Features {
@@ -28,41 +28,40 @@ impl Features {
     /// # Errors
     /// A model that cannot be used, an image as `reader` says (bad input).
     pub(super) fn of(
-        model: &ImageGptModel,
+        model: &LoadedModel,
         set: &LabelledSet,
         chosen: &[usize],
         reader: &mut Reader,
         bar: &ProgressBar,
     ) -> Result<Self, Failure> {
-        let config = model.config();
-        let processor = model
-            .processor()
-            .context(igpt_runtime::tools::NO_PROCESSOR)
-            .bad_input()?;
-        let mut layers = vec![Vec::new(); config.n_layer + 1];
+        let widths = model.widths();
+        let mut layers = vec![Vec::new(); widths.len()];
         let mut images = Vec::with_capacity(chosen.len());
         for index in chosen {
             bar.inc(1);
-            let tokens = set.tokens(*index, processor);
-            let Some(tokens) = reader.take(set.name(*index), tokens)? else {
+            let input = set.read_image(*index, |image| model.input(image));
+            let Some(input) = reader.take(set.name(*index), input)? else {
                 continue;
             };
             images.push(*index);
-            let output = model.forward(&[&tokens]).bad_input()?;
-            let last = config.n_layer;
-            for (layer, (pooled, hidden)) in
-                layers.iter_mut().zip(&output.hidden_states).enumerate()
-            {
-                // The last is after ln_f already.
-                let epsilon = (layer < last).then(|| f64::from(config.epsilon()));
-                pooled.extend(pool(hidden, config.n_embd, epsilon));
+            let output = model.forward(&input).bad_input()?;
+            let states = output.hidden_states.iter().zip(&widths).enumerate();
+            for (pooled, (layer, (hidden, width))) in layers.iter_mut().zip(states) {
+                // Those of a SegFormer are normalised already, and the last of an ImageGPT, after ln_f.
+                let epsilon = match model.config() {
+                    ModelConfig::ImageGpt(config) if layer < config.n_layer => {
+                        Some(f64::from(config.epsilon()))
+                    }
+                    _ => None,
+                };
+                pooled.extend(pool(hidden, *width, epsilon));
             }
         }
         Ok(Self {
             layers,
             labels: images.iter().map(|index| set.label(*index)).collect(),
             images,
-            width: config.n_embd,
+            widths,
         })
     }
 
@@ -70,7 +69,7 @@ impl Features {
     pub(super) fn samples(&self, layer: usize) -> Samples<'_> {
         Samples {
             features: self.layers.get(layer).map_or(&[], Vec::as_slice),
-            width: self.width,
+            width: self.widths.get(layer).copied().unwrap_or_default(),
             labels: &self.labels,
         }
     }

@@ -13,7 +13,7 @@ use crate::skips::Skips;
 /// What one layer's features are worth.
 #[derive(Clone, Debug, Serialize)]
 pub struct LayerReport {
-    /// 0: the embeddings; else the block it follows.
+    /// 0: the embeddings; else the block, or of a SegFormer the stage, that it follows.
     pub layer: usize,
     /// Share of the fitted images that it gets right.
     pub train_accuracy: f64,
@@ -138,7 +138,7 @@ pub(super) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let Some(written) = &report.written else {
         return Ok(());
     };
-    let best_block = best(report.layers.iter().skip(1));
+    let best_block = best(report.layers.iter().filter(|layer| layer.layer > 0));
     if report.best_layer == 0 && written.layer == best_block {
         writeln!(
             out,
@@ -150,7 +150,10 @@ pub(super) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "{}: the first {} of {}, {} bytes, {:.2}% of the measured images right when run",
         written.file.display(),
         written.layer,
-        counted(report.layers.len().saturating_sub(1), "block"),
+        match report.run.model.model_type {
+            "imagegpt" => counted(report.layers.len().saturating_sub(1), "block"),
+            _ => counted(report.layers.len(), "stage"),
+        },
         written.bytes,
         100.0 * written.accuracy
     )

@@ -76,11 +76,9 @@ pub(crate) unsafe fn quantize_skewed(
 /// NEON must be there.
 #[inline(always)]
 pub(crate) unsafe fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
-    match kind {
+    if kind == Activation::QuickGelu {
         // SAFETY: the caller's.
-        Activation::QuickGelu => unsafe { gelu::quick_gelu_range(from, to) },
-        // SAFETY: the caller's.
-        Activation::Gelu => unsafe { gelu::gelu_range(from, to) },
-        kind => activation::activate_range(kind, from, to),
+        return unsafe { gelu::quick_gelu_range(from, to) };
     }
+    activation::activate_range(kind, from, to)
 }
