@@ -61,8 +61,10 @@ for target; do
       export "$name=${linker:-rust-lld}"
       IGPT_FORCE_DEBIAN=1
       . "$here/env.sh"
-      # Building core is a feature of nightly compilers; this variable lets Debian's do it too.
-      export RUSTC_BOOTSTRAP=1
+      # Building core is a feature of nightly compilers; this variable lets Debian's do it too. The build scripts of
+      # proc-macro2, anyhow and others run again when it changes, and all that depends on them is built again: hence a
+      # target folder of its own, or the steps before and after would build tract twice.
+      export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/bootstrap
       options=("-Zbuild-std=core,alloc")
     fi
     echo "--- no_std on $target"
