@@ -9,7 +9,13 @@ command -v cargo-deb >/dev/null || die "cargo-deb is missing: run cargo install 
 . "$root/tests/arm/env.sh"
 
 cd "$root"
-# Not stripped: defmt-print looks log points up in the program's symbols.
+built=${CARGO_TARGET_DIR:-target}/$A64/release
+mkdir -p "$built/packaged"
+# Without symbols, but for those of log points, which defmt-print looks up in the program.
+aarch64-linux-gnu-objcopy --wildcard --strip-all --keep-symbol='{*' --keep-symbol='_defmt_*' --keep-symbol='__DEFMT_MARKER_*' \
+  "$built/igpt-cam" "$built/packaged/igpt-cam"
+aarch64-linux-gnu-nm "$built/packaged/igpt-cam" | grep '"tag":"defmt_info"' >/dev/null || die "the packaged igpt-cam has lost its log points"
+echo "$built/packaged/igpt-cam: $(stat -c %s "$built/packaged/igpt-cam") bytes"
 package=$(cargo deb --package igpt-firmware --target "$A64" --no-build --no-strip)
 echo "$package: $(stat -c %s "$package") bytes"
 dpkg-deb --info "$package"
