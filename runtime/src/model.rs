@@ -322,5 +322,6 @@ fn select(typed: &TypedModel, names: &[String]) -> TractResult<Arc<TypedSimplePl
         );
     }
     model.select_output_outlets(&outlets)?;
-    model.into_optimized()?.into_runnable()
+    // Without tract's optimiser: it rewrites tract's own operators, none of which is here, and would link them all.
+    model.into_compact()?.into_runnable()
 }
