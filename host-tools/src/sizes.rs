@@ -1,5 +1,7 @@
 //! The arithmetic of ImageGPT's four sizes, as the table in docs/sizes.md: computed here, compared there.
 
+mod segformer;
+
 use std::path::Path;
 
 use igpt_runtime::ImageGptConfig;
@@ -147,22 +149,26 @@ fn table() -> String {
     table
 }
 
-/// With IGPT_WRITE_DOCS set it writes the table instead of comparing it.
-#[test]
-fn the_documented_sizes_are_the_computed_ones() {
+/// Compares what docs/sizes.md has between two marks with what was computed; with IGPT_WRITE_DOCS set it writes it
+/// there instead.
+fn compare(begin: &str, end: &str, computed: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sizes.md");
     let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (documented, after) = rest.split_once(END).unwrap();
-    let computed = table();
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (documented, after) = rest.split_once(end).unwrap();
     if std::env::var_os("IGPT_WRITE_DOCS").is_some() {
-        std::fs::write(&path, [before, BEGIN, &computed, END, after].concat()).unwrap();
+        std::fs::write(&path, [before, begin, computed, end, after].concat()).unwrap();
         return;
     }
     assert_eq!(
         documented, computed,
-        "docs/sizes.md: run this test with IGPT_WRITE_DOCS=1"
+        "docs/sizes.md: run this test with IGPT_WRITE_DOCS=1 --test-threads=1"
     );
+}
+
+#[test]
+fn the_documented_sizes_are_the_computed_ones() {
+    compare(BEGIN, END, &table());
 }
 
 /// The paper says 76 M, 455 M, 1362 M and, of XL, 6801 M: it does not tell all of XL's shapes, and these

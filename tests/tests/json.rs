@@ -108,6 +108,12 @@ fn checkpoint(name: &str) -> String {
         .to_string()
 }
 
+/// Of another family.
+fn mix_transformer() -> String {
+    let path = root().join("tests/golden/segformer/hub-names");
+    path.display().to_string()
+}
+
 /// The classifier's checkpoint, with another configuration.
 fn variant(bench: &Bench, name: &str, change: impl FnOnce(&mut Value)) -> String {
     let (from, to) = (
@@ -243,16 +249,16 @@ fn every_verb_prints_what_the_page_says() {
             "--calibrate",
             "photos/coat",
         ]),
+        bench.verb(&["quantize", &mix_transformer(), "-o", "mix.onnx"]),
     ];
     hold("igpt quantize", &quantized);
-    let inspected = ["clf.onnx", "lm.onnx"].map(|file| bench.verb(&["inspect", file]));
+    let inspected = ["clf.onnx", "lm.onnx", "mix.onnx"].map(|file| bench.verb(&["inspect", file]));
     hold("igpt inspect", &inspected);
     hold("igpt classify", &classified(&bench));
     let picture = "photos/bag/a-0018-bag.png";
-    hold(
-        "igpt run",
-        &[bench.verb(&["run", "clf.onnx", picture, "-o", "out.npz"])],
-    );
+    let ran =
+        ["clf.onnx", "mix.onnx"].map(|file| bench.verb(&["run", file, picture, "-o", "out.npz"]));
+    hold("igpt run", &ran);
     let complete = ["complete", "--model", "lm.onnx"];
     let painted = [
         bench.verb(
@@ -276,6 +282,7 @@ fn every_verb_prints_what_the_page_says() {
     let probed = [
         bench.verb(&[&probe[..], &first].concat()),
         bench.verb(&[&probe[..], &["-o", "best.onnx"]].concat()),
+        bench.verb(&["probe", "mix.onnx", "--data", "photos"]),
     ];
     hold("igpt probe", &probed);
     let eval = ["--data", "photos", "--against"];
@@ -296,7 +303,10 @@ fn every_verb_prints_what_the_page_says() {
     let quick = ["--runs", "1", "--threads", "1"];
     hold(
         "igpt bench",
-        &[bench.verb(&[&generation[..], &quick].concat())],
+        &[
+            bench.verb(&[&generation[..], &quick].concat()),
+            bench.verb(&[&["bench", "mix.onnx"], &quick[..]].concat()),
+        ],
     );
     hold("igpt bench --isa", &[bench.verb(&["bench", "--isa"])]);
 }

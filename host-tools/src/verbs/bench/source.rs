@@ -136,10 +136,11 @@ impl Source {
             Self::Random(random) => {
                 let (name, seed) = (random.size.name(), random.seed);
                 let shape = match &random.config {
-                    ModelConfig::ImageGpt(config) => format!("{} blocks", config.n_layer),
-                    _ => format!("{} x {} pixels", random.image.1, random.image.0),
+                    ModelConfig::ImageGpt(config) => format!(", {} blocks", config.n_layer),
+                    // Their number follows from the name, and the report has the size.
+                    _ => String::new(),
                 };
-                format!("random weights of {name}, {shape}, seed {seed}")
+                format!("random weights of {name}{shape}, seed {seed}")
             }
         }
     }
