@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use igpt_runtime::{LoadOptions, SegformerForImageClassification, image_io};
 use page::Page;
 use programs::{native, root};
 use serde_json::Value;
@@ -153,6 +154,22 @@ fn the_camera_app_prints_what_the_page_says() {
             0,
         ));
     }
+    // The other family: the same words, and of its picture's own pixels.
+    let segformer = root().join("tests/golden/segformer/hub-names");
+    let segformer = segformer.display().to_string();
+    bench.verb(&["quantize", &segformer, "-o", "mit.onnx"]);
+    let mit = bench.cam(
+        &[
+            "--model", "mit.onnx", "--source", "photos", "--record", "mit",
+        ],
+        0,
+    );
+    assert_eq!(mit[0]["model"]["model_type"], "segformer");
+    assert_eq!(
+        mit[0]["model"]["hidden_sizes"].as_array().map(Vec::len),
+        Some(4)
+    );
+    all.extend(mit);
     for event in ["start", "verdict", "skipped", "end"] {
         let of_kind: Vec<Value> = all
             .iter()
@@ -196,7 +213,22 @@ fn the_camera_app_prints_what_the_page_says() {
         0,
     );
     kept.extend(lines(&recorded("values")));
+    kept.extend(lines(&recorded("mit")));
     bench.page.hold("verdicts.jsonl", &kept);
+    // What the app saw and found is what the library does.
+    let options = LoadOptions::new().with_threads(1);
+    let model = SegformerForImageClassification::load(bench.at("mit.onnx"), &options).unwrap();
+    for line in lines(&recorded("mit")) {
+        let file = Path::new(&bench.at("mit")).join(line["file"].as_str().unwrap());
+        let image = image_io::decode_file(file).unwrap();
+        let (rgb, width, height) = (image.rgb(), image.width(), image.height());
+        let seen = model.processor().resized(rgb, width, height).unwrap();
+        let crc32 = format!("{:08x}", crc32fast::hash(seen.rgb()));
+        assert_eq!(line["tokens_crc32"], crc32.as_str());
+        let found = model.session().unwrap().classify_image(&image).unwrap();
+        let bits = found.logits.iter().map(|x| format!("{:08x}", x.to_bits()));
+        assert_eq!(line["logits"], Value::from_iter(bits));
+    }
 
     // And the verb that compares recordings, of equal ones and of others.
     bench.cam(

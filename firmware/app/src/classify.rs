@@ -1,5 +1,7 @@
 //! The app's view of a model: a picture goes in, logits come out.
 
+use std::time::Duration;
+
 use igpt_runtime::tools::report::RunReport;
 
 use crate::source::FrameBuffer;
@@ -8,7 +10,8 @@ use igpt_firmware_core::verdict::ProblemType;
 /// What a model makes of one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classified {
-    /// CRC-32 of the tokens, as little-endian u16s: whether two machines saw the same.
+    /// CRC-32 of what the model saw, which says whether two machines saw the same: the tokens as little-endian u16s,
+    /// of a model without tokens the resized picture's RGB8 pixels.
     pub tokens_crc32: u32,
     /// One logit per class.
     pub logits: Vec<f32>,
@@ -16,6 +19,10 @@ pub struct Classified {
     pub scores: Vec<f32>,
     /// Tokens whose work was reused from the frame before.
     pub reused_tokens: usize,
+    /// Time that it took to make the model's input of the picture.
+    pub resize: Duration,
+    /// Time that the model took.
+    pub model: Duration,
 }
 
 /// Something that classifies frames: the model, or a stand-in for tests.
@@ -40,6 +47,6 @@ pub trait Classify {
     /// Classifies one frame.
     ///
     /// # Errors
-    /// When the picture cannot be turned into tokens, or the model fails on it.
+    /// When the picture cannot be turned into the model's input, or the model fails on it.
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified>;
 }

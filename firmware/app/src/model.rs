@@ -1,11 +1,14 @@
-//! The model behind [`Classify`]: ImageGPT through the runtime, and which file it comes from.
+//! The model behind [`Classify`]: either family through the runtime, and which file it comes from.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
 use igpt_runtime::tools::report::RunReport;
-use igpt_runtime::{Error, ImageGptForImageClassification, LoadOptions, Session};
+use igpt_runtime::{
+    AutoImageProcessor, AutoModelForImageClassification, AutoSession, Error, LoadOptions,
+    ProcessorScratch,
+};
 
 use super::classify::{Classified, Classify};
 use super::embedded::{MODEL, MODEL_NAME};
@@ -23,8 +26,10 @@ struct Model {
     name: String,
     crc32: u32,
     run: RunReport,
-    model: ImageGptForImageClassification,
-    session: Session,
+    model: AutoModelForImageClassification,
+    session: AutoSession,
+    scratch: ProcessorScratch,
+    tokens: Vec<u16>,
 }
 
 /// Loads the file, or the bundled model.
@@ -58,12 +63,12 @@ pub(super) fn load(
                 .map(|stem| stem.to_string_lossy().into_owned());
             (
                 stem.unwrap_or_default(),
-                ImageGptForImageClassification::load(path, &options),
+                AutoModelForImageClassification::load(path, &options),
             )
         }
         None => (
             MODEL_NAME.to_owned(),
-            ImageGptForImageClassification::from_bytes(MODEL, &options),
+            AutoModelForImageClassification::from_bytes(MODEL, &options),
         ),
     };
     let model = model.map_err(|error| match error {
@@ -83,11 +88,11 @@ pub(super) fn load(
         .map_err(|error| Failure::Model(blamed(error.into())))?;
     log.write(&Event::ModelLoaded {
         name: &name,
-        classes: model.config().num_labels(),
+        classes: model.labels().len(),
         kernels: model.isa().name(),
         milliseconds: begun.elapsed().as_secs_f32() * 1000.0,
     });
-    if let Some(notice) = model.model().repacked() {
+    if let Some(notice) = model.repacked() {
         log.write(&Event::ModelRepacked {
             name: &name,
             notice: &notice,
@@ -96,15 +101,17 @@ pub(super) fn load(
     Ok(Box::new(Model {
         name,
         crc32,
-        run: RunReport::new(model.model(), path, Some(crc32)),
+        run: RunReport::new(&model, path, Some(crc32)),
         model,
         session,
+        scratch: ProcessorScratch::default(),
+        tokens: Vec::new(),
     }))
 }
 
 impl Classify for Model {
     fn labels(&self) -> &[String] {
-        self.model.config().labels()
+        self.model.labels()
     }
 
     fn problem_type(&self) -> ProblemType {
@@ -130,20 +137,40 @@ impl Classify for Model {
 
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
         let (width, height) = (frame.width as usize, frame.height as usize);
-        let tokens = self
-            .model
-            .processor()
-            .tokens_from_rgb8(&frame.rgb, width, height)?;
-        let bytes: Vec<u8> = tokens
-            .iter()
-            .flat_map(|token| token.to_le_bytes())
-            .collect();
-        let classification = self.session.classify(&tokens)?;
+        let Self {
+            model,
+            session,
+            scratch,
+            tokens,
+            ..
+        } = self;
+        let begun = Instant::now();
+        let (crc32, resize, classification) = match (model.processor(), session) {
+            (AutoImageProcessor::ImageGpt(processor), AutoSession::ImageGpt(session)) => {
+                processor.tokens_into(&frame.rgb, width, height, scratch, tokens)?;
+                let resize = begun.elapsed();
+                let bytes: Vec<u8> = tokens
+                    .iter()
+                    .flat_map(|token| token.to_le_bytes())
+                    .collect();
+                (crc32fast::hash(&bytes), resize, session.classify(tokens)?)
+            }
+            (processor, session) => {
+                let (to_height, to_width) = processor.size();
+                let resized = processor.resized_into(&frame.rgb, width, height, scratch)?;
+                let resize = begun.elapsed();
+                // Of the right size already: it is only normalised.
+                let verdict = session.classify_rgb8(resized, to_width, to_height)?;
+                (crc32fast::hash(resized), resize, verdict)
+            }
+        };
         Ok(Classified {
-            tokens_crc32: crc32fast::hash(&bytes),
+            tokens_crc32: crc32,
             scores: classification.scores(),
             reused_tokens: classification.reused_tokens,
             logits: classification.logits,
+            resize,
+            model: begun.elapsed() - resize,
         })
     }
 }

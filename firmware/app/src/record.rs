@@ -200,6 +200,8 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Entry, Ranked, Recorder, Score, VERDICTS};
     use crate::classify::Classified;
     use crate::source::FrameBuffer;
@@ -233,6 +235,8 @@ mod tests {
             logits: logits.clone(),
             scores: vec![0.7, 0.2, 0.1],
             reused_tokens: 0,
+            resize: Duration::ZERO,
+            model: Duration::ZERO,
         };
         let likely = verdict("bag \"x\"\n", Score::Probability(0.75));
         let mut keep = |verdict| {
@@ -306,6 +310,8 @@ mod tests {
             logits: vec![0.0],
             scores: vec![1.0],
             reused_tokens: 0,
+            resize: Duration::ZERO,
+            model: Duration::ZERO,
         };
         let likely = verdict("a", Score::Probability(1.0));
         let entry = Entry {

@@ -1,6 +1,6 @@
 //! The bundled sample stream: a few pictures from the model's test set, inside the program.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image::ImageFormat;
 
@@ -18,6 +18,7 @@ impl FrameSource for SampleSource {
         let Some((name, png)) = SAMPLE.get(self.next) else {
             return Ok(ReadOutcome::End);
         };
+        let begun = Instant::now();
         let picture = image::load_from_memory_with_format(png, ImageFormat::Png)
             .map_err(|error| SourceError::Format {
                 name: (*name).to_owned(),
@@ -30,6 +31,7 @@ impl FrameSource for SampleSource {
         frame.seq = self.next as u64;
         frame.name = Some((*name).to_owned());
         frame.captured = Duration::ZERO;
+        frame.decode = begun.elapsed();
         frame.dropped_before = 0;
         self.next += 1;
         Ok(ReadOutcome::Frame)

@@ -174,6 +174,11 @@ impl Worker {
             verdict: &judgement.shown,
             top: &judgement.top,
             milliseconds: judgement.milliseconds,
+            stages: [
+                ("decode_seconds", frame.decode),
+                ("resize_seconds", judgement.classified.resize),
+                ("model_seconds", judgement.classified.model),
+            ],
             reused_tokens: judgement.classified.reused_tokens,
             dropped,
         };

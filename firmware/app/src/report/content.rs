@@ -22,6 +22,9 @@ pub(crate) struct Report<'a> {
     /// Largest score first, after smoothing; of a multi-label model with every label that is present.
     pub(crate) top: &'a [Ranked],
     pub(crate) milliseconds: f32,
+    /// Time that each step took: decoding, which is the source's and beside the verdict before, making the model's
+    /// input, and the model.
+    pub(crate) stages: [(&'static str, Duration); 3],
     pub(crate) reused_tokens: usize,
     /// Dropped between the verdict before and this one.
     pub(crate) dropped: u64,

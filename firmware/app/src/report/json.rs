@@ -38,6 +38,9 @@ pub(super) fn verdict(report: &Report<'_>) -> Value {
     put("seq", json!(report.seq));
     put("file", json!(report.name));
     put("seconds", json!(seconds(report.milliseconds)));
+    for (stage, spent) in report.stages {
+        put(stage, json!(seconds(spent.as_secs_f32() * 1000.0)));
+    }
     put("reused_tokens", json!(report.reused_tokens));
     put("dropped", json!(report.dropped));
     put("top", json!(top));

@@ -130,6 +130,7 @@ impl FrameSource for DirectorySource {
 /// Decodes one file as every image is decoded: by its content, upright, within the limits of
 /// [`igpt_runtime::image_io`].
 fn load(path: &Path, frame: &mut FrameBuffer) -> Result<(), String> {
+    let begun = Instant::now();
     let picture = decode_file(path).map_err(|error| match error {
         // The report names the file already.
         ImageIoError::File { source, .. } => source.to_string(),
@@ -144,6 +145,7 @@ fn load(path: &Path, frame: &mut FrameBuffer) -> Result<(), String> {
     };
     (frame.width, frame.height) = (width, height);
     frame.rgb = picture.into_rgb();
+    frame.decode = begun.elapsed();
     Ok(())
 }
 

@@ -21,6 +21,8 @@ pub struct FrameBuffer {
     pub name: Option<String>,
     /// When the frame was captured, counted from the moment the source opened.
     pub captured: Duration,
+    /// Time that it took to make the picture of what the source has: decoding, converting colours.
+    pub decode: Duration,
     /// Frames lost between the previous frame and this one, as the source itself reports:
     /// gaps in the camera's numbering, and stale frames passed over because a newer one was ready.
     /// Broken frames are not in here, they are in [`FrameSource::skipped`].

@@ -1,5 +1,7 @@
 //! Decodes one JPEG, from a stream or a camera, into a frame.
 
+use std::time::Instant;
+
 use igpt_runtime::jpeg::{self, EndMarker};
 
 use super::frame::FrameBuffer;
@@ -19,17 +21,19 @@ impl Decoder {
         }
     }
 
-    /// Decodes `jpeg` into `frame`'s picture, and leaves its other fields alone. A frame that only lacks its end
+    /// Decodes `jpeg` into `frame`'s picture, says how long that took, and leaves its other fields alone. A frame that only lacks its end
     /// marker, as some cameras send them, is decoded; one that is cut or damaged is not. EXIF orientation is
     /// ignored: a stream's frames are upright as they are.
     ///
     /// # Errors
     /// What is wrong with the JPEG, in words; `frame`'s picture is then unspecified.
     pub(super) fn decode(&mut self, jpeg: &[u8], frame: &mut FrameBuffer) -> Result<(), String> {
+        let begun = Instant::now();
         (frame.width, frame.height) = self
             .decoder
             .decode(jpeg, self.max_pixels, EndMarker::Optional, &mut frame.rgb)
             .map_err(|error| error.to_string())?;
+        frame.decode = begun.elapsed();
         Ok(())
     }
 }
@@ -108,7 +112,7 @@ pub(super) mod tests {
     fn a_frame_without_an_end_marker_is_decoded_and_a_cut_one_is_not() {
         let whole = sample(40, 24, 7);
         let complete = &whole[..whole.len() - 2];
-        assert_eq!(decode(complete), decode(&whole));
+        assert_eq!(decode(complete).unwrap().rgb, decode(&whole).unwrap().rgb);
         let error = decode(&whole[..whole.len() - 20]).unwrap_err();
         assert!(error.starts_with("truncated JPEG"), "{error}");
     }

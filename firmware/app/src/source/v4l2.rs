@@ -96,13 +96,16 @@ impl V4l2Source {
         if filled.damaged {
             return Err("the driver marks it as damaged".to_owned());
         }
+        let begun = Instant::now();
         if self.format == PixelFormat::Mjpg {
             self.decoder.decode(data, frame)?;
             jpeg_range::apply(data, &mut frame.rgb);
-            return Ok(());
+        } else {
+            frame.resize(self.pix.width, self.pix.height);
+            pixels::convert(self.format, &self.pix, self.matrix, data, &mut frame.rgb)?;
         }
-        frame.resize(self.pix.width, self.pix.height);
-        pixels::convert(self.format, &self.pix, self.matrix, data, &mut frame.rgb)
+        frame.decode = begun.elapsed();
+        Ok(())
     }
 }
 

@@ -194,10 +194,12 @@ impl<R: BufRead + Send> FrameSource for Y4mSource<R> {
             };
         }
         self.over = false;
+        let begun = Instant::now();
         frame.resize(self.header.width, self.header.height);
         if let Some(packing) = self.packing {
             packing.convert(&self.header, &self.planes, &mut frame.rgb);
         }
+        frame.decode = begun.elapsed();
         frame.seq = self.next;
         frame.name = None;
         frame.captured = self.opened.elapsed();
