@@ -6,7 +6,7 @@ use std::path::Path;
 
 use igpt_runtime::ImageGptConfig;
 
-use crate::boards::BOARDS;
+use crate::boards::{BOARDS, REACHED};
 use crate::imagegpt::cost::macs;
 use crate::onnx::{Design as _, Dtype, Form, Task};
 
@@ -135,7 +135,7 @@ fn table() -> String {
         let name = format!("{}, up to {} GB", board.name, board.memory_gb);
         table += &row(&name, |size| {
             let (linear, attention) = size.macs();
-            let frame = board.estimate(linear + attention, size.file(Dtype::Int8));
+            let frame = board.estimate(linear + attention, size.file(Dtype::Int8), REACHED);
             let memory = board.memory_gb * 1e9 * 0.8;
             let fits = |weights| size.resident(weights) as f64 <= memory;
             let time = seconds(frame.forecast);

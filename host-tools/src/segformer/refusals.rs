@@ -16,7 +16,7 @@ const CLASSIFIER: &str = "nvidia/mit-b0";
 pub(super) fn check_options(request: &Request, has_processor: bool) -> Result<(), Failure> {
     let checkpoint = request.checkpoint.display();
     let refused = if request.dtype == Dtype::Int4 {
-        "--dtype int4 is for ImageGPT: here it would cost more than it saves; take int8"
+        "--dtype int4 is for ImageGPT: files of a SegFormer are int8 or f32; take int8"
     } else if request.task == Some(Task::Causal) {
         "it predicts no pixels, so that nothing can be completed or painted, and --task causal is for ImageGPT: take \
          classify or features"

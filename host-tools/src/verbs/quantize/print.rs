@@ -68,7 +68,8 @@ pub(super) fn table(out: &mut impl Write, path: &Path, report: &Report) -> io::R
         report.model.processor.map(str::parse),
     ) {
         let title = processor::title(backend);
-        writeln!(out, "images become tokens as by {title} ({because})")?;
+        let made = report.model.size.map_or("tokens", |_| "pixel values");
+        writeln!(out, "images become {made} as by {title} ({because})")?;
     }
     if report.inline {
         writeln!(
