@@ -71,7 +71,9 @@ pub enum Error {
     },
     /// The file holds a model of another family.
     #[error(
-        "{name}: the file holds a {found} model, this needs an {expected} model{}",
+        "{name}: the file holds {} model, this needs {} model{}",
+        article(found),
+        article(expected),
         other_family(found)
     )]
     Family {
@@ -122,6 +124,12 @@ pub enum Error {
         /// What the planner says.
         what: String,
     },
+}
+
+/// A family's name with its article.
+fn article(family: &str) -> String {
+    let article = if family.starts_with('i') { "an" } else { "a" };
+    format!("{article} {family}")
 }
 
 /// What is missing of the other family.

@@ -42,8 +42,6 @@ pub(crate) struct Engine {
     pub(crate) kv: Shelf<Vec<KvInt8>>,
     /// What a block over a map keeps between its phases.
     pub(crate) maps: Shelf<Maps>,
-    /// An input's pixels, channels last.
-    pub(crate) pixels: Shelf<Aligned<f32>>,
     scratch: Shelf<Scratch>,
 }
 
@@ -85,7 +83,6 @@ impl Engine {
             slabs: Blocks::default(),
             kv: Shelf::default(),
             maps: Shelf::default(),
-            pixels: Shelf::default(),
             scratch: Shelf::default(),
         })
     }

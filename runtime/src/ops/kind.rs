@@ -33,8 +33,6 @@ pub(crate) enum Shape {
     Row,
     /// One pixel for each window of a map `[batch, height, width, channels]`.
     Windows,
-    /// The same, of a map with channels first.
-    PixelWindows,
 }
 
 impl Kind {
@@ -85,11 +83,6 @@ impl Attributes {
             .into())
     }
 
-    /// The shape that the operator gives.
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
-    }
-
     /// The dimensions of the output for an input of these.
     pub(super) fn output_shape<D: DimLike>(&self, input: &[D]) -> TractResult<TVec<D>> {
         let mut shape: TVec<D> = input.into();
@@ -100,7 +93,7 @@ impl Attributes {
         let kept = match self.shape {
             Shape::Row => 1,
             Shape::Rows => 2,
-            Shape::Windows | Shape::PixelWindows => 3,
+            Shape::Windows => 3,
             Shape::Same => input.len(),
         };
         ensure!(
@@ -108,12 +101,7 @@ impl Attributes {
             "an input of {} dimensions",
             shape.len()
         );
-        if self.shape == Shape::PixelWindows {
-            // Channels first: what follows them is the map.
-            shape.remove(1);
-        } else {
-            shape.truncate(kept);
-        }
+        shape.truncate(kept);
         if kept == 3 {
             let (kernel, stride) = (self.int("kernel")?, self.int("stride")?);
             ensure!(stride > 0, "a stride of 0");

@@ -37,7 +37,7 @@ pub(crate) fn detach(graph: &mut pb::GraphProto, weights: &Weights) {
         let shape = kind(&node.op_type).map(|kind| kind.shape);
         let width = match (shape, dims(names.first())) {
             (Some(Shape::Row), Some([labels, _])) => Some(*labels),
-            (Some(Shape::Rows | Shape::Windows | Shape::PixelWindows), Some([_, n])) => Some(*n),
+            (Some(Shape::Rows | Shape::Windows), Some([_, n])) => Some(*n),
             _ => None,
         };
         node.attribute.extend(width.map(|width| AttributeProto {

@@ -148,8 +148,9 @@ impl SegformerModel {
         self.config.num_channels * self.size.0 * self.size.1
     }
 
+    /// The shape of an input as the operators take it, channels last.
     fn shape(&self) -> [usize; 4] {
-        [1, self.config.num_channels, self.size.0, self.size.1]
+        [1, self.size.0, self.size.1, self.config.num_channels]
     }
 
     fn wrong_count(&self, found: usize) -> Error {
@@ -167,11 +168,19 @@ impl SegformerModel {
         if pixel_values.len() != self.values() {
             return Err(self.wrong_count(pixel_values.len()));
         }
-        let input = Tensor::from_shape(&self.shape(), pixel_values);
-        input.map_err(|e| self.core.error(&e))
+        let channels = self.config.num_channels;
+        let planes = pixel_values.chunks_exact(pixel_values.len() / channels);
+        self.filled(|values| {
+            for (channel, plane) in planes.enumerate() {
+                let values = values[channel..].iter_mut().step_by(channels);
+                for (out, value) in values.zip(plane) {
+                    *out = *value;
+                }
+            }
+        })
     }
 
-    /// An input that `fill` fills.
+    /// An input that `fill` fills, pixel by pixel.
     pub(super) fn filled(&self, fill: impl FnOnce(&mut [f32])) -> Result<Tensor, Error> {
         let make = || -> TractResult<Tensor> {
             let mut input = Tensor::zero::<f32>(&self.shape())?;
@@ -189,7 +198,7 @@ impl TryFrom<Opened> for SegformerModel {
         let Family::Segformer { config, size, .. } = opened.family() else {
             return Err(opened.another("segformer"));
         };
-        let shape = [1, config.num_channels, size.0, size.1];
+        let shape = [1, size.0, size.1, config.num_channels];
         let hidden_states = config.num_encoder_blocks;
         let (core, family) = opened.plan(Input::Values(shape), hidden_states)?;
         match family {

@@ -16,11 +16,14 @@ use crate::ops::kind::{Attributes, Kind, Shape};
 use crate::ops::layer::Layer;
 
 /// Every operator of the family, by its name in a file; of patches without what follows `_k`.
+///
+/// In a file the model's input has its channels first, as Hugging Face's has. Here it comes with them last, as every
+/// other map does: a session makes it so of its pixels, and nothing is transposed.
 pub(crate) static OPERATORS: &[Kind] = &[
-    Kind::new("SegformerPixelPatchesInt8", Shape::PixelWindows, |a, c| {
+    Kind::new("SegformerPixelPatchesInt8", Shape::Windows, |a, c| {
         patches(a, c, Constants::linear_int8)
     }),
-    Kind::new("SegformerPixelPatchesF32", Shape::PixelWindows, |a, c| {
+    Kind::new("SegformerPixelPatchesF32", Shape::Windows, |a, c| {
         patches(a, c, Constants::linear_f32)
     }),
     Kind::new("SegformerPatchesInt8", Shape::Windows, |a, c| {

@@ -110,9 +110,14 @@ impl SegformerImageProcessor {
     ) -> Result<Vec<f32>, ProcessorError> {
         let mut scratch = ProcessorScratch::default();
         let resized = self.resized_into(rgb, width, height, &mut scratch)?;
-        let mut values = vec![0.0; resized.len()];
-        self.values_into(resized, &mut values);
-        Ok(values)
+        let (pixels, _) = resized.as_chunks::<3>();
+        let plane = |channel: usize| {
+            let values = &self.values[channel];
+            pixels
+                .iter()
+                .map(move |pixel| values[usize::from(pixel[channel])])
+        };
+        Ok((0..3).flat_map(plane).collect())
     }
 
     /// What the model is shown: the resized image.
@@ -152,14 +157,17 @@ impl SegformerImageProcessor {
         Ok(if from == to { rgb } else { &scratch.resized })
     }
 
-    /// Numbers of a resized image, plane by plane. `out` has as many as the image has bytes.
-    pub(crate) fn values_into(&self, resized: &[u8], out: &mut [f32]) {
+    /// Numbers of a resized image, pixel by pixel: channels last. `out` has as many as the image has bytes.
+    pub(super) fn values_into(&self, resized: &[u8], out: &mut [f32]) {
+        let [red, green, blue] = &*self.values;
         let (pixels, _) = resized.as_chunks::<3>();
-        let planes = out.chunks_exact_mut(pixels.len().max(1));
-        for (channel, (plane, values)) in planes.zip(self.values.iter()).enumerate() {
-            for (out, pixel) in plane.iter_mut().zip(pixels) {
-                *out = values[usize::from(pixel[channel])];
-            }
+        let (outs, _) = out.as_chunks_mut::<3>();
+        for (out, [r, g, b]) in outs.iter_mut().zip(pixels) {
+            *out = [
+                red[usize::from(*r)],
+                green[usize::from(*g)],
+                blue[usize::from(*b)],
+            ];
         }
     }
 }

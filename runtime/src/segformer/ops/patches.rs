@@ -9,7 +9,7 @@ use super::arithmetic::{Arithmetic, Source, Target, split};
 use super::norm::LayerNorm;
 use crate::ops::constants::Constants;
 use crate::ops::engine::Engine;
-use crate::ops::kind::{Attributes, Shape};
+use crate::ops::kind::Attributes;
 use crate::ops::layer::{Apply, LayerError, dims};
 use crate::ops::state::LayerState;
 use crate::profile::Operator;
@@ -19,8 +19,6 @@ use crate::profile::Operator;
 pub(super) struct Patches<L> {
     kernel: usize,
     stride: usize,
-    /// The input is the model's own, channels first.
-    pixels: bool,
     proj: L,
     norm: LayerNorm,
 }
@@ -34,7 +32,6 @@ impl<L: Arithmetic> Patches<L> {
         Ok(Self {
             kernel: attributes.int("kernel")?,
             stride: attributes.int("stride")?,
-            pixels: attributes.shape() == Shape::PixelWindows,
             proj: linear(constants)?,
             norm: LayerNorm::new(attributes, constants)?,
         })
@@ -87,23 +84,6 @@ impl<L: Arithmetic> Apply for Patches<L> {
         x: &[f32],
         out: &mut [f32],
     ) -> Result<(), LayerError> {
-        if self.pixels {
-            let [_, channels, height, width] = dims(shape);
-            let mut pixels = engine.pixels.take();
-            pixels.resize(x.len());
-            let mut laps = engine.profile.laps();
-            channels_last(x, channels, width, &mut pixels);
-            laps.end(Operator::Gather);
-            let map = Map {
-                values: &pixels,
-                height,
-                width,
-                channels,
-            };
-            let done = self.run(engine, map, out);
-            engine.pixels.put(pixels);
-            return done;
-        }
         let [_, height, width, channels] = dims(shape);
         let map = Map {
             values: x,
@@ -113,20 +93,4 @@ impl<L: Arithmetic> Apply for Patches<L> {
         };
         self.run(engine, map, out)
     }
-}
-
-/// Planes of channels as pixels, row by row.
-fn channels_last(x: &[f32], channels: usize, width: usize, out: &mut [f32]) {
-    let plane = x.len() / channels;
-    out.par_chunks_mut(width * channels)
-        .enumerate()
-        .for_each(|(row, out)| {
-            for channel in 0..channels {
-                let values = &x[channel * plane + row * width..][..width];
-                let out = out[channel..].iter_mut().step_by(channels);
-                for (out, value) in out.zip(values) {
-                    *out = *value;
-                }
-            }
-        });
 }
