@@ -8,9 +8,10 @@ mod tile;
 
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::lanes::Range;
+use crate::arithmetic::layer_norm::Affine;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::{Isa, instruction_sets};
-use crate::layout::Layout;
+use crate::layout::{GROUP, Layout};
 use crate::operands::nibbles::NibblePanel;
 use crate::operands::rows::PackedRows;
 use crate::set::{self, InstructionSet, NibbleRow, Tile};
@@ -31,6 +32,7 @@ struct Pieces {
     interleave: unsafe fn(&[u8], &mut [u8], usize, usize),
     softmax: unsafe fn(&Scores<'_>, &mut RowStats, &mut [u8]),
     norm_amax: unsafe fn(&[f32], &[f32], f32, &mut [f32]) -> u32,
+    layer_norm: unsafe fn([&[f32]; GROUP], Affine<'_>, &mut [f32]) -> [u32; GROUP],
     quantize: unsafe fn(&[f32], &mut [u8], u8) -> Result<f32, f32>,
     quantize_skewed: unsafe fn(&[f32], Range, &mut [u8], u8) -> Result<(f32, i32), f32>,
     activate_range: unsafe fn(Activation, &[f32], &mut [f32]) -> Range,
@@ -48,6 +50,7 @@ impl Pieces {
             interleave: S::interleave,
             softmax: S::softmax,
             norm_amax: S::norm_amax,
+            layer_norm: S::layer_norm,
             quantize: S::quantize,
             quantize_skewed: S::quantize_skewed,
             activate_range: S::activate_range,

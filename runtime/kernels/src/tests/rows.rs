@@ -6,6 +6,8 @@ use std::vec::Vec;
 use super::{Pieces, all};
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::lanes::{Range, amax_bits};
+use crate::arithmetic::layer_norm::Affine;
+use crate::layout::GROUP;
 
 /// Numbers of all sizes, among them those at which rounding and clamping turn.
 fn numbers(len: usize, spread: f32, seed: u32) -> Vec<f32> {
@@ -53,6 +55,37 @@ fn rows_are_quantised_and_normalised_to_the_same_bits() {
                     "{len} numbers around {spread}, {}",
                     set.isa
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_gives_the_same_bits_and_finds_the_largest_magnitude() {
+    for len in [1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 100, 147, 160, 512] {
+        for (seed, spread) in [0.0, 1e-30, 1.0, 1e15].into_iter().enumerate() {
+            let x = numbers(GROUP * len, spread, seed as u32);
+            // A row of one number, of which nothing is left but rounding.
+            let x: Vec<f32> = [&x[..3 * len], &vec![0.1; len]].concat();
+            let (gain, bias) = (numbers(len, 2.0, 7), numbers(len, 0.5, 9));
+            let affine = Affine {
+                gain: &gain,
+                bias: &bias,
+                eps: 1e-5,
+            };
+            let run = |set: &Pieces| {
+                let mut y = vec![f32::NAN; GROUP * len];
+                let rows = core::array::from_fn(|r| &x[r * len..][..len]);
+                // SAFETY: this machine has the instruction set.
+                let tops = unsafe { (set.layer_norm)(rows, affine, &mut y) };
+                for (y, top) in y.chunks_exact(len).zip(tops) {
+                    assert_eq!(top, amax_bits(y));
+                }
+                y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let want = run(&Pieces::scalar());
+            for set in all() {
+                assert_eq!(run(&set), want, "{len} around {spread}, {}", set.isa);
             }
         }
     }
@@ -115,7 +148,7 @@ fn activated_rows_are_the_same_bits_and_the_same_refusals() {
                 if let Some(odd) = odd {
                     x[len / 2] = odd;
                 }
-                for kind in [Activation::QuickGelu, Activation::Silu] {
+                for kind in [Activation::QuickGelu, Activation::Gelu, Activation::Silu] {
                     let run = |set: &Pieces| {
                         let mut values = vec![0.0f32; len];
                         // SAFETY: this machine has the instruction set.

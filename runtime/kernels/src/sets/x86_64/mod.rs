@@ -3,3 +3,4 @@
 pub(crate) mod avx2;
 pub(crate) mod avx512vnni;
 pub(crate) mod avxvnni;
+mod softmax;

@@ -45,6 +45,16 @@ macro_rules! arm_set {
         }
 
         #[inline(always)]
+        unsafe fn layer_norm(
+            rows: [&[f32]; GROUP],
+            affine: Affine<'_>,
+            out: &mut [f32],
+        ) -> [u32; GROUP] {
+            // SAFETY: the caller's.
+            unsafe { common::layer_norm::layer_norm(rows, affine, out) }
+        }
+
+        #[inline(always)]
         unsafe fn amax_bits(x: &[f32]) -> u32 {
             // SAFETY: the caller's.
             unsafe { common::quantize::amax_bits(x) }

@@ -30,6 +30,7 @@ pub(super) mod attention;
 mod gelu;
 pub(super) mod interleave;
 pub(super) mod kv;
+pub(super) mod layer_norm;
 pub(super) mod nibbles;
 mod norm;
 pub(crate) mod quantize;

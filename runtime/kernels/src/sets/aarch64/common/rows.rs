@@ -76,9 +76,11 @@ pub(crate) unsafe fn quantize_skewed(
 /// NEON must be there.
 #[inline(always)]
 pub(crate) unsafe fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
-    if kind == Activation::QuickGelu {
+    match kind {
         // SAFETY: the caller's.
-        return unsafe { gelu::quick_gelu_range(from, to) };
+        Activation::QuickGelu => unsafe { gelu::quick_gelu_range(from, to) },
+        // SAFETY: the caller's.
+        Activation::Gelu => unsafe { gelu::gelu_range(from, to) },
+        kind => activation::activate_range(kind, from, to),
     }
-    activation::activate_range(kind, from, to)
 }

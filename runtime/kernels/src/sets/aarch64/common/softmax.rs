@@ -74,16 +74,21 @@ const fn halves_i16(seen: i16, unseen: i16) -> [i16; 2 * KV_TILE] {
 
 /// A function that weighs the first `rows` rows from where it is pointed: `near` those that see every key, of
 /// values whose scales are near each other; `masked` those of which the first sees all keys but the last `unseen`,
-/// and each that follows one more.
+/// and each that follows `more` more.
 macro_rules! weigh {
     ($name:ident, $features:literal, $core:tt, $seen:tt, $sign:tt, $mr:literal, $kr:tt) => {
         /// # Safety
         /// The rows must be there, of scores, in `of.query_rows` and `stats`, and in the panel `p`; `unseen` is at most `KV_TILE`,
-        /// and at least `rows - 1` if masked.
+        /// and at least `(rows - 1) * more` if masked.
         #[inline]
         #[target_feature(enable = $features)]
         unsafe fn $name(part: Part, of: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
-            let Part { rows, row, unseen } = part;
+            let Part {
+                rows,
+                row,
+                unseen,
+                more,
+            } = part;
             let Scores {
                 scores,
                 keys,
@@ -149,7 +154,7 @@ macro_rules! weigh {
                     "subs {rows}, {rows}, #1",
                     "sub {to}, {to}, {back}",
                     "b.ne 2b",
-                    "/* {most} {least} {c0} {c1} {c2} */",
+                    "/* {most} {least} {rewind} {c0} {c1} {c2} */",
                     rows = inout(reg) rows => _,
                     scores = inout(reg) scores.as_ptr().add(row) => _,
                     k0 = in(reg) keys.k_scale.as_ptr(),
@@ -162,6 +167,7 @@ macro_rules! weigh {
                     s1 = in(reg) keys.v_shift.as_ptr().add(KV_TILE / 2),
                     most = inout(reg) MOST.0.as_ptr().add(unseen) => _,
                     least = inout(reg) LEAST.0.as_ptr().add(unseen) => _,
+                    rewind = in(reg) KV_TILE * size_of::<f32>() + more * size_of::<f32>(),
                     constants = in(reg) &CONSTANTS,
                     c0 = in(reg) &CONSTANTS.many[0],
                     c1 = in(reg) &CONSTANTS.many[1],
@@ -177,12 +183,14 @@ macro_rules! weigh {
     };
 }
 
-/// Which rows of a panel: `rows` from `row` on, of which the first does not see the last `unseen` keys.
+/// Which rows of a panel: `rows` from `row` on, of which the first does not see the last `unseen` keys, and each that follows sees `more`
+/// more of them.
 #[derive(Clone, Copy)]
 pub(in crate::sets::aarch64) struct Part {
     pub(in crate::sets::aarch64) rows: usize,
     pub(in crate::sets::aarch64) row: usize,
     pub(in crate::sets::aarch64) unseen: usize,
+    pub(in crate::sets::aarch64) more: usize,
 }
 
 /// What `weigh` makes.
@@ -219,7 +227,12 @@ macro_rules! softmax {
                 query_rows,
                 ..
             } = *of;
-            let part = |rows: usize, row: usize, unseen: usize| Part { rows, row, unseen };
+            let part = |rows: usize, row: usize, unseen: usize| Part {
+                rows,
+                row,
+                unseen,
+                more: 0,
+            };
             if whole && keys.near() {
                 // SAFETY: the caller's; every row sees every key.
                 return match of.signed {
@@ -231,15 +244,19 @@ macro_rules! softmax {
                 true => masked_signed,
                 false => masked_unsigned,
             };
-            // Nearly always each row sees one key more than the one before.
-            let one_more = |valid: &[usize]| valid.windows(2).all(|v| v[0] + 1 == v[1]);
+            // Nearly always each row sees one key more than the one before, or all see as many.
+            let valid = &query_rows.valid[..rows];
+            let steps = |more: usize| valid.windows(2).all(|v| v[0] + more == v[1]);
             if !whole
-                && one_more(&query_rows.valid[..rows])
-                && query_rows.valid[rows - 1] <= KV_TILE
+                && valid[rows - 1] <= KV_TILE
+                && let Some(more) = [1, 0].into_iter().find(|more| steps(*more))
             {
-                let unseen = KV_TILE - query_rows.valid[0];
+                let part = Part {
+                    more,
+                    ..part(rows, 0, KV_TILE - valid[0])
+                };
                 // SAFETY: the caller's; the last row sees no more keys than there are.
-                unsafe { masked(part(rows, 0, unseen), of, stats, p) };
+                unsafe { masked(part, of, stats, p) };
                 return;
             }
             for row in 0..rows {

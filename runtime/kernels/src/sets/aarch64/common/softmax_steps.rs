@@ -147,13 +147,13 @@ macro_rules! shifted {
     };
 }
 
-/// The masks of a row that sees one key more.
+/// The masks of the next row, which sees as many keys or one more.
 macro_rules! next {
     (near) => {
         ""
     };
     (masked) => {
-        "sub {most}, {most}, #260\nsub {least}, {least}, #130\n"
+        "sub {most}, {most}, {rewind}\nsub {least}, {least}, {rewind}, lsr #1\n"
     };
 }
 

@@ -10,10 +10,11 @@ use super::common;
 use super::common::arm::{Arm, Job, Update};
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::lanes::Range;
+use crate::arithmetic::layer_norm::Affine;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
 use crate::jobs::{AttentionScratch, Linear, NonFinite};
-use crate::layout::MAX_MR;
+use crate::layout::{GROUP, MAX_MR};
 use crate::operands::packing::{Packing, StoreValues};
 use crate::set::{InstructionSet, NibbleRow, QueryPanel, Tile};
 

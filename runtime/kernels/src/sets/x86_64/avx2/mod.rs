@@ -2,9 +2,9 @@
 
 mod nibbles;
 mod peak;
-mod softmax;
 mod tile;
 
+use super::softmax;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
 use crate::operands::nibbles::NibblePanel;
@@ -41,7 +41,7 @@ impl InstructionSet for Avx2 {
     #[inline(always)]
     unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
         // SAFETY: the caller's.
-        unsafe { softmax::softmax(scores, stats, p) };
+        unsafe { softmax::softmax::<{ Self::LAYOUT.mr }, true>(scores, stats, p) };
     }
 
     #[inline(always)]

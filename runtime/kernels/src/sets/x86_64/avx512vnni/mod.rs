@@ -3,6 +3,7 @@
 mod attend;
 mod gemv;
 mod interleave;
+mod layer_norm;
 mod linear;
 mod nibbles;
 mod peak;
@@ -14,9 +15,11 @@ mod tile;
 mod update;
 
 use crate::arithmetic::epilogue::{Channels, Output};
+use crate::arithmetic::layer_norm::Affine;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
 use crate::jobs::{AttentionRow, Linear, NonFinite};
+use crate::layout::GROUP;
 use crate::operands::nibbles::NibblePanel;
 use crate::operands::packing::Packing;
 use crate::set::{InstructionSet, NibbleRow, Tile, Values};
@@ -61,6 +64,16 @@ impl InstructionSet for Avx512Vnni {
     unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { softmax::softmax(scores, stats, p) };
+    }
+
+    #[inline(always)]
+    unsafe fn layer_norm(
+        rows: [&[f32]; GROUP],
+        affine: Affine<'_>,
+        out: &mut [f32],
+    ) -> [u32; GROUP] {
+        // SAFETY: the caller's.
+        unsafe { layer_norm::layer_norm(rows, affine, out) }
     }
 
     #[inline(always)]

@@ -4,6 +4,8 @@ mod nibbles;
 mod peak;
 mod tile;
 
+use super::softmax;
+use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
 use crate::operands::packing::Packing;
 use crate::set::{InstructionSet, NibbleRow, Tile};
@@ -27,6 +29,12 @@ impl InstructionSet for AvxVnni {
     unsafe fn one_row(row: &NibbleRow<'_>, acc: &mut [i32]) {
         // SAFETY: the caller's.
         unsafe { nibbles::one_row(row, acc) };
+    }
+
+    #[inline(always)]
+    unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { softmax::softmax::<{ Self::LAYOUT.mr }, false>(scores, stats, p) };
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! The softmax on AVX2: four rows at a time, 8 scores and then 16 weights a vector.
+//! The softmax on AVX2, for whoever has no wider vectors: four rows at a time, 8 scores and then 16 weights a vector.
 //!
 //! As on AVX-512 the packs interleave by 128-bit lanes and nothing is shuffled back: the scales of the values are loaded in
 //! the same order, and a dword of bytes, a group of four keys, is stored to where it belongs.
@@ -16,20 +16,20 @@ use core::arch::x86_64::{
     _mm_div_ps, _mm_set1_epi32, _mm_set1_ps, _mm_setzero_si128, _mm_storeu_si128, _mm256_add_epi16,
     _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8, _mm256_blendv_ps, _mm256_castps_si256,
     _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cmpgt_epi16, _mm256_cmpgt_epi32,
-    _mm256_cvtepi32_ps, _mm256_cvttps_epi32, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_max_epi16, _mm256_max_ps, _mm256_min_epi16, _mm256_min_epu16,
-    _mm256_mul_ps, _mm256_mulhi_epu16, _mm256_mulhrs_epi16, _mm256_or_si256, _mm256_packs_epi32,
-    _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi32,
-    _mm256_srli_epi32, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_ps, _mm256_unpackhi_epi32,
-    _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
+    _mm256_cvtepi32_ps, _mm256_cvttps_epi32, _mm256_extracti128_si256, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_epi16, _mm256_max_ps, _mm256_min_epi16,
+    _mm256_min_epu16, _mm256_mul_ps, _mm256_mulhi_epu16, _mm256_mulhrs_epi16, _mm256_or_si256,
+    _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32,
+    _mm256_srai_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_ps,
+    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
+    _mm256_xor_si256,
 };
 
 use crate::arithmetic::interleave::scatter;
-use crate::arithmetic::softmax::{C, FRACTION, FULL, INTEGER, Keys, QueryRows, RowStats, Scores};
-use crate::isa::Isa;
-use crate::layout::{GROUP, KV_TILE, Layout, MAX_MR};
+use crate::arithmetic::softmax::{C, FRACTION, FULL, INTEGER, RowStats, Scores};
+use crate::layout::{GROUP, KV_TILE, MAX_MR};
 
 /// f32 in a vector.
 const LANES: usize = 8;
@@ -40,63 +40,75 @@ const WORDS: usize = SCORES / 2;
 /// And of its bytes.
 const BYTES: usize = WORDS / 2;
 
-/// Of the tile for which the bytes are meant.
-const LAYOUT: Layout = Layout::of(Isa::Avx2);
+/// Bytes of a group of keys, in every layout that this is for.
+const KR: usize = 4;
 
-/// See [`InstructionSet::softmax`](crate::set::InstructionSet::softmax).
+/// See [`InstructionSet::softmax`](crate::set::InstructionSet::softmax), for panels of `MR` rows, of a tile that multiplies signed bytes or not.
 ///
 /// # Safety
 /// As there.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn softmax(of: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
-    let Scores {
-        rows,
-        whole,
-        scores,
-        keys,
-        query_rows,
-        ..
-    } = *of;
-    assert!(of.signed && p.len() >= LAYOUT.mr * KV_TILE);
-    // All rows of a panel are one group of them.
-    const { assert!(LAYOUT.mr == GROUP && LAYOUT.kr == 4) };
-    if rows == 1 {
-        let [bytes] = match whole {
-            true => weigh::<1, false>(scores, keys, query_rows, stats),
-            false => weigh::<1, true>(scores, keys, query_rows, stats),
-        };
-        let mut row = [[0u8; LAYOUT.kr]; KV_TILE / LAYOUT.kr];
+pub(super) unsafe fn softmax<const MR: usize, const SIGNED: bool>(
+    of: &Scores<'_>,
+    stats: &mut RowStats,
+    p: &mut [u8],
+) {
+    const { assert!(MR.is_multiple_of(GROUP) && MR <= MAX_MR) };
+    assert!(of.signed == SIGNED && of.rows <= MR && p.len() >= MR * KV_TILE);
+    match of.whole {
+        true => panel::<MR, SIGNED, false>(of, stats, p),
+        false => panel::<MR, SIGNED, true>(of, stats, p),
+    }
+}
+
+/// [`softmax`]; some keys are not seen by some rows only if `MASKED`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn panel<const MR: usize, const SIGNED: bool, const MASKED: bool>(
+    of: &Scores<'_>,
+    stats: &mut RowStats,
+    p: &mut [u8],
+) {
+    if of.rows == 1 {
+        let [bytes] = weigh::<1, SIGNED, MASKED>(of, stats, 0);
+        let mut row = [[0u8; KR]; KV_TILE / KR];
         for (bytes, row) in bytes.into_iter().zip(row.as_chunks_mut::<LANES>().0) {
-            let mut dwords = [[0u8; LAYOUT.kr]; LANES];
+            let mut dwords = [[0u8; KR]; LANES];
             // SAFETY: a vector is 32 bytes.
             unsafe { _mm256_storeu_si256(dwords.as_mut_ptr().cast(), bytes) };
             for (i, group) in row.iter_mut().enumerate() {
                 *group = dwords[i % 2 * 4 + i / 2];
             }
         }
-        scatter(row.as_flattened(), p, LAYOUT.mr, 0, LAYOUT.kr);
+        scatter(row.as_flattened(), p, MR, 0, KR);
         return;
     }
-    let bytes = match whole {
-        true => weigh::<GROUP, false>(scores, keys, query_rows, stats),
-        false => weigh::<GROUP, true>(scores, keys, query_rows, stats),
-    };
-    for half in 0..BYTES {
-        store(bytes.map(|row| row[half]), half, p);
+    for row in (0..of.rows).step_by(GROUP) {
+        let bytes = weigh::<GROUP, SIGNED, MASKED>(of, stats, row);
+        for half in 0..BYTES {
+            store::<MR>(bytes.map(|bytes| bytes[half]), row, half, p);
+        }
     }
 }
 
-/// The bytes of the first `R` rows, and what it finds of them beside.
+/// The bytes of `R` rows from `row` on, and what it finds of them beside.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn weigh<const R: usize, const MASKED: bool>(
-    scores: &[[i32; KV_TILE]],
-    keys: Keys<'_>,
-    query_rows: &QueryRows,
+fn weigh<const R: usize, const SIGNED: bool, const MASKED: bool>(
+    of: &Scores<'_>,
     stats: &mut RowStats,
+    row: usize,
 ) -> [[__m256i; BYTES]; R] {
-    let scores: &[[i32; KV_TILE]; R] = scores.first_chunk().expect("a row of scores for each");
+    let Scores {
+        scores,
+        keys,
+        query_rows,
+        ..
+    } = *of;
+    let scores: &[[i32; KV_TILE]; R] = scores[row..]
+        .first_chunk()
+        .expect("a row of scores for each");
     let mut a = [[_mm256_setzero_ps(); SCORES]; R];
     let mut tops = [_mm256_setzero_si256(); GROUP];
     for r in 0..R {
@@ -112,7 +124,7 @@ fn weigh<const R: usize, const MASKED: bool>(
             *a = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), k_scale);
             let mut seen = *a;
             if MASKED {
-                let valid = _mm256_set1_epi32(query_rows.valid[r] as i32);
+                let valid = _mm256_set1_epi32(query_rows.valid[row + r] as i32);
                 let mask = _mm256_castsi256_ps(_mm256_cmpgt_epi32(valid, numbers_i32(i)));
                 seen = _mm256_blendv_ps(_mm256_set1_ps(f32::NEG_INFINITY), seen, mask);
             }
@@ -122,7 +134,7 @@ fn weigh<const R: usize, const MASKED: bool>(
     }
     let max = |x, y| _mm256_max_ps(_mm256_castsi256_ps(x), _mm256_castsi256_ps(y));
     let tops = fold(tops, |x, y| _mm256_castps_si256(max(x, y)));
-    keep(tops, &mut stats.top);
+    keep(tops, &mut stats.top, row);
 
     let mut sums = [_mm256_setzero_si256(); GROUP];
     let mut least = [_mm256_setzero_si256(); GROUP];
@@ -130,8 +142,8 @@ fn weigh<const R: usize, const MASKED: bool>(
     let mut e = [[_mm256_setzero_si256(); WORDS]; R];
     for r in 0..R {
         let (top, c) = (
-            _mm256_set1_ps(stats.top[r]),
-            _mm256_set1_ps(query_rows.c[r]),
+            _mm256_set1_ps(stats.top[row + r]),
+            _mm256_set1_ps(query_rows.c[row + r]),
         );
         least[r] = _mm256_set1_epi16(i16::MAX);
         let z = |a: __m256| {
@@ -148,7 +160,7 @@ fn weigh<const R: usize, const MASKED: bool>(
             let mut p = shift_right(b, n);
             let mut shift = _mm256_add_epi16(n, words(keys.v_shift, i));
             if MASKED {
-                let valid = _mm256_set1_epi16(query_rows.valid[r] as i16);
+                let valid = _mm256_set1_epi16(query_rows.valid[row + r] as i16);
                 let seen = _mm256_cmpgt_epi16(valid, words(&NUMBERS, i));
                 p = _mm256_and_si256(p, seen);
                 shift = _mm256_blendv_epi8(_mm256_set1_epi16(i16::MAX), shift, seen);
@@ -160,15 +172,19 @@ fn weigh<const R: usize, const MASKED: bool>(
             least[r] = _mm256_min_epi16(least[r], shift);
         }
     }
-    keep(fold(sums, |x, y| _mm256_add_epi32(x, y)), &mut stats.sum);
+    keep(
+        fold(sums, |x, y| _mm256_add_epi32(x, y)),
+        &mut stats.sum,
+        row,
+    );
     let least = least.map(|x| _mm256_min_epi16(x, swap(x)));
     let word = _mm_set1_epi32(0xffff);
     let least = fold(least, |x, y| _mm256_min_epi16(x, y));
-    keep(_mm_and_si128(least, word), &mut stats.e);
+    keep(_mm_and_si128(least, word), &mut stats.e, row);
 
     let mut peaks = [_mm256_setzero_si256(); GROUP];
     for r in 0..R {
-        let least = _mm256_set1_epi16(stats.e[r] as i16);
+        let least = _mm256_set1_epi16(stats.e[row + r] as i16);
         for i in 0..WORDS {
             y[r][i] = shift_right(y[r][i], _mm256_sub_epi16(e[r][i], least));
             peaks[r] = _mm256_max_epi16(peaks[r], y[r][i]);
@@ -178,16 +194,18 @@ fn weigh<const R: usize, const MASKED: bool>(
     let peaks = _mm_and_si128(fold(peaks, |x, y| _mm256_max_epi16(x, y)), word);
     let inverse = _mm_cvttps_epi32(_mm_div_ps(_mm_set1_ps(FULL), _mm_cvtepi32_ps(peaks)));
     let some = _mm_cmpgt_epi32(peaks, _mm_setzero_si128());
-    keep(_mm_and_si128(inverse, some), &mut stats.inverse);
+    keep(_mm_and_si128(inverse, some), &mut stats.inverse, row);
 
     let mut bytes = [[_mm256_setzero_si256(); BYTES]; R];
     for r in 0..R {
-        let inverse = _mm256_set1_epi16(stats.inverse[r] as i16);
+        let inverse = _mm256_set1_epi16(stats.inverse[row + r] as i16);
         let u = y[r].map(|w| _mm256_mulhrs_epi16(w, inverse));
         for i in 0..BYTES {
             let u = _mm256_packus_epi16(u[2 * i], u[2 * i + 1]);
-            // The tile multiplies signed bytes.
-            bytes[r][i] = _mm256_xor_si256(u, _mm256_set1_epi8(i8::MIN));
+            bytes[r][i] = match SIGNED {
+                true => _mm256_xor_si256(u, _mm256_set1_epi8(i8::MIN)),
+                false => u,
+            };
         }
     }
     bytes
@@ -280,21 +298,20 @@ fn fold(v: [__m256i; GROUP], op: impl Fn(__m256i, __m256i) -> __m256i) -> __m128
     _mm256_castsi256_si128(all)
 }
 
-/// Writes the four results in `v` to the first four rows of what is stats.
+/// Writes the four results in `v` to rows `at..at + 4` of what is stats.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn keep<T>(v: __m128i, to: &mut [T; MAX_MR]) {
-    const { assert!(size_of::<T>() == 4 && GROUP <= MAX_MR) };
+fn keep<T>(v: __m128i, to: &mut [T; MAX_MR], at: usize) {
+    const { assert!(size_of::<T>() == 4) };
+    let to: &mut [T; GROUP] = to[at..].first_chunk_mut().expect("rows of a panel");
     // SAFETY: four numbers of four bytes, of a type that any bits are one of (f32 and i32 are all there are).
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), v) };
 }
 
-/// Stores the bytes of four rows, of half of the keys in the order of [`weigh`], to a panel.
+/// Stores the bytes of four rows, of half of the keys in the order of [`weigh`], as rows `row..row + 4` of a panel.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store(rows: [__m256i; GROUP], half: usize, p: &mut [u8]) {
-    const VECTOR: usize = 32;
-    let p: &mut [[u8; VECTOR]] = p.as_chunks_mut().0;
+fn store<const MR: usize>(rows: [__m256i; GROUP], row: usize, half: usize, p: &mut [u8]) {
     let ab = [
         _mm256_unpacklo_epi32(rows[0], rows[1]),
         _mm256_unpackhi_epi32(rows[0], rows[1]),
@@ -310,8 +327,21 @@ fn store(rows: [__m256i; GROUP], half: usize, p: &mut [u8]) {
         _mm256_unpacklo_epi64(ab[1], cd[1]),
         _mm256_unpackhi_epi64(ab[1], cd[1]),
     ];
-    for (to, group) in p[half * groups.len()..].iter_mut().zip(groups) {
-        // SAFETY: a vector is 32 bytes.
-        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), group) };
+    const { assert!(GROUP * KR == size_of::<__m128i>()) };
+    let groups_of_half = 2 * groups.len();
+    assert!(half < BYTES && row + GROUP <= MR && p.len() >= MR * KV_TILE);
+    for (s, group) in groups.into_iter().enumerate() {
+        let at = ((half * groups_of_half + 2 * s) * MR + row) * KR;
+        // SAFETY: two groups of MR * KR bytes each, of a panel of KV_TILE / KR of them, in which four rows are a lane of a vector.
+        unsafe {
+            let to = p.as_mut_ptr().add(at);
+            if MR == GROUP {
+                _mm256_storeu_si256(to.cast(), group);
+            } else {
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(group));
+                let next = to.add(MR * KR);
+                _mm_storeu_si128(next.cast(), _mm256_extracti128_si256::<1>(group));
+            }
+        }
     }
 }
