@@ -24,6 +24,8 @@ pub struct Classification {
     pub logits: Vec<f32>,
     /// Tokens whose work was reused from the image before; 0 of a model without tokens.
     pub reused_tokens: usize,
+    /// Tokens that are not those of the image before, all of them of the first; 0 of a model without tokens.
+    pub changed_tokens: usize,
     labels: Arc<[String]>,
     problem_type: ProblemType,
 }
@@ -79,10 +81,16 @@ pub(crate) struct Meaning {
 
 impl Meaning {
     /// What these logits say.
-    pub(crate) fn classification(&self, logits: Vec<f32>, reused_tokens: usize) -> Classification {
+    pub(crate) fn classification(
+        &self,
+        logits: Vec<f32>,
+        reused_tokens: usize,
+        changed_tokens: usize,
+    ) -> Classification {
         Classification {
             logits,
             reused_tokens,
+            changed_tokens,
             labels: self.labels.clone(),
             problem_type: self.problem_type,
         }

@@ -8,6 +8,7 @@ mod graph;
 mod lockstep;
 mod model;
 mod ops;
+mod stabilizer;
 mod steps;
 
 pub use causal::ImageGptForCausalImageModeling;
@@ -17,4 +18,5 @@ pub(crate) use graph::Graph;
 pub use lockstep::Lockstep;
 pub use model::ImageGptModel;
 pub(crate) use ops::OPERATORS;
+pub use stabilizer::{Stabilizer, StabilizerOptions};
 pub use steps::Steps;

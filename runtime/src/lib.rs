@@ -41,7 +41,8 @@ pub use igpt_kernels::{Isa, IsaError};
 pub use image_io::ImageIoError;
 pub use imagegpt::{
     GenerationConfig, GenerationError, ImageGptForCausalImageModeling,
-    ImageGptForImageClassification, ImageGptModel, Lockstep, Session, Steps,
+    ImageGptForImageClassification, ImageGptModel, Lockstep, Session, Stabilizer,
+    StabilizerOptions, Steps,
 };
 pub use kind::{Dtype, Task};
 pub use model::ModelOutput;

@@ -129,6 +129,11 @@ impl ImageGptImageProcessor {
         &self.config
     }
 
+    /// The prepared palette.
+    pub(crate) fn palette(&self) -> Result<&Palette, ProcessorError> {
+        self.palette.as_ref().ok_or(ProcessorError::NotQuantizing)
+    }
+
     /// The palette in normalised colour, usually within [-1, 1]; token `t` is `clusters()[t]`.
     #[must_use]
     pub fn clusters(&self) -> &[[f64; 3]] {
@@ -211,7 +216,7 @@ impl ImageGptImageProcessor {
         tokens: &mut Vec<u16>,
     ) -> Result<(), ProcessorError> {
         tokens.clear();
-        let palette = self.palette.as_ref().ok_or(ProcessorError::NotQuantizing)?;
+        let palette = self.palette()?;
         let resized = self.resized_into(rgb, width, height, scratch)?;
         tokens.extend(
             resized

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use igpt_kernels::{Isa, KV_TILE};
 
 use super::model::ImageGptModel;
+use super::stabilizer::{Stabilizer, StabilizerOptions};
 use crate::classification::{Classification, Meaning};
 use crate::config::{ImageGptConfig, ProblemType};
 use crate::error::{Error, FormatError};
@@ -16,7 +17,7 @@ use crate::kind::Task;
 use crate::model::State;
 use crate::ops::op::{run_once, truncate};
 use crate::options::LoadOptions;
-use crate::processor::ImageGptImageProcessor;
+use crate::processor::{ImageGptImageProcessor, ProcessorError, ProcessorScratch};
 
 /// Hugging Face's class of that name: mean pooling over all tokens after `ln_f`, then `score`.
 #[derive(Debug)]
@@ -90,6 +91,10 @@ impl ImageGptForImageClassification {
             tokens: Vec::new(),
             logits: Vec::new(),
             kept: false,
+            stabilizer: None,
+            worth: 0.0,
+            scratch: ProcessorScratch::default(),
+            seen: Vec::new(),
         })
     }
 }
@@ -136,7 +141,8 @@ impl Shared {
 ///
 /// Keys and values are worth keeping for such a stream only: ImageGPT-small's are 25 MiB, and writing them
 /// costs a twentieth of a pass. So an image keeps them if it begins like the one before, and the next may use
-/// them; a camera's noise never pays.
+/// them; a camera's noise never pays, unless the stream is [stabilised](Session::stabilize): then an image keeps them while
+/// what the last ones had in common is worth it.
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
@@ -145,7 +151,19 @@ pub struct Session {
     logits: Vec<f32>,
     /// Whether the last image left its keys and values.
     kept: bool,
+    /// Of a stabilised stream.
+    stabilizer: Option<Stabilizer>,
+    /// The share of tokens that images had in common with the one before, lately.
+    worth: f32,
+    scratch: ProcessorScratch,
+    /// The tokens of a picture on their way.
+    seen: Vec<u16>,
 }
+
+/// The share of a pass that has to be saved for keys and values to be kept: storing them costs half as much.
+const WORTH: f32 = 0.1;
+/// How much the newest image weighs in what they had in common lately.
+const NEWEST: f32 = 0.25;
 
 impl Session {
     /// Classifies one RGB8 picture, `width * height * 3` bytes, of any size.
@@ -158,12 +176,15 @@ impl Session {
         width: usize,
         height: usize,
     ) -> Result<Classification, Error> {
-        let tokens = self.shared.processor.tokens_from_rgb8(rgb, width, height);
-        let tokens = tokens.map_err(|source| Error::Processor {
+        let mut seen = std::mem::take(&mut self.seen);
+        let done = self.see(rgb, width, height, &mut seen);
+        let done = done.map_err(|source| Error::Processor {
             name: self.shared.model.core.name.clone(),
             source,
-        })?;
-        self.classify(&tokens)
+        });
+        let done = done.and_then(|()| self.classify(&seen));
+        self.seen = seen;
+        done
     }
 
     /// Classifies a decoded image.
@@ -172,6 +193,49 @@ impl Session {
     /// As [`Session::classify`].
     pub fn classify_image(&mut self, image: &DecodedImage) -> Result<Classification, Error> {
         self.classify_rgb8(image.rgb(), image.width(), image.height())
+    }
+
+    /// Keeps the tokens of a stream of pictures from flickering, from the next picture on, or no longer: see [`Stabilizer`].
+    /// Verdicts are then those of a fresh session on the stabilised tokens ([`Session::tokens`]). Only pictures are
+    /// stabilised, not tokens that are handed in. Called again, as after a new source or orientation, it forgets the stream.
+    pub fn stabilize(&mut self, options: Option<StabilizerOptions>) {
+        self.stabilizer = options.map(Stabilizer::new);
+        // A stream that is stabilised is expected to repeat itself.
+        self.worth = if options.is_some() { 1.0 } else { 0.0 };
+    }
+
+    /// The tokens of the last image that was classified.
+    #[must_use]
+    pub fn tokens(&self) -> &[u16] {
+        &self.tokens
+    }
+
+    /// The tokens of a picture, stabilised if the stream is.
+    fn see(
+        &mut self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+        seen: &mut Vec<u16>,
+    ) -> Result<(), ProcessorError> {
+        let processor = &self.shared.processor;
+        let scratch = &mut self.scratch;
+        let Some(stabilizer) = &mut self.stabilizer else {
+            return processor.tokens_into(rgb, width, height, scratch, seen);
+        };
+        let resized = processor.resized_into(rgb, width, height, scratch)?;
+        let (tokens, _) = stabilizer.next(processor, resized)?;
+        seen.clear();
+        seen.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    /// Whether an image that has so many of its tokens in common with the one before keeps its keys and values.
+    fn keeps(&self, shared: usize, tokens: usize) -> bool {
+        if self.stabilizer.is_none() {
+            return shared > 0;
+        }
+        self.worth > WORTH && tokens > KV_TILE
     }
 
     /// Classifies the tokens of one image.
@@ -183,12 +247,24 @@ impl Session {
         model.check_tokens(tokens)?;
         let common = self.tokens.iter().zip(tokens);
         let common = common.take_while(|(a, b)| a == b).count();
+        let equal = self
+            .tokens
+            .iter()
+            .zip(tokens)
+            .filter(|(a, b)| a == b)
+            .count();
+        let changed = tokens.len() - equal;
+        if !self.tokens.is_empty() {
+            let share = common as f32 / tokens.len() as f32;
+            self.worth += NEWEST * (share - self.worth);
+        }
         let mut reused = common;
         if common < tokens.len() || common < self.tokens.len() || self.logits.is_empty() {
             // Whole tiles only, and at least the last token is computed: the head adds tile sums.
             let shared = common.min(tokens.len() - 1) / KV_TILE * KV_TILE;
             reused = if self.kept { shared } else { 0 };
-            self.kept = shared > 0;
+            // What is reused lies among what was kept, and is kept on.
+            self.kept = reused > 0 || self.keeps(shared, tokens.len());
             run_once(&mut self.state.op_states, !self.kept);
             truncate(&mut self.state.op_states, reused);
             self.tokens.clear();
@@ -205,6 +281,6 @@ impl Session {
             self.tokens.extend_from_slice(tokens);
         }
         let meaning = &self.shared.meaning;
-        Ok(meaning.classification(self.logits.clone(), reused))
+        Ok(meaning.classification(self.logits.clone(), reused, changed))
     }
 }

@@ -35,7 +35,7 @@ struct Color {
 
 /// A palette prepared for exact nearest-colour search.
 #[derive(Debug)]
-pub(super) struct Palette {
+pub(crate) struct Palette {
     backend: Backend,
     colors: Vec<Color>,
     channels: Channels,
@@ -83,12 +83,22 @@ impl Palette {
     }
 
     /// Index of the colour nearest to an RGB8 pixel; the lowest of equally near ones.
-    pub(super) fn nearest(&self, rgb: [u8; 3]) -> u16 {
+    pub(crate) fn nearest(&self, rgb: [u8; 3]) -> u16 {
         let [r, g, b] = rgb.map(usize::from);
         let cell =
             (r >> CELL_SHIFT) * CELLS * CELLS + (g >> CELL_SHIFT) * CELLS + (b >> CELL_SHIFT);
         let range = self.cell_start[cell] as usize..self.cell_start[cell + 1] as usize;
         self.nearest_of(rgb, self.candidates[range].iter().copied())
+    }
+
+    /// Distance between an RGB8 pixel and a colour of the palette, which must be one, in the scale of the palette.
+    pub(crate) fn distance(&self, rgb: [u8; 3], token: u16) -> f64 {
+        let color = self.colors[usize::from(token)].rgb;
+        let square = |channel: usize| {
+            let value = self.channels.value[channel][usize::from(rgb[channel])];
+            (f64::from(value) - color[channel]).powi(2)
+        };
+        (square(0) + square(1) + square(2)).sqrt()
     }
 
     /// The nearest among `candidates`, which ascend.
