@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 notes=docs/pictures.sha256
 clf=models/fashion-mnist/clf lm=models/fashion-mnist/lm sample=models/fashion-mnist/sample
-int8=models/fashion-mnist/igpt-fashion-mnist-int8.onnx
+int8=models/fashion-mnist/igpt-fashion-mnist-int8.onnx mit=models/fashion-mnist/mit-fashion-mnist-int8.onnx
 data=${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
 python=${PYTHON:-python3}
 # What is drawn by programs of this repository alone comes first: no NAME means these.
@@ -68,7 +68,7 @@ make() {
 # What of the repository a picture is made of. The golden bits stand for all of the runtime: while they are the same, so
 # is every number that the models give.
 inputs() {
-  local recipe=models/recipe bits=tests/golden/default/bits.txt
+  local recipe=models/recipe bits=tests/golden/default/bits.txt mitbits=tests/golden/default/mit-bits.txt
   case $1 in
     docs/complete.png) echo $bits $lm/*.json $lm/*.safetensors "${completed[@]}" host-tools/src/verbs/complete.rs host-tools/src/pictures.rs ;;
     models/fashion-mnist/frame.png) echo $bits $int8 $sample/000?-*.png $(rust firmware/core/src/overlay{,.rs}) ;;
@@ -77,7 +77,7 @@ inputs() {
     models/fashion-mnist/probe.png) echo $recipe/plots.py models/fashion-mnist/probe.json ;;
     models/fashion-mnist/training.png) echo $recipe/{plots,pretrain,finetune,trainer}.py ;;
     models/fashion-mnist/evaluation.json) echo $recipe/{data,evaluate}.py {$clf,$lm}/{config.json,preprocessor_config.json,model.safetensors} ;;
-    models/fashion-mnist/evaluation-int8.json) echo $bits $int8 $recipe/evaluate_int8.py {$clf,$lm}/{config.json,preprocessor_config.json,model.safetensors} ;;
+    models/fashion-mnist/evaluation-int8.json) echo $bits $mitbits $int8 $mit $recipe/evaluate_int8.py {$clf,$lm,models/fashion-mnist/mit}/{config.json,preprocessor_config.json,model.safetensors} ;;
     models/fashion-mnist/evaluation-onnxruntime-int8.json) echo $recipe/{data,onnxruntime_int8}.py $clf/{config.json,preprocessor_config.json,model.safetensors} ;;
     models/fashion-mnist/probe.json) echo $recipe/{data,fast,probe}.py $lm/{config.json,preprocessor_config.json,model.safetensors} ;;
   esac

@@ -1,4 +1,4 @@
-"""What int8 costs the two models over the whole test set, by `igpt eval`: the classifier's file and the language model's.
+"""What int8 costs the three models over the whole test set, by `igpt eval`: the classifier's file, the language model's, the Mix Transformer's.
 
 Of each report the numbers of the card are kept, without times: they are the machine's.
 """
@@ -47,6 +47,7 @@ with tempfile.TemporaryDirectory() as folder:
     reports = {
         "classifier": evaluate(classifier, os.path.join(args.models, "clf")),
         "language_model": evaluate(lm, os.path.join(args.models, "lm")),
+        "mix_transformer": evaluate(os.path.join(args.models, "mit-fashion-mnist-int8.onnx"), os.path.join(args.models, "mit")),
     }
 with open(args.output, "w") as out:
     json.dump(reports, out, indent=1)
