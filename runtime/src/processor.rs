@@ -131,7 +131,7 @@ impl ImageGptImageProcessor {
 
     /// The prepared palette.
     pub(crate) fn palette(&self) -> Result<&Palette, ProcessorError> {
-        self.palette.as_ref().ok_or(ProcessorError::NotQuantizing)
+        self.palette.as_deref().ok_or(ProcessorError::NotQuantizing)
     }
 
     /// The palette in normalised colour, usually within [-1, 1]; token `t` is `clusters()[t]`.
