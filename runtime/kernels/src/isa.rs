@@ -5,6 +5,7 @@ use core::str::FromStr;
 
 /// Why an instruction set cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IsaError {
     /// No instruction set has this name.
     Unknown,
