@@ -11,7 +11,7 @@ TOOLS = "aarch64-linux-gnu-"
 OPERATORS = {
     "linear": r"igpt_kernels::tables::\w+::linear$",
     "attention": r"igpt_kernels::tables::\w+::attend$",
-    "rows": r"igpt_kernels::tables::\w+::(prepare|split)$",
+    "rows": r"igpt_kernels::tables::\w+::(prepare|prepare_windows|split|split_q|split_kv|layer_norm|depthwise)$",
     "driver": r"^rayon::iter::plumbing::bridge_producer_consumer::helper$",
     "+": r"^<?igpt_kernels::",
 }
