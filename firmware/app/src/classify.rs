@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use igpt_runtime::StabilizerOptions;
 use igpt_runtime::tools::report::RunReport;
 
 use crate::source::FrameBuffer;
@@ -19,6 +20,8 @@ pub struct Classified {
     pub scores: Vec<f32>,
     /// Tokens whose work was reused from the frame before.
     pub reused_tokens: usize,
+    /// Tokens that are not those of the frame before.
+    pub changed_tokens: usize,
     /// Time that it took to make the model's input of the picture.
     pub resize: Duration,
     /// Time that the model took.
@@ -43,6 +46,9 @@ pub trait Classify {
     fn run(&self) -> Option<&RunReport> {
         None
     }
+
+    /// Keeps tokens from flickering from the next frame on, or not, where there are tokens: another source, another scene.
+    fn stabilize(&mut self, _options: Option<StabilizerOptions>) {}
 
     /// Classifies one frame.
     ///

@@ -246,6 +246,7 @@ impl Engine {
                     self.drop = self.settings.drop.unwrap_or(live);
                     self.live = live;
                     self.worker.set_filter(self.settings.filter(live))?;
+                    self.worker.stabilize(self.settings.stabilizer(live));
                     self.log.write(&LogEvent::SourceOpened {
                         description: &description,
                     });

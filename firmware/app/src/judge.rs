@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use igpt_firmware_core::verdict::{FilterSettings, ProblemType, Verdict};
+use igpt_runtime::StabilizerOptions;
 
 use super::classify::{Classified, Classify};
 use super::exit::Failure;
@@ -56,6 +57,11 @@ impl Judge {
     /// The smoothed numbers behind the last judgement, one per class.
     pub(super) fn average(&self) -> &[f32] {
         self.filter.average()
+    }
+
+    /// Keeps tokens from flickering, or not, beginning afresh.
+    pub(super) fn stabilize(&mut self, options: Option<StabilizerOptions>) {
+        self.classifier.stabilize(options);
     }
 
     /// Starts smoothing afresh: another source, another scene.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{
     AutoImageProcessor, AutoModelForImageClassification, AutoSession, Error, LoadOptions,
-    ProcessorScratch,
+    ProcessorScratch, StabilizerOptions,
 };
 
 use super::classify::{Classified, Classify};
@@ -135,6 +135,12 @@ impl Classify for Model {
         Some(&self.run)
     }
 
+    fn stabilize(&mut self, options: Option<StabilizerOptions>) {
+        if let AutoSession::ImageGpt(session) = &mut self.session {
+            session.stabilize(options);
+        }
+    }
+
     fn classify(&mut self, frame: &FrameBuffer) -> anyhow::Result<Classified> {
         let (width, height) = (frame.width as usize, frame.height as usize);
         let Self {
@@ -146,8 +152,8 @@ impl Classify for Model {
         } = self;
         let begun = Instant::now();
         let (crc32, resize, classification) = match (model.processor(), session) {
-            (AutoImageProcessor::ImageGpt(processor), AutoSession::ImageGpt(session)) => {
-                processor.tokens_into(&frame.rgb, width, height, scratch, tokens)?;
+            (AutoImageProcessor::ImageGpt(_), AutoSession::ImageGpt(session)) => {
+                session.tokens_into(&frame.rgb, width, height, tokens)?;
                 let resize = begun.elapsed();
                 let bytes: Vec<u8> = tokens
                     .iter()
@@ -168,6 +174,7 @@ impl Classify for Model {
             tokens_crc32: crc32,
             scores: classification.scores(),
             reused_tokens: classification.reused_tokens,
+            changed_tokens: classification.changed_tokens,
             logits: classification.logits,
             resize,
             model: begun.elapsed() - resize,

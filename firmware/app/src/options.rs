@@ -100,6 +100,11 @@ pub struct Options {
     /// bundled one, which knows ten kinds of clothing on grey 28x28 product pictures.
     #[arg(long, value_name = "FILE.onnx", help_heading = "Model")]
     pub model: Option<PathBuf>,
+    /// How much nearer another colour has to be for a pixel to change its token, in the palette's scale, or off: a camera's
+    /// noise then changes none, and what did not change is not computed again. Of ImageGPT only, whose palette reaches from -1 to 1.
+    /// [default: 0.04 for live sources that are not recorded, else off]
+    #[arg(long, value_name = "MARGIN|off", help_heading = "Model")]
+    pub stabilize: Option<Margin>,
     /// Threads for the model; 0 for one a core. The result is the same for any number. [default: 0]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub threads: Option<usize>,
@@ -154,6 +159,22 @@ pub struct Options {
     pub log: Option<String>,
 }
 
+/// A number, or `off`. In a file either may stand.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Margin {
+    /// As on a command line.
+    Text(String),
+    /// As a number in a file.
+    Number(f64),
+}
+
+impl From<&str> for Margin {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
 /// Fills what `$mine` leaves open from `$theirs`, and notes the keys that came from there.
 macro_rules! fill {
     ($mine:ident, $theirs:ident, $keys:ident; $($field:ident),* $(,)?) => {
@@ -176,7 +197,7 @@ impl Options {
         }
         let mut keys = Vec::new();
         let both = fill!(self, other, keys; source, size, frames, interval, drop, no_drop, strict,
-            retries, model, threads, isa, state_dir, top_k, threshold, smooth, hysteresis, sink,
+            retries, model, stabilize, threads, isa, state_dir, top_k, threshold, smooth, hysteresis, sink,
             canvas, record, json, log);
         (both, keys)
     }

@@ -235,6 +235,7 @@ mod tests {
             logits: logits.clone(),
             scores: vec![0.7, 0.2, 0.1],
             reused_tokens: 0,
+            changed_tokens: 0,
             resize: Duration::ZERO,
             model: Duration::ZERO,
         };
@@ -310,6 +311,7 @@ mod tests {
             logits: vec![0.0],
             scores: vec![1.0],
             reused_tokens: 0,
+            changed_tokens: 0,
             resize: Duration::ZERO,
             model: Duration::ZERO,
         };

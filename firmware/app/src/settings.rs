@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use igpt_runtime::Isa;
+use igpt_runtime::{Isa, StabilizerOptions};
 
 use super::log::LogTarget;
-use super::options::{Options, parse_size, parse_time};
+use super::options::{Margin, Options, parse_size, parse_time};
 use super::origin::{Invalid, Origin};
 use crate::source::SourceOptions;
 use igpt_firmware_core::pipeline::RetryPolicy;
@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub(super) interval: Duration,
     pub(super) retry: RetryPolicy,
     pub(super) model: Option<PathBuf>,
+    /// The margin, or none; absent if nothing was said.
+    pub(super) stabilize: Option<Option<f32>>,
     pub(super) threads: Option<usize>,
     pub(super) isa: Option<Isa>,
     pub(super) state_dir: Option<PathBuf>,
@@ -80,6 +82,23 @@ fn parse_isa(name: &str) -> Result<Isa, Invalid> {
         })
 }
 
+/// A margin, or none.
+fn parse_margin(margin: &Margin) -> Result<Option<f32>, Invalid> {
+    let (number, found) = match margin {
+        Margin::Text(text) if text == "off" => return Ok(None),
+        Margin::Text(text) => (text.parse().ok(), format!("{text:?}")),
+        Margin::Number(number) => (Some(*number as f32), number.to_string()),
+    };
+    match number {
+        Some(margin) if margin > 0.0 && margin <= 1.0 => Ok(Some(margin)),
+        _ => Err(Invalid::new(
+            "stabilize",
+            found,
+            "a number above 0 and up to 1, such as 0.04, or off",
+        )),
+    }
+}
+
 impl Settings {
     /// Checks the options. `state_directory` is what systemd put into the environment.
     ///
@@ -93,6 +112,7 @@ impl Settings {
         }
         check("frames", options.frames, |n| *n > 0, "at least 1")?;
         check("threads", options.threads, |n| *n <= 1024, "at most 1024")?;
+        let stabilize = options.stabilize.as_ref().map(parse_margin).transpose()?;
         let isa = options.isa.as_deref().map(parse_isa).transpose()?;
         check("top-k", options.top_k, |k| *k > 0, "at least 1")?;
         let window = format!("1 to {MAX_WINDOW}");
@@ -165,6 +185,7 @@ impl Settings {
                 .map_or(Ok(Duration::ZERO), |text| parse_time("interval", &text))?,
             retry,
             model: options.model,
+            stabilize,
             threads: options.threads,
             isa,
             state_dir: options.state_dir.or(state_directory),
@@ -194,6 +215,16 @@ impl Settings {
             window,
             hysteresis,
             threshold: self.threshold.unwrap_or(0.5),
+        }
+    }
+
+    /// By which margin tokens are stabilised, if they are. A recording is to be repeated frame by frame, so it is not unless
+    /// it was asked for.
+    pub(super) fn stabilizer(&self, live: bool) -> Option<StabilizerOptions> {
+        let options = StabilizerOptions::default();
+        match self.stabilize {
+            Some(margin) => Some(options.with_margin(margin?)),
+            None => (live && self.record.is_none()).then_some(options),
         }
     }
 

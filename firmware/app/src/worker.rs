@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use igpt_firmware_core::overlay::{Bar, Mood, Panel};
 use igpt_firmware_core::verdict::{FilterSettings, Score};
+use igpt_runtime::StabilizerOptions;
 use igpt_runtime::tools::one_line;
 
 use super::classify::Classify;
@@ -107,6 +108,11 @@ impl Worker {
         let _ = self.outputs.reporter.start(&start);
     }
 
+    /// Keeps tokens from flickering, or not, beginning afresh.
+    pub(super) fn stabilize(&mut self, options: Option<StabilizerOptions>) {
+        self.judge.stabilize(options);
+    }
+
     /// Starts smoothing afresh: another source, another scene.
     pub(super) fn set_filter(&mut self, settings: FilterSettings) -> Result<(), Failure> {
         self.judge.set_filter(settings)
@@ -180,6 +186,7 @@ impl Worker {
                 ("model_seconds", judgement.classified.model),
             ],
             reused_tokens: judgement.classified.reused_tokens,
+            changed_tokens: judgement.classified.changed_tokens,
             dropped,
         };
         match self.outputs.reporter.verdict(&report) {

@@ -177,11 +177,7 @@ impl Session {
         height: usize,
     ) -> Result<Classification, Error> {
         let mut seen = std::mem::take(&mut self.seen);
-        let done = self.see(rgb, width, height, &mut seen);
-        let done = done.map_err(|source| Error::Processor {
-            name: self.shared.model.core.name.clone(),
-            source,
-        });
+        let done = self.tokens_into(rgb, width, height, &mut seen);
         let done = done.and_then(|()| self.classify(&seen));
         self.seen = seen;
         done
@@ -210,7 +206,25 @@ impl Session {
         &self.tokens
     }
 
-    /// The tokens of a picture, stabilised if the stream is.
+    /// The tokens of a picture, stabilised if the stream is, for [`Session::classify`]: the two steps of
+    /// [`Session::classify_rgb8`], for whoever wants to know what each takes.
+    ///
+    /// # Errors
+    /// On a picture that does not have that many bytes.
+    pub fn tokens_into(
+        &mut self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+        tokens: &mut Vec<u16>,
+    ) -> Result<(), Error> {
+        let seen = self.see(rgb, width, height, tokens);
+        seen.map_err(|source| Error::Processor {
+            name: self.shared.model.core.name.clone(),
+            source,
+        })
+    }
+
     fn see(
         &mut self,
         rgb: &[u8],

@@ -26,6 +26,7 @@ pub(crate) struct Report<'a> {
     /// input, and the model.
     pub(crate) stages: [(&'static str, Duration); 3],
     pub(crate) reused_tokens: usize,
+    pub(crate) changed_tokens: usize,
     /// Dropped between the verdict before and this one.
     pub(crate) dropped: u64,
 }

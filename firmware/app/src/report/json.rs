@@ -42,6 +42,7 @@ pub(super) fn verdict(report: &Report<'_>) -> Value {
         put(stage, json!(seconds(spent.as_secs_f32() * 1000.0)));
     }
     put("reused_tokens", json!(report.reused_tokens));
+    put("changed_tokens", json!(report.changed_tokens));
     put("dropped", json!(report.dropped));
     put("top", json!(top));
     // A value is neither sure nor unsure.

@@ -161,3 +161,36 @@ fn bad_values_are_refused_by_name() {
         assert!(message.contains(culprit), "{message}");
     }
 }
+
+#[test]
+fn live_sources_that_are_not_recorded_are_stabilised_unless_told_otherwise() {
+    let margin = |text: Option<&str>, record: Option<&str>, live| {
+        let options = Options {
+            stabilize: text.map(Into::into),
+            record: record.map(Into::into),
+            ..Options::default()
+        };
+        let settings = Settings::new(options, None).unwrap();
+        settings.stabilizer(live).map(|options| options.margin)
+    };
+    assert_eq!(margin(None, None, true), Some(0.04));
+    assert_eq!(margin(None, None, false), None);
+    assert_eq!(margin(None, Some("run"), true), None);
+    assert_eq!(margin(Some("0.1"), Some("run"), false), Some(0.1));
+    assert_eq!(margin(Some("off"), None, true), None);
+}
+
+#[test]
+fn a_margin_that_is_none_is_refused() {
+    for text in ["0", "-0.1", "1.5", "nan", "on", ""] {
+        let options = Options {
+            stabilize: Some(text.into()),
+            ..Options::default()
+        };
+        let error = Settings::new(options, None).unwrap_err().to_string();
+        assert!(
+            error.contains("stabilize") && error.contains("off"),
+            "{error}"
+        );
+    }
+}

@@ -74,6 +74,7 @@ impl Classify for FakeModel {
             logits: scores.clone(),
             scores,
             reused_tokens: 0,
+            changed_tokens: 0,
             resize: Duration::ZERO,
             model: Duration::ZERO,
         })
