@@ -42,11 +42,13 @@ impl<T: Pod> Aligned<T> {
         values
     }
 
-    /// Changes the length. New memory is zero, values kept keep what they are, and capacity is never given back, so that a
-    /// buffer used for frame after frame stops allocating after the first.
+    /// Changes the length. Memory that is new is zero; what was ever there keeps what it is, also past a shorter length in between. None is
+    /// given back: a buffer that takes turns between lengths, frame after frame, neither allocates nor fills after the first.
     pub fn resize(&mut self, len: usize) {
         let lines = (len * size_of::<T>()).div_ceil(LINE);
-        self.lines.resize(lines, Line([0; LINE]));
+        if lines > self.lines.len() {
+            self.lines.resize(lines, Line([0; LINE]));
+        }
         self.len = len;
     }
 
