@@ -28,7 +28,7 @@ Examples:
   igpt verify run1/ run2/
         (a command of the other program)";
 
-/// Classifies what a camera sees with ImageGPT, on this machine, offline.
+/// Classifies what a camera sees with an ImageGPT or a Mix Transformer, on this machine, offline.
 ///
 /// Frames come from a source, go through the model, and come out as one line each on standard
 /// output and as annotated pictures in the sinks. A camera is never kept waiting: while the model
