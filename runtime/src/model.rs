@@ -215,7 +215,7 @@ impl Core {
     }
 
     pub(crate) fn threads(&self) -> usize {
-        self.engine.pool.current_num_threads()
+        self.engine.threads()
     }
 
     /// Time in these operators since the last call, summed over threads and runs.
@@ -251,8 +251,7 @@ impl Core {
             let read = |t: &TValue| Ok(t.try_as_plain_ram()?.as_slice::<f32>()?.to_vec());
             outputs.iter().map(read).collect()
         };
-        // In the pool from here on, so that no operator pays for getting there.
-        let outputs = self.engine.pool.install(run);
+        let outputs = self.engine.pass(run);
         outputs.map_err(|e| self.error(&e))
     }
 

@@ -15,4 +15,6 @@ pub(crate) mod maps;
 pub(crate) mod op;
 pub(crate) mod parse;
 pub(crate) mod pooled;
+pub(crate) mod shares;
 pub(crate) mod state;
+pub(crate) mod team;

@@ -7,6 +7,8 @@ use igpt_kernels::{Aligned, AttentionScratch, Kernels, KvInt8, LinearScratch, Pa
 use rayon::ThreadPool;
 
 use super::maps::Maps;
+use super::shares::Shares;
+use super::team;
 use crate::error::Error;
 use crate::huge_pages::Blocks;
 use crate::profile::Profile;
@@ -87,14 +89,20 @@ impl Engine {
         })
     }
 
-    /// How many of `rows` rows a task takes: as many for each thread as for the others, few enough for its activations
-    /// to stay in the nearest caches, in whole panels of the kernels' tiles.
-    pub(crate) fn share(&self, rows: usize) -> usize {
-        const MOST: usize = 64;
-        let threads = self.pool.current_num_threads();
-        let tasks = rows.div_ceil(MOST).max(1).next_multiple_of(threads);
-        let panel = self.kernels.layout().mr;
-        rows.div_ceil(tasks).max(1).next_multiple_of(panel)
+    /// How many threads work on a pass.
+    pub(crate) fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs a forward pass: this thread, and others of the pool, work on what it hands out by [`team::try_each`]. Nothing in it asks the
+    /// pool for anything, whose threads have other things to do until it ends.
+    pub(crate) fn pass<T>(&self, pass: impl FnOnce() -> T) -> T {
+        team::lead(self.threads() - 1, |help| self.pool.spawn(help), pass)
+    }
+
+    /// `rows` rows shared out in whole panels of the kernels' tiles.
+    pub(crate) fn share(&self, rows: usize) -> Shares {
+        Shares::new(rows, self.threads(), self.kernels.layout().mr)
     }
 
     /// Runs `task` with a scratch of its own, which the next task reuses.

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use igpt_kernels::{Aligned, Linear, LinearScratch, PackedInt8, PackedRows};
-use rayon::prelude::*;
 
 use super::engine::Engine;
+use super::team::each;
 
 /// An int8 linear layer's constants.
 #[derive(Debug)]
@@ -55,23 +55,22 @@ impl LinearInt8 {
         }
         // One row, as in generation, is as fast as the weights can be read, and one core does not saturate
         // the memory: the columns are shared out among the threads.
-        let share = panels.div_ceil(engine.pool.current_num_threads());
-        out.par_chunks_mut(share * engine.kernels.layout().nr)
-            .enumerate()
-            .for_each(|(i, out)| {
-                let panels = i * share..panels.min((i + 1) * share);
-                let columns = Columns { panels, ldo };
-                engine.with_scratch(|own| {
-                    let product = Product { rows, out, add };
-                    self.run_columns(engine, product, columns, &mut own.linear);
-                });
+        let share = panels.div_ceil(engine.threads());
+        let parts = out.chunks_mut(share * engine.kernels.layout().nr);
+        each(parts, |i, out| {
+            let panels = i * share..panels.min((i + 1) * share);
+            let columns = Columns { panels, ldo };
+            engine.with_scratch(|own| {
+                let product = Product { rows, out, add };
+                self.run_columns(engine, product, columns, &mut own.linear);
             });
+        });
     }
 
     /// As [`LinearInt8::run`], for the few rows of sequences in lockstep: every thread multiplies all of them
     /// by its share of the columns, so that the weights are read once.
     pub(crate) fn run_shared(&self, engine: &Engine, product: Product<'_>, memory: Memory<'_>) {
-        let threads = engine.pool.current_num_threads();
+        let threads = engine.threads();
         if threads == 1 || product.rows.rows() == 1 {
             return self.run(engine, product, memory);
         }
@@ -81,20 +80,17 @@ impl LinearInt8 {
         let share = panels.div_ceil(threads);
         let width = share * engine.kernels.layout().nr;
         shares.resize(panels.div_ceil(share) * rows.rows() * width);
-        shares
-            .par_chunks_mut(rows.rows() * width)
-            .enumerate()
-            .for_each(|(i, out)| {
-                let columns = Columns {
-                    panels: i * share..panels.min((i + 1) * share),
-                    ldo: width,
-                };
-                engine.with_scratch(|own| {
-                    let add = false;
-                    let product = Product { rows, out, add };
-                    self.run_columns(engine, product, columns, &mut own.linear);
-                });
+        each(shares.chunks_mut(rows.rows() * width), |i, out| {
+            let columns = Columns {
+                panels: i * share..panels.min((i + 1) * share),
+                ldo: width,
+            };
+            engine.with_scratch(|own| {
+                let add = false;
+                let product = Product { rows, out, add };
+                self.run_columns(engine, product, columns, &mut own.linear);
             });
+        });
         for (i, part) in shares.chunks_exact(rows.rows() * width).enumerate() {
             let columns = i * width..n.min((i + 1) * width);
             for (part, out) in part.chunks_exact(width).zip(out.chunks_exact_mut(n)) {

@@ -1,13 +1,13 @@
 //! One transformer block in f32: the reference that an int8 file is measured against.
 
 use igpt_kernels::{AttentionF32, NonFinite};
-use rayon::prelude::*;
 
 use super::block::Block;
 use crate::ops::engine::Engine;
 use crate::ops::layer::{LayerError, Update};
 use crate::ops::linear_f32::LinearF32;
 use crate::ops::state::LayerState;
+use crate::ops::team::{each, try_each};
 use crate::profile::Operator;
 
 /// Rows of a task.
@@ -40,49 +40,39 @@ impl BlockF32 {
         let width = self.ln_1.len();
         if !state.lanes.is_empty() {
             // The reference, not the product: each on its own.
-            return x
-                .par_chunks_mut(width)
-                .zip(&mut state.lanes)
-                .enumerate()
-                .try_for_each(|(lane, (x, state))| {
-                    self.run(engine, state, x).map_err(|e| e.within(lane))
-                });
+            let tasks = x.chunks_mut(width).zip(&mut state.lanes);
+            return try_each(tasks, |lane, (x, state)| {
+                self.run(engine, state, x).map_err(|e| e.within(lane))
+            });
         }
         let rows = x.len() / width;
         let past = state.past;
         let mut qkv = vec![0.0; rows * 3 * width];
         state.kv_f32.resize((past + rows) * 2 * width, 0.0);
-        engine.pool.install(|| {
-            qkv.par_chunks_mut(ROWS * 3 * width)
-                .zip(x.par_chunks(ROWS * width))
-                .for_each(|(qkv, x)| {
-                    engine.with_scratch(|scratch| {
-                        let mut laps = engine.profile.laps();
-                        scratch.narrow.resize(x.len());
-                        kernels.norm(x, &self.ln_1, self.eps, &mut scratch.narrow);
-                        laps.end(Operator::NormQuantize);
-                        self.c_attn.run(engine, &scratch.narrow, qkv, false);
-                        laps.end(Operator::CAttn);
-                    });
-                });
-            let (kv_new, qkv_rows) = (
-                state.kv_f32[past * 2 * width..].chunks_exact_mut(2 * width),
-                qkv.chunks_exact(3 * width),
-            );
-            for (kv, qkv) in kv_new.zip(qkv_rows) {
-                kv.copy_from_slice(&qkv[width..]);
-            }
-            let kv = &state.kv_f32;
-            x.par_chunks_mut(ROWS * width)
-                .enumerate()
-                .rev()
-                .with_max_len(1)
-                .try_for_each(|(chunk, x)| {
-                    let first = chunk * ROWS;
-                    let queries = &qkv[first * 3 * width..];
-                    self.finish(engine, kv, queries, past + first, x)
-                        .map_err(|e| e.within(first))
-                })
+        let tasks = qkv.chunks_mut(ROWS * 3 * width).zip(x.chunks(ROWS * width));
+        each(tasks, |_, (qkv, x)| {
+            engine.with_scratch(|scratch| {
+                let mut laps = engine.profile.laps();
+                scratch.narrow.resize(x.len());
+                kernels.norm(x, &self.ln_1, self.eps, &mut scratch.narrow);
+                laps.end(Operator::NormQuantize);
+                self.c_attn.run(engine, &scratch.narrow, qkv, false);
+                laps.end(Operator::CAttn);
+            });
+        });
+        let (kv_new, qkv_rows) = (
+            state.kv_f32[past * 2 * width..].chunks_exact_mut(2 * width),
+            qkv.chunks_exact(3 * width),
+        );
+        for (kv, qkv) in kv_new.zip(qkv_rows) {
+            kv.copy_from_slice(&qkv[width..]);
+        }
+        let kv = &state.kv_f32;
+        try_each(x.chunks_mut(ROWS * width), |chunk, x| {
+            let first = chunk * ROWS;
+            let queries = &qkv[first * 3 * width..];
+            self.finish(engine, kv, queries, past + first, x)
+                .map_err(|e| e.within(first))
         })?;
         state.past = past + rows;
         if state.once {

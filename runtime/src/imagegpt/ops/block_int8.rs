@@ -4,16 +4,18 @@
 //! into q, k, v. The second needs every key up to the tile: attention, c_proj, norm, the MLP, all for one
 //! tile at a time so that its activations stay in the nearest caches.
 
+use std::collections::VecDeque;
+
 use igpt_kernels::{
     Attention, AttentionRow, KV_TILE, KvInt8, NonFinite, PackedRows, Prepare, RowsF32, Visible,
 };
-use rayon::prelude::*;
 
 use super::block::Block;
 use crate::ops::engine::{Engine, Scratch};
 use crate::ops::layer::{LayerError, Update};
 use crate::ops::linear_int8::{LinearInt8, Memory, Product, Run};
 use crate::ops::state::LayerState;
+use crate::ops::team::try_each;
 use crate::profile::Operator;
 
 /// A block in int8; int4 weights are an int8 matrix too, stored more tightly.
@@ -37,6 +39,22 @@ struct Task<'a> {
     position: usize,
     x: &'a mut [f32],
     queries: &'a mut Vec<PackedRows>,
+}
+
+/// Tasks of ever more work in another order: the longest first, if the first and the last of what is left are taken in turns. Threads then
+/// end together.
+fn longest_at_the_ends<T>(tasks: Vec<T>) -> VecDeque<T> {
+    tasks
+        .into_iter()
+        .enumerate()
+        .fold(VecDeque::new(), |mut order, (i, task)| {
+            if i.is_multiple_of(2) {
+                order.push_front(task);
+            } else {
+                order.push_back(task);
+            }
+            order
+        })
 }
 
 impl BlockInt8 {
@@ -84,28 +102,16 @@ impl BlockInt8 {
                 queries,
             });
         }
-        engine.pool.install(|| {
-            // One at a time to whichever thread is free, and the long rows, at the end, first: threads then end together, which they
-            // do not if they take halves and steal.
-            kv[tiles]
-                .iter_mut()
-                .zip(&mut tasks)
-                .par_bridge()
-                .try_for_each(|(tile, task)| {
-                    engine
-                        .with_scratch(|scratch| self.project(engine, scratch, task, tile))
-                        .map_err(|e| e.within(task.position - past))
-                })?;
-            tasks
-                .into_iter()
-                .rev()
-                .par_bridge()
-                .try_for_each(|mut task| {
-                    let offset = task.position - past;
-                    engine
-                        .with_scratch(|scratch| self.finish(engine, scratch, &mut task, kv))
-                        .map_err(|e| e.within(offset))
-                })
+        try_each(kv[tiles].iter_mut().zip(&mut tasks), |_, (tile, task)| {
+            engine
+                .with_scratch(|scratch| self.project(engine, scratch, task, tile))
+                .map_err(|e| e.within(task.position - past))
+        })?;
+        try_each(longest_at_the_ends(tasks).into_iter(), |_, mut task| {
+            let offset = task.position - past;
+            engine
+                .with_scratch(|scratch| self.finish(engine, scratch, &mut task, kv))
+                .map_err(|e| e.within(offset))
         })?;
         state.past = past + rows;
         engine.queries.put(queries);
@@ -171,7 +177,7 @@ impl BlockInt8 {
         let mut laps = engine.profile.laps();
         scratch.narrow.resize(rows * width);
         if rows == 1 {
-            let threads = engine.pool.current_num_threads();
+            let threads = engine.threads();
             let out = &mut scratch.narrow;
             let query = (task.queries.as_slice(), kv, task.position);
             self.attend_row(engine, query, threads, out)?;
@@ -195,21 +201,21 @@ impl BlockInt8 {
         out: &mut [f32],
     ) -> Result<(), NonFinite> {
         let heads = self.heads.count.div_ceil(shares);
-        out.par_chunks_mut(heads * self.heads.dim)
-            .zip(queries[..self.heads.count].par_chunks(heads))
-            .enumerate()
-            .try_for_each(|(i, (out, q))| {
-                let job = AttentionRow {
-                    heads: self.heads,
-                    first: i * heads,
-                    q,
-                    kv,
-                    position,
-                    scale: self.scale,
-                    out,
-                };
-                engine.with_scratch(|own| engine.kernels.attend_row(job, &mut own.attention))
-            })
+        let parts = out
+            .chunks_mut(heads * self.heads.dim)
+            .zip(queries[..self.heads.count].chunks(heads));
+        try_each(parts, |i, (out, q)| {
+            let job = AttentionRow {
+                heads: self.heads,
+                first: i * heads,
+                q,
+                kv,
+                position,
+                scale: self.scale,
+                out,
+            };
+            engine.with_scratch(|own| engine.kernels.attend_row(job, &mut own.attention))
+        })
     }
 
     /// What follows attention, whose heads are in `scratch.narrow`: c_proj and the MLP, each added to `x`.

@@ -6,12 +6,12 @@
 //! own.
 
 use igpt_kernels::{KV_TILE, NonFinite, PackedRows, Prepare, RowsF32};
-use rayon::prelude::*;
 
 use super::block_int8::BlockInt8;
 use crate::ops::engine::{Engine, Scratch};
 use crate::ops::linear_int8::{LinearInt8, Memory, Product};
 use crate::ops::state::LayerState;
+use crate::ops::team::try_each;
 use crate::profile::Operator;
 
 impl BlockInt8 {
@@ -75,20 +75,31 @@ impl BlockInt8 {
         laps.end(Operator::CAttn);
         narrow.resize(rows * width);
         // If lanes do not divide evenly among the threads, every lane's heads are shared out among all of them.
-        let threads = engine.pool.current_num_threads();
+        let threads = engine.threads();
         let shares = match rows % threads {
             0 => 1,
             _ => threads,
         };
-        narrow
-            .par_chunks_exact_mut(width)
-            .zip(wide.par_chunks_exact(3 * width))
-            .zip(lanes.par_iter_mut().zip(queries))
-            .enumerate()
-            .try_for_each(|(lane, ((out, qkv), (state, queries)))| {
-                self.attend_lane(engine, state, queries, shares, qkv, out)
-                    .map_err(|e| e.within(lane))
-            })?;
+        let tasks = narrow
+            .chunks_exact_mut(width)
+            .zip(wide.chunks_exact(3 * width))
+            .zip(
+                lanes
+                    .iter_mut()
+                    .zip(queries.iter_mut().map(Vec::as_mut_slice)),
+            );
+        // All lanes to each thread in turn, or each lane to all threads.
+        let attend = |lane, ((out, qkv), (state, queries))| {
+            self.attend_lane(engine, state, queries, shares, qkv, out)
+                .map_err(|e: NonFinite| e.within(lane))
+        };
+        if shares == 1 {
+            try_each(tasks, attend)?;
+        } else {
+            tasks
+                .enumerate()
+                .try_for_each(|(lane, task)| attend(lane, task))?;
+        }
         // The split with it: lanes do both on threads of their own.
         laps.end(Operator::Attention);
         Ok(())

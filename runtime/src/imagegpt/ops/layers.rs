@@ -1,7 +1,6 @@
 //! The operators of this family that are neither embeddings nor blocks: the last norm, and the heads.
 
 use igpt_kernels::{NonFinite, Prepare, RowsF32};
-use rayon::prelude::*;
 use tract_onnx::prelude::TractResult;
 
 use crate::ops::constants::Constants;
@@ -12,6 +11,7 @@ use crate::ops::linear_f32::LinearF32;
 use crate::ops::linear_int8::{LinearInt8, Memory, Product};
 use crate::ops::pooled::PooledHead;
 use crate::ops::state::LayerState;
+use crate::ops::team::{each, try_each};
 use crate::profile::Operator;
 
 /// Rows of a task.
@@ -62,29 +62,25 @@ impl Apply for LinearInt8 {
         let kernels = engine.kernels;
         let (k, n) = (self.w.k(), self.w.n());
         let mut laps = engine.profile.laps();
-        engine.pool.install(|| {
-            x.par_chunks(ROWS * k)
-                .zip(out.par_chunks_mut(ROWS * n))
-                .enumerate()
-                .try_for_each(|(chunk, (x, out))| {
-                    engine.with_scratch(|scratch| {
-                        let rows = RowsF32::dense(x, x.len() / k, k);
-                        kernels
-                            .prepare(rows, Prepare::Plain, &mut scratch.rows)
-                            .map_err(|e| e.within(chunk * ROWS))?;
-                        let product = Product {
-                            rows: &scratch.rows,
-                            out,
-                            add: false,
-                        };
-                        let memory = Memory {
-                            shares: &mut scratch.shares,
-                            linear: &mut scratch.linear,
-                        };
-                        self.run(engine, product, memory);
-                        Ok::<(), NonFinite>(())
-                    })
-                })
+        let tasks = x.chunks(ROWS * k).zip(out.chunks_mut(ROWS * n));
+        try_each(tasks, |chunk, (x, out)| {
+            engine.with_scratch(|scratch| {
+                let rows = RowsF32::dense(x, x.len() / k, k);
+                kernels
+                    .prepare(rows, Prepare::Plain, &mut scratch.rows)
+                    .map_err(|e| e.within(chunk * ROWS))?;
+                let product = Product {
+                    rows: &scratch.rows,
+                    out,
+                    add: false,
+                };
+                let memory = Memory {
+                    shares: &mut scratch.shares,
+                    linear: &mut scratch.linear,
+                };
+                self.run(engine, product, memory);
+                Ok::<(), NonFinite>(())
+            })
         })?;
         laps.end(Operator::Head);
         Ok(finite(out, n)?)
@@ -102,11 +98,8 @@ impl Apply for LinearF32 {
     ) -> Result<(), LayerError> {
         let (k, n) = (self.w.k(), self.w.n());
         let mut laps = engine.profile.laps();
-        engine.pool.install(|| {
-            x.par_chunks(ROWS * k)
-                .zip(out.par_chunks_mut(ROWS * n))
-                .for_each(|(x, out)| self.run(engine, x, out, false));
-        });
+        let tasks = x.chunks(ROWS * k).zip(out.chunks_mut(ROWS * n));
+        each(tasks, |_, (x, out)| self.run(engine, x, out, false));
         laps.end(Operator::Head);
         Ok(finite(out, n)?)
     }

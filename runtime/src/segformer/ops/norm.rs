@@ -1,13 +1,13 @@
 //! LayerNorm: its constants, and the one that ends a stage, in place.
 
 use igpt_kernels::{NonFinite, Prepare};
-use rayon::prelude::*;
 
 use crate::ops::constants::Constants;
 use crate::ops::engine::Engine;
 use crate::ops::kind::Attributes;
 use crate::ops::layer::{LayerError, Update, finite};
 use crate::ops::state::LayerState;
+use crate::ops::team::try_each;
 use crate::profile::Operator;
 use tract_onnx::prelude::TractResult;
 
@@ -69,22 +69,18 @@ impl Update for StageNorm {
         x: &mut [f32],
     ) -> Result<(), LayerError> {
         let width = self.0.width();
-        let chunk = engine.share(x.len() / width);
-        engine.pool.install(|| {
-            x.par_chunks_mut(chunk * width)
-                .with_max_len(1)
-                .enumerate()
-                .try_for_each(|(i, x)| {
-                    engine.with_scratch(|scratch| {
-                        let mut laps = engine.profile.laps();
-                        scratch.narrow.resize(x.len());
-                        self.0.apply(engine, x, &mut scratch.narrow);
-                        x.copy_from_slice(&scratch.narrow);
-                        laps.end(Operator::StageNorm);
-                        // Here the last block's overflow shows: no quantiser follows.
-                        finite(x, width).map_err(|e: NonFinite| e.within(i * chunk))
-                    })
-                })
+        let shares = engine.share(x.len() / width);
+        let tasks = shares.ranges().zip(shares.cut_mut(x, width));
+        try_each(tasks, |_, (rows, x)| {
+            engine.with_scratch(|scratch| {
+                let mut laps = engine.profile.laps();
+                scratch.narrow.resize(x.len());
+                self.0.apply(engine, x, &mut scratch.narrow);
+                x.copy_from_slice(&scratch.narrow);
+                laps.end(Operator::StageNorm);
+                // Here the last block's overflow shows: no quantiser follows.
+                finite(x, width).map_err(|e: NonFinite| e.within(rows.start))
+            })
         })?;
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Overlapping patches: a strided convolution over a map, then a norm. What they give is the residual stream.
 
 use igpt_kernels::{Map, Windows};
-use rayon::prelude::*;
 use tract_onnx::prelude::TractResult;
 
 use super::Take;
@@ -12,6 +11,7 @@ use crate::ops::engine::Engine;
 use crate::ops::kind::Attributes;
 use crate::ops::layer::{Apply, LayerError, dims};
 use crate::ops::state::LayerState;
+use crate::ops::team::try_each;
 use crate::profile::Operator;
 
 /// The patches before a stage.
@@ -46,31 +46,26 @@ impl<L: Arithmetic> Patches<L> {
             padding: self.kernel / 2,
         };
         let width = self.norm.width();
-        let share = engine.share(out.len() / width);
-        engine.pool.install(|| {
-            out.par_chunks_mut(share * width)
-                .with_max_len(1)
-                .enumerate()
-                .try_for_each(|(i, out)| {
-                    let first = i * share;
-                    engine.with_scratch(|scratch| {
-                        let (narrow, mut work) = split(engine, scratch);
-                        narrow.resize(out.len());
-                        let rows = first..first + out.len() / width;
-                        let target = Target {
-                            out: narrow,
-                            add: false,
-                            operator: Operator::Patches,
-                        };
-                        self.proj
-                            .multiply(&mut work, Source::Windows(windows, rows), target)
-                            .map_err(|e| e.within(first))?;
-                        let mut laps = engine.profile.laps();
-                        self.norm.apply(engine, narrow, out);
-                        laps.end(Operator::Norm);
-                        Ok(())
-                    })
-                })
+        let shares = engine.share(out.len() / width);
+        let tasks = shares.ranges().zip(shares.cut_mut(out, width));
+        try_each(tasks, |_, (rows, out)| {
+            let first = rows.start;
+            engine.with_scratch(|scratch| {
+                let (narrow, mut work) = split(engine, scratch);
+                narrow.resize(out.len());
+                let target = Target {
+                    out: narrow,
+                    add: false,
+                    operator: Operator::Patches,
+                };
+                self.proj
+                    .multiply(&mut work, Source::Windows(windows, rows), target)
+                    .map_err(|e| e.within(first))?;
+                let mut laps = engine.profile.laps();
+                self.norm.apply(engine, narrow, out);
+                laps.end(Operator::Norm);
+                Ok(())
+            })
         })
     }
 }

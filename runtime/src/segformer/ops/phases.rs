@@ -2,14 +2,15 @@
 //! attention needs the keys of all rows and the depthwise convolution the rows around.
 
 use igpt_kernels::{Aligned, KV_TILE, Map, NonFinite, Windows};
-use rayon::prelude::*;
 
 use super::arithmetic::{Arithmetic, Attention, Source, Target, split};
 use super::block::{Block, Projections};
 use crate::ops::engine::Engine;
 use crate::ops::layer::{LayerError, Update, dims};
 use crate::ops::maps::{Maps, Queries};
+use crate::ops::shares::Shares;
 use crate::ops::state::LayerState;
+use crate::ops::team::try_each;
 use crate::profile::Operator;
 
 /// A map on its way through a block.
@@ -21,8 +22,8 @@ struct Run<'a> {
     c: usize,
     /// Width of queries, keys and values.
     a: usize,
-    /// Rows of a task.
-    share: usize,
+    /// Rows of each task.
+    shares: Shares,
 }
 
 impl<L: Arithmetic> Update for Block<L> {
@@ -40,10 +41,10 @@ impl<L: Arithmetic> Update for Block<L> {
             width,
             c,
             a: self.heads.count * self.heads.dim,
-            share: engine.share(height * width),
+            shares: engine.share(height * width),
         };
         let mut maps = engine.maps.take();
-        let done = engine.pool.install(|| self.run(&run, &mut maps, x));
+        let done = self.run(&run, &mut maps, x);
         engine.maps.put(maps);
         Ok(done?)
     }
@@ -52,7 +53,7 @@ impl<L: Arithmetic> Update for Block<L> {
 impl<L: Arithmetic> Block<L> {
     fn run(&self, run: &Run<'_>, maps: &mut Maps, x: &mut [f32]) -> Result<(), NonFinite> {
         let rows = run.height * run.width;
-        let queries = rows.div_ceil(run.share);
+        let queries = run.shares.len();
         let Maps {
             normed,
             kv,
@@ -109,43 +110,44 @@ impl<L: Arithmetic> Block<L> {
             engine,
             c,
             a,
-            share,
+            shares,
             ..
         } = *run;
         let rows = x.len() / c;
         kv.resize(rows * 2 * a);
-        x.par_chunks(share * c)
-            .zip(kv.par_chunks_mut(share * 2 * a))
-            .zip(queries)
-            .with_max_len(1)
-            .enumerate()
-            .try_for_each(|(i, ((x, kv), queries))| {
-                engine
-                    .with_scratch(|scratch| {
-                        let (narrow, mut work) = split(engine, scratch);
-                        let rows = x.len() / c;
-                        narrow.resize(rows * 3 * a);
-                        let target = Target {
-                            out: narrow,
-                            add: false,
-                            operator: Operator::Projections,
-                        };
-                        qkv.multiply(&mut work, Source::Normed(x, &self.before), target)?;
-                        let mut laps = engine.profile.laps();
-                        // What else is wide is not in use any more.
-                        let q = work.wide;
-                        q.resize(rows * a);
-                        let parts = q.chunks_exact_mut(a).zip(kv.chunks_exact_mut(2 * a));
-                        for ((q, kv), qkv) in parts.zip(narrow.chunks_exact(3 * a)) {
-                            q.copy_from_slice(&qkv[..a]);
-                            kv.copy_from_slice(&qkv[a..]);
-                        }
-                        L::keep_queries(engine, self.heads, q, queries)?;
-                        laps.end(Operator::Split);
-                        Ok(())
-                    })
-                    .map_err(|e: NonFinite| e.within(i * share))
-            })?;
+        let tasks = shares
+            .ranges()
+            .zip(shares.cut(x, c))
+            .zip(shares.cut_mut(kv, 2 * a))
+            .zip(queries);
+        try_each(tasks, |_, (((rows, x), kv), queries)| {
+            let first = rows.start;
+            engine
+                .with_scratch(|scratch| {
+                    let (narrow, mut work) = split(engine, scratch);
+                    let rows = x.len() / c;
+                    narrow.resize(rows * 3 * a);
+                    let target = Target {
+                        out: narrow,
+                        add: false,
+                        operator: Operator::Projections,
+                    };
+                    qkv.multiply(&mut work, Source::Normed(x, &self.before), target)?;
+                    let mut laps = engine.profile.laps();
+                    // What else is wide is not in use any more.
+                    let q = work.wide;
+                    q.resize(rows * a);
+                    let parts = q.chunks_exact_mut(a).zip(kv.chunks_exact_mut(2 * a));
+                    for ((q, kv), qkv) in parts.zip(narrow.chunks_exact(3 * a)) {
+                        q.copy_from_slice(&qkv[..a]);
+                        kv.copy_from_slice(&qkv[a..]);
+                    }
+                    L::keep_queries(engine, self.heads, q, queries)?;
+                    laps.end(Operator::Split);
+                    Ok(())
+                })
+                .map_err(|e: NonFinite| e.within(first))
+        })?;
         Ok(rows)
     }
 
@@ -164,35 +166,35 @@ impl<L: Arithmetic> Block<L> {
             engine,
             c,
             a,
-            share,
+            shares,
             ..
         } = *run;
-        x.par_chunks(share * c)
-            .zip(normed.par_chunks_mut(share * c))
-            .zip(queries)
-            .with_max_len(1)
-            .enumerate()
-            .try_for_each(|(i, ((x, normed), queries))| {
-                engine
-                    .with_scratch(|scratch| {
-                        let mut laps = engine.profile.laps();
-                        self.before.apply(engine, x, normed);
-                        laps.end(Operator::Norm);
-                        let (narrow, mut work) = split(engine, scratch);
-                        narrow.resize(x.len() / c * a);
-                        let target = Target {
-                            out: narrow,
-                            add: false,
-                            operator: Operator::Projections,
-                        };
-                        q.multiply(&mut work, Source::Plain(normed), target)?;
-                        let mut laps = engine.profile.laps();
-                        L::keep_queries(engine, self.heads, narrow, queries)?;
-                        laps.end(Operator::Split);
-                        Ok(())
-                    })
-                    .map_err(|e: NonFinite| e.within(i * share))
-            })
+        let tasks = shares
+            .ranges()
+            .zip(shares.cut(x, c))
+            .zip(shares.cut_mut(normed, c))
+            .zip(queries);
+        try_each(tasks, |_, (((rows, x), normed), queries)| {
+            engine
+                .with_scratch(|scratch| {
+                    let mut laps = engine.profile.laps();
+                    self.before.apply(engine, x, normed);
+                    laps.end(Operator::Norm);
+                    let (narrow, mut work) = split(engine, scratch);
+                    narrow.resize(x.len() / c * a);
+                    let target = Target {
+                        out: narrow,
+                        add: false,
+                        operator: Operator::Projections,
+                    };
+                    q.multiply(&mut work, Source::Plain(normed), target)?;
+                    let mut laps = engine.profile.laps();
+                    L::keep_queries(engine, self.heads, narrow, queries)?;
+                    laps.end(Operator::Split);
+                    Ok(())
+                })
+                .map_err(|e: NonFinite| e.within(rows.start))
+        })
     }
 
     /// The reduced map, its norm, keys and values. Gives the number of keys.
@@ -214,34 +216,31 @@ impl<L: Arithmetic> Block<L> {
         let Run { engine, c, a, .. } = *run;
         let (height, width) = windows.grid();
         let keys = height * width;
-        let share = engine.share(keys);
+        let shares = engine.share(keys);
         kv.resize(keys * 2 * a);
-        kv.par_chunks_mut(share * 2 * a)
-            .with_max_len(1)
-            .enumerate()
-            .try_for_each(|(i, kv)| {
-                let first = i * share;
-                engine
-                    .with_scratch(|scratch| {
-                        let (narrow, mut work) = split(engine, scratch);
-                        let rows = kv.len() / (2 * a);
-                        narrow.resize(rows * c);
-                        let target = Target {
-                            out: narrow,
-                            add: false,
-                            operator: Operator::SequenceReduction,
-                        };
-                        let source = Source::Windows(windows, first..first + rows);
-                        reduction.multiply(&mut work, source, target)?;
-                        let target = Target {
-                            out: kv,
-                            add: false,
-                            operator: Operator::Projections,
-                        };
-                        layer.multiply(&mut work, Source::Normed(narrow, norm), target)
-                    })
-                    .map_err(|e| e.within(first))
-            })?;
+        let tasks = shares.ranges().zip(shares.cut_mut(kv, 2 * a));
+        try_each(tasks, |_, (rows, kv)| {
+            let first = rows.start;
+            engine
+                .with_scratch(|scratch| {
+                    let (narrow, mut work) = split(engine, scratch);
+                    narrow.resize(rows.len() * c);
+                    let target = Target {
+                        out: narrow,
+                        add: false,
+                        operator: Operator::SequenceReduction,
+                    };
+                    let source = Source::Windows(windows, rows);
+                    reduction.multiply(&mut work, source, target)?;
+                    let target = Target {
+                        out: kv,
+                        add: false,
+                        operator: Operator::Projections,
+                    };
+                    layer.multiply(&mut work, Source::Normed(narrow, norm), target)
+                })
+                .map_err(|e| e.within(first))
+        })?;
         Ok(keys)
     }
 
@@ -253,16 +252,13 @@ impl<L: Arithmetic> Block<L> {
         tiles: &mut [igpt_kernels::KvInt8],
     ) -> Result<(), NonFinite> {
         let engine = run.engine;
-        tiles
-            .par_iter_mut()
-            .zip(kv.par_chunks(KV_TILE * 2 * run.a))
-            .enumerate()
-            .try_for_each(|(i, (tile, kv))| {
-                let mut laps = engine.profile.laps();
-                L::keep_keys(engine, self.heads, kv, tile).map_err(|e| e.within(i * KV_TILE))?;
-                laps.end(Operator::Split);
-                Ok(())
-            })
+        let tasks = tiles.iter_mut().zip(kv.chunks(KV_TILE * 2 * run.a));
+        try_each(tasks, |i, (tile, kv)| {
+            let mut laps = engine.profile.laps();
+            L::keep_keys(engine, self.heads, kv, tile).map_err(|e| e.within(i * KV_TILE))?;
+            laps.end(Operator::Split);
+            Ok(())
+        })
     }
 
     /// Attention, o_proj, norm and fc1.
@@ -275,37 +271,37 @@ impl<L: Arithmetic> Block<L> {
         hidden: &mut [f32],
     ) -> Result<(), NonFinite> {
         let Run {
-            engine, c, share, ..
+            engine, c, shares, ..
         } = *run;
-        x.par_chunks_mut(share * c)
-            .zip(hidden.par_chunks_mut(share * self.fc1.columns()))
-            .zip(queries)
-            .with_max_len(1)
-            .enumerate()
-            .try_for_each(|(i, ((x, hidden), queries))| {
-                engine
-                    .with_scratch(|scratch| {
-                        let mut laps = engine.profile.laps();
-                        L::attend(engine, &attention(queries), scratch)?;
-                        laps.end(Operator::Attention);
-                        let (narrow, mut work) = split(engine, scratch);
-                        let target = Target {
-                            out: x,
-                            add: true,
-                            operator: Operator::OProj,
-                        };
-                        self.o_proj
-                            .multiply(&mut work, Source::Plain(narrow), target)?;
-                        let target = Target {
-                            out: hidden,
-                            add: false,
-                            operator: Operator::Fc1,
-                        };
-                        let source = Source::Normed(x, &self.after);
-                        self.fc1.multiply(&mut work, source, target)
-                    })
-                    .map_err(|e| e.within(i * share))
-            })
+        let tasks = shares
+            .ranges()
+            .zip(shares.cut_mut(x, c))
+            .zip(shares.cut_mut(hidden, self.fc1.columns()))
+            .zip(queries);
+        try_each(tasks, |_, (((rows, x), hidden), queries)| {
+            engine
+                .with_scratch(|scratch| {
+                    let mut laps = engine.profile.laps();
+                    L::attend(engine, &attention(queries), scratch)?;
+                    laps.end(Operator::Attention);
+                    let (narrow, mut work) = split(engine, scratch);
+                    let target = Target {
+                        out: x,
+                        add: true,
+                        operator: Operator::OProj,
+                    };
+                    self.o_proj
+                        .multiply(&mut work, Source::Plain(narrow), target)?;
+                    let target = Target {
+                        out: hidden,
+                        add: false,
+                        operator: Operator::Fc1,
+                    };
+                    let source = Source::Normed(x, &self.after);
+                    self.fc1.multiply(&mut work, source, target)
+                })
+                .map_err(|e| e.within(rows.start))
+        })
     }
 
     /// The depthwise convolution, the activation and fc2.
@@ -315,33 +311,30 @@ impl<L: Arithmetic> Block<L> {
             height,
             width,
             c,
-            share,
+            shares,
             ..
         } = *run;
-        x.par_chunks_mut(share * c)
-            .with_max_len(1)
-            .enumerate()
-            .try_for_each(|(i, x)| {
-                let first = i * share;
-                let map = Map {
-                    values: hidden,
-                    height,
-                    width,
-                    channels: self.fc1.columns(),
-                };
-                let tokens = first..first + x.len() / c;
-                engine
-                    .with_scratch(|scratch| {
-                        let (_, mut work) = split(engine, scratch);
-                        let target = Target {
-                            out: x,
-                            add: true,
-                            operator: Operator::Fc2,
-                        };
-                        let job = self.convolution.job(map, tokens);
-                        self.fc2.multiply(&mut work, Source::Depthwise(job), target)
-                    })
-                    .map_err(|e| e.within(first))
-            })
+        let tasks = shares.ranges().zip(shares.cut_mut(x, c));
+        try_each(tasks, |_, (tokens, x)| {
+            let first = tokens.start;
+            let map = Map {
+                values: hidden,
+                height,
+                width,
+                channels: self.fc1.columns(),
+            };
+            engine
+                .with_scratch(|scratch| {
+                    let (_, mut work) = split(engine, scratch);
+                    let target = Target {
+                        out: x,
+                        add: true,
+                        operator: Operator::Fc2,
+                    };
+                    let job = self.convolution.job(map, tokens);
+                    self.fc2.multiply(&mut work, Source::Depthwise(job), target)
+                })
+                .map_err(|e| e.within(first))
+        })
     }
 }
