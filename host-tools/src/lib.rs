@@ -17,7 +17,6 @@ pub mod kmeans;
 pub mod labelled;
 pub mod listing;
 pub mod loaded;
-pub mod logistic;
 pub mod onnx;
 pub mod output;
 pub mod pictures;

@@ -15,7 +15,7 @@ pub mod plan;
 mod wire;
 mod writer;
 
-pub use cut::{CutModel, CutNames, LinearHead};
+pub use cut::{CutModel, CutNames};
 pub use design::Design;
 pub use igpt_runtime::{Dtype, Task};
 pub use plan::Form;

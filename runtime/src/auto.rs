@@ -2,10 +2,12 @@
 
 mod classification;
 mod config;
+mod features;
 mod model;
 mod processor;
 
 pub use classification::{AutoModelForImageClassification, AutoSession};
 pub use config::ModelConfig;
+pub use features::AutoFeatureSession;
 pub use model::AutoModel;
 pub use processor::AutoImageProcessor;

@@ -116,6 +116,18 @@ pub enum Error {
     /// What was asked of the generator makes no sense.
     #[error("generation: {0}")]
     Generation(#[from] GenerationError),
+    /// A layer that the model does not have, or none where one is needed.
+    #[error("{name}: {}, expected {first} to {last}", layer(found))]
+    Layer {
+        /// File name, or "embedded model".
+        name: String,
+        /// The layer that was asked for, if any was.
+        found: Option<usize>,
+        /// The first that there is.
+        first: usize,
+        /// The last.
+        last: usize,
+    },
     /// The model could not be planned or run.
     #[error("{name}: {what}")]
     Run {
@@ -124,6 +136,11 @@ pub enum Error {
         /// What the planner says.
         what: String,
     },
+}
+
+/// Which layer it is.
+fn layer(found: &Option<usize>) -> String {
+    found.map_or("no layer".into(), |layer| format!("layer {layer}"))
 }
 
 /// A family's name with its article.

@@ -8,6 +8,7 @@ mod classification;
 mod cmyk;
 pub mod config;
 mod error;
+mod features;
 mod huge_pages;
 mod image;
 #[cfg(feature = "image-io")]
@@ -31,16 +32,18 @@ mod video;
 
 pub use self::image::{DecodedImage, ImageError, MAX_SIDE};
 pub use auto::{
-    AutoImageProcessor, AutoModel, AutoModelForImageClassification, AutoSession, ModelConfig,
+    AutoFeatureSession, AutoImageProcessor, AutoModel, AutoModelForImageClassification,
+    AutoSession, ModelConfig,
 };
 pub use classification::{Classification, Prediction};
 pub use config::{Activation, ConfigError, ImageGptConfig, ProblemType, Score, SegformerConfig};
 pub use error::{Error, FormatError, PixelsError, TokensError};
+pub use features::Features;
 pub use igpt_kernels::{Isa, IsaError};
 #[cfg(feature = "image-io")]
 pub use image_io::ImageIoError;
 pub use imagegpt::{
-    GenerationConfig, GenerationError, ImageGptForCausalImageModeling,
+    FeatureSession, GenerationConfig, GenerationError, ImageGptForCausalImageModeling,
     ImageGptForImageClassification, ImageGptModel, Lockstep, Session, Stabilizer,
     StabilizerOptions, Steps,
 };
@@ -52,6 +55,6 @@ pub use processor::{
     ProcessorScratch, Resample,
 };
 pub use segformer::{
-    SegformerForImageClassification, SegformerImageProcessor, SegformerModel,
-    SegformerProcessorConfig, SegformerSession,
+    SegformerFeatureSession, SegformerForImageClassification, SegformerImageProcessor,
+    SegformerModel, SegformerProcessorConfig, SegformerSession,
 };

@@ -240,6 +240,33 @@ impl Core {
         self.spawn(&self.all)
     }
 
+    /// A plan that gives the hidden states of these layers and computes nothing after them; they are numbered from
+    /// `first` to `last`.
+    pub(crate) fn layers(
+        &self,
+        layers: &[usize],
+        first: usize,
+        last: usize,
+    ) -> Result<Arc<TypedSimplePlan>, Error> {
+        let outside = |layer: &&usize| !(first..=last).contains(*layer);
+        if layers.is_empty() || layers.iter().any(|layer| outside(&layer)) {
+            return Err(Error::Layer {
+                name: self.name.clone(),
+                found: layers.iter().find(outside).copied(),
+                first,
+                last,
+            });
+        }
+        let make = || {
+            let mut model = self.all.model().clone();
+            let all = model.output_outlets()?.to_vec();
+            let outlets: Vec<_> = layers.iter().map(|layer| all[layer - first]).collect();
+            model.select_output_outlets(&outlets)?;
+            model.into_compact()?.into_runnable()
+        };
+        make().map_err(|error| self.error(&error))
+    }
+
     pub(crate) fn spawn(&self, plan: &Arc<TypedSimplePlan>) -> Result<State, Error> {
         plan.spawn().map_err(|e| self.error(&e))
     }

@@ -2,12 +2,14 @@
 
 mod classification;
 pub(crate) mod config;
+mod features;
 mod graph;
 mod model;
 mod ops;
 mod processor;
 
 pub use classification::{SegformerForImageClassification, SegformerSession};
+pub use features::SegformerFeatureSession;
 pub(crate) use graph::Graph;
 pub use model::SegformerModel;
 pub(crate) use ops::OPERATORS;

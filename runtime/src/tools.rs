@@ -24,6 +24,7 @@ pub use igpt_kernels::{
 pub use tract_onnx::pb;
 
 pub use crate::error::NO_PROCESSOR;
+pub use crate::features::pooled;
 pub use crate::model::Packing;
 pub use crate::profile::Operator;
 pub use crate::video::{HEAD_BYTES, Video};

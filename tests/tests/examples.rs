@@ -70,3 +70,15 @@ fn stream_says_something_of_every_frame() {
     assert_eq!(said.lines().count(), frames, "{said}");
     assert!(said.starts_with("frame 1: "), "{said}");
 }
+
+#[test]
+fn teach_says_which_of_the_taught_it_is() {
+    let (_folder, model) = convert::language_model(Dtype::Int8);
+    let sample = |name: &str| format!("models/fashion-mnist/sample/{name}.png");
+    let mut teach = example("teach");
+    teach.arg(&model).arg(sample("0003-trouser"));
+    teach.arg(format!("trouser={}", sample("0002-trouser")));
+    teach.arg(format!("boot={}", sample("0000-ankle-boot")));
+    let said = run(&mut teach);
+    assert!(said.starts_with("trouser ("), "{said}");
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use half::f16;
+use igpt_heads::LinearHead;
 use igpt_kernels::Int4Matrix;
 use igpt_runtime::processor::Backend;
 use prost::Message as _;
@@ -15,15 +16,6 @@ use super::pb::tensor_proto::DataType;
 use super::pb::{ModelProto, TensorProto};
 use crate::checkpoint::{CheckpointError, Weights};
 use crate::quantization::{QuantizationError, QuantizedMatrix};
-
-/// `logits = weight pooled + bias` on the mean of a layer's normalised hidden states.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LinearHead {
-    /// Row-major `[labels, width]`.
-    pub weight: Vec<f32>,
-    /// `[labels]`.
-    pub bias: Vec<f32>,
-}
 
 /// What a family calls its tensors in a file.
 #[derive(Clone, Copy, Debug)]

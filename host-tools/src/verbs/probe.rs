@@ -8,6 +8,7 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use igpt_heads::{Logistic, Quality};
 use igpt_runtime::ModelConfig;
 use igpt_runtime::tools::Packing;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,7 +18,6 @@ use crate::arrays::NpzWriter;
 use crate::failure::{Blame, Failure, Late};
 use crate::labelled::LabelledSet;
 use crate::loaded::LoadedModel;
-use crate::logistic::{self, Quality};
 use crate::onnx::{Dtype, Task};
 use crate::output::Outputs;
 use crate::skips::{BadPictures, Reader};
@@ -198,13 +198,14 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     bar.set_message("fitting");
     let mut fitted = Vec::new();
     for (index, layer) in (first..=blocks).enumerate() {
-        let (head, iterations) = logistic::fit(&train.samples(index), classes.len(), args.c)
-            .with_context(|| format!("layer {layer}"))
-            .failed()?;
-        let Quality { accuracy, nats } = logistic::quality(&head, &test.samples(index));
+        let Logistic { head, iterations } =
+            Logistic::fit(&train.samples(index), classes.len(), args.c)
+                .with_context(|| format!("layer {layer}"))
+                .failed()?;
+        let Quality { accuracy, nats } = head.quality(&test.samples(index));
         let report = LayerReport {
             layer,
-            train_accuracy: logistic::quality(&head, &train.samples(index)).accuracy,
+            train_accuracy: head.quality(&train.samples(index)).accuracy,
             accuracy,
             nats,
             iterations,

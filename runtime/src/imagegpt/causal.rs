@@ -249,7 +249,7 @@ impl TryFrom<ImageGptModel> for ImageGptForCausalImageModeling {
         }
         Err(Error::Task {
             found: model.core.task,
-            name: model.core.name,
+            name: model.core.name.clone(),
             expected: &[Task::Causal],
         })
     }

@@ -16,10 +16,10 @@ use crate::ops::op::run_once;
 use crate::options::LoadOptions;
 use crate::processor::ImageGptImageProcessor;
 
-/// A loaded model file, whatever its head.
-#[derive(Debug)]
+/// A loaded model file, whatever its head. A clone shares its weights.
+#[derive(Clone, Debug)]
 pub struct ImageGptModel {
-    pub(crate) core: Core,
+    pub(crate) core: Arc<Core>,
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
 }
@@ -177,7 +177,7 @@ impl TryFrom<Opened> for ImageGptModel {
         let (core, family) = opened.plan(Input::Tokens, hidden_states)?;
         match family {
             Family::ImageGpt { config, processor } => Ok(Self {
-                core,
+                core: Arc::new(core),
                 config,
                 processor: processor.map(Arc::new),
             }),

@@ -100,13 +100,13 @@ impl TryFrom<SegformerModel> for SegformerForImageClassification {
         if model.core.task != Task::Classify {
             return Err(Error::Task {
                 found: model.core.task,
-                name: model.core.name,
+                name: model.core.name.clone(),
                 expected: &[Task::Classify],
             });
         }
         let Some(processor) = model.processor.clone() else {
             return Err(Error::Format {
-                name: model.core.name,
+                name: model.core.name.clone(),
                 source: FormatError::NoProcessor,
             });
         };

@@ -16,10 +16,10 @@ use crate::model::{Core, Input, ModelOutput, Opened, State};
 use crate::onnx::Family;
 use crate::options::LoadOptions;
 
-/// A loaded model file, with a head or without.
-#[derive(Debug)]
+/// A loaded model file, with a head or without. A clone shares its weights.
+#[derive(Clone, Debug)]
 pub struct SegformerModel {
-    pub(crate) core: Core,
+    pub(crate) core: Arc<Core>,
     pub(crate) config: SegformerConfig,
     pub(crate) processor: Option<Arc<SegformerImageProcessor>>,
     /// (height, width) of its input.
@@ -207,7 +207,7 @@ impl TryFrom<Opened> for SegformerModel {
                 processor,
                 size,
             } => Ok(Self {
-                core,
+                core: Arc::new(core),
                 config,
                 processor: processor.map(Arc::new),
                 size,

@@ -1,12 +1,12 @@
 //! What a layer says of an image: the mean over its tokens of its normalised hidden state.
 
-use igpt_runtime::ModelConfig;
+use igpt_heads::Samples;
+use igpt_runtime::{ModelConfig, tools};
 use indicatif::ProgressBar;
 
 use crate::failure::{Blame as _, Failure};
 use crate::labelled::LabelledSet;
 use crate::loaded::LoadedModel;
-use crate::logistic::Samples;
 use crate::skips::Reader;
 
 /// The features of some images at every layer.
@@ -54,7 +54,7 @@ impl Features {
                     }
                     _ => None,
                 };
-                pooled.extend(pool(hidden, *width, epsilon));
+                pooled.extend(tools::pooled(hidden, *width, epsilon));
             }
         }
         Ok(Self {
@@ -72,45 +72,5 @@ impl Features {
             width: self.widths.get(layer).copied().unwrap_or_default(),
             labels: &self.labels,
         }
-    }
-}
-
-/// The mean of the rows of `hidden`, `[tokens, width]`, each divided by its root mean square first if
-/// `epsilon` is given: what
-/// `ln_f` with a gain of one would make of them.
-fn pool(hidden: &[f32], width: usize, epsilon: Option<f64>) -> Vec<f32> {
-    let mut sums = vec![0f64; width];
-    for row in hidden.chunks_exact(width) {
-        let factor = epsilon.map_or(1.0, |epsilon| {
-            let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
-            (squares / width as f64 + epsilon).sqrt().recip()
-        });
-        sums.iter_mut()
-            .zip(row)
-            .for_each(|(sum, x)| *sum += f64::from(*x) * factor);
-    }
-    let tokens = (hidden.len() / width.max(1)).max(1) as f64;
-    sums.into_iter().map(|sum| (sum / tokens) as f32).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_normalised_before_their_mean() {
-        assert_eq!(pool(&[3.0, 4.0, 0.0, 2.0], 2, None), [1.5, 3.0]);
-        let root = 2f32.sqrt();
-        let expected = [0.6 * root / 2.0, (0.8 * root + root) / 2.0];
-        for (found, expected) in pool(&[3.0, 4.0, 0.0, 2.0], 2, Some(0.0))
-            .iter()
-            .zip(expected)
-        {
-            assert!(
-                (found - expected).abs() < 1e-6,
-                "{found}, expected {expected}"
-            );
-        }
-        assert_eq!(pool(&[0.0, 0.0], 2, Some(1e-5)), [0.0, 0.0]);
     }
 }

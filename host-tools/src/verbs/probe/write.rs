@@ -4,6 +4,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use igpt_heads::LinearHead;
 use igpt_runtime::{
     AutoModelForImageClassification, Dtype, ImageGptConfig, LoadOptions, ModelConfig, ProblemType,
     SegformerConfig,
@@ -16,9 +17,7 @@ use crate::conversion::recipe;
 use crate::failure::{Blame as _, Failure};
 use crate::imagegpt::prepared::PreparedWeights;
 use crate::labelled::LabelledSet;
-use crate::onnx::{
-    self, CutModel, CutNames, Design, Form, LinearHead, Provenance, Task, WriteError,
-};
+use crate::onnx::{self, CutModel, CutNames, Design, Form, Provenance, Task, WriteError};
 use crate::output::Staged;
 use crate::quantization::Grid;
 use crate::segformer::SizedModel;

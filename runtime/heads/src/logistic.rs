@@ -1,13 +1,15 @@
 //! Multinomial logistic regression on standardised features: scikit-learn's objective, minimised by argmin's
 //! L-BFGS.
 
-use anyhow::{Context, ensure};
 use argmin::core::{CostFunction, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice};
 
-use crate::onnx::LinearHead;
+use crate::error::FitError;
+use crate::linear::{LinearHead, log_sum_exp};
+use crate::moments::moments;
+use crate::samples::Samples;
 
 /// Parts that the samples are summed in: a number of its own, so that the result does not depend on the
 /// threads.
@@ -20,106 +22,62 @@ const TOLERANCE: f64 = 1e-5;
 const GAIN: f64 = 1e-9;
 const MOST_ITERATIONS: u64 = 1000;
 
-/// Samples with their classes.
-#[derive(Clone, Copy, Debug)]
-pub struct Samples<'a> {
-    /// Row-major `[samples, width]`, finite.
-    pub features: &'a [f32],
-    /// Features of a sample.
-    pub width: usize,
-    /// The class of each.
-    pub labels: &'a [usize],
+/// A head that a regression found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logistic {
+    /// What it found.
+    pub head: LinearHead,
+    /// The iterations that it took.
+    pub iterations: u64,
 }
 
-/// How good a head is on some samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quality {
-    /// Share of the samples whose class has the largest logit.
-    pub accuracy: f64,
-    /// Mean cross-entropy in nats.
-    pub nats: f64,
-}
-
-/// Fits `classes` linear functions: mean cross-entropy plus `|w|^2 / (2 c n)`, biases not penalised, on
-/// features of mean 0 and variance 1. The standardisation is folded into the head, which takes features as
-/// they are. Two classes are penalised as the one vector between them, as scikit-learn does.
-///
-/// Returns the head and the iterations it took.
-///
-/// # Errors
-/// No samples, a class out of range, features that are not `samples * width`; a search that fails.
-pub fn fit(samples: &Samples<'_>, classes: usize, c: f64) -> anyhow::Result<(LinearHead, u64)> {
-    let (count, width) = (samples.labels.len(), samples.width);
-    ensure!(
-        count > 0 && samples.features.len() == count * width,
-        "{} features of {count} samples, expected {width} each",
-        samples.features.len()
-    );
-    let largest = samples.labels.iter().max().copied().unwrap_or_default();
-    ensure!(largest < classes, "class {largest} of {classes}");
-    let (mean, scale) = moments(samples);
-    let standardised: Vec<f32> = samples
-        .features
-        .chunks_exact(width)
-        .flat_map(|row| {
-            let standard = row.iter().zip(mean.iter().zip(&scale));
-            standard.map(|(x, (mean, scale))| ((f64::from(*x) - mean) * scale) as f32)
+impl Logistic {
+    /// Fits `classes` linear functions: mean cross-entropy plus `|w|^2 / (2 c n)`, biases not penalised, on
+    /// features of mean 0 and variance 1. The standardisation is folded into the head, which takes features as
+    /// they are. Two classes are penalised as the one vector between them, as scikit-learn does.
+    ///
+    /// # Errors
+    /// No samples, a class out of range, features that are not `samples * width`; a search that fails.
+    pub fn fit(samples: &Samples<'_>, classes: usize, c: f64) -> Result<Self, FitError> {
+        samples.check(classes)?;
+        let (count, width) = (samples.labels.len(), samples.width);
+        let (mean, scale) = moments(samples.features, width);
+        let standardised: Vec<f32> = samples
+            .features
+            .chunks_exact(width)
+            .flat_map(|row| {
+                let standard = row.iter().zip(mean.iter().zip(&scale));
+                standard.map(|(x, (mean, scale))| ((f64::from(*x) - mean) * scale) as f32)
+            })
+            .collect();
+        let doubled = if classes == 2 { 2.0 } else { 1.0 };
+        let problem = Problem {
+            samples: Samples {
+                features: &standardised,
+                ..*samples
+            },
+            classes,
+            decay: doubled / (c * count as f64),
+        };
+        let search = |error: argmin::core::Error| FitError::Search(error.to_string());
+        let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
+            .with_tolerance_grad(TOLERANCE)
+            .and_then(|solver| solver.with_tolerance_cost(GAIN))
+            .map_err(search)?;
+        let start = vec![0.0; (width + 1) * classes];
+        let result = Executor::new(problem, solver)
+            .configure(|state| state.param(start).max_iters(MOST_ITERATIONS))
+            .run()
+            .map_err(search)?;
+        let found = result
+            .state()
+            .get_best_param()
+            .ok_or_else(|| FitError::Search("nothing was found".into()))?;
+        Ok(Self {
+            head: folded(found, classes, &mean, &scale),
+            iterations: result.state().get_iter(),
         })
-        .collect();
-    let doubled = if classes == 2 { 2.0 } else { 1.0 };
-    let problem = Problem {
-        samples: Samples {
-            features: &standardised,
-            ..*samples
-        },
-        classes,
-        decay: doubled / (c * count as f64),
-    };
-    let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
-        .with_tolerance_grad(TOLERANCE)?
-        .with_tolerance_cost(GAIN)?;
-    let start = vec![0.0; (width + 1) * classes];
-    let result = Executor::new(problem, solver)
-        .configure(|state| state.param(start).max_iters(MOST_ITERATIONS))
-        .run()
-        .context("L-BFGS")?;
-    let found = result
-        .state()
-        .get_best_param()
-        .context("L-BFGS found nothing")?;
-    let iterations = result.state().get_iter();
-    Ok((folded(found, classes, &mean, &scale), iterations))
-}
-
-/// Mean of each feature, and one over its standard deviation; 0 for a constant, which says nothing.
-fn moments(samples: &Samples<'_>) -> (Vec<f64>, Vec<f64>) {
-    let rows = || samples.features.chunks_exact(samples.width);
-    let count = samples.labels.len() as f64;
-    let mut mean = vec![0.0; samples.width];
-    for row in rows() {
-        mean.iter_mut()
-            .zip(row)
-            .for_each(|(m, x)| *m += f64::from(*x) / count);
     }
-    let mut variance = vec![0.0; samples.width];
-    for row in rows() {
-        for ((v, m), x) in variance.iter_mut().zip(&mean).zip(row) {
-            *v += (f64::from(*x) - m).powi(2) / count;
-        }
-    }
-    let scale = variance
-        .iter()
-        .zip(&mean)
-        // Rounding leaves a constant feature a variance of about its square times f32's precision squared.
-        .map(|(v, m)| {
-            if *v > 1e-13 * m * m {
-                v.sqrt().recip()
-            } else {
-                0.0
-            }
-        })
-        .collect();
-    (mean, scale)
 }
 
 /// The head for features that are not standardised.
@@ -141,46 +99,6 @@ fn folded(parameters: &[f64], classes: usize, mean: &[f64], scale: &[f64]) -> Li
         bias.push(sum as f32);
     }
     LinearHead { weight, bias }
-}
-
-/// How `head` does on `samples`.
-pub fn quality(head: &LinearHead, samples: &Samples<'_>) -> Quality {
-    let (mut right, mut nats) = (0usize, 0.0);
-    for (row, label) in samples
-        .features
-        .chunks_exact(samples.width)
-        .zip(samples.labels)
-    {
-        let weights = head.weight.chunks_exact(samples.width);
-        let logits: Vec<f64> = weights
-            .zip(&head.bias)
-            .map(|(w, bias)| {
-                let products = w
-                    .iter()
-                    .zip(row)
-                    .map(|(w, x)| f64::from(*w) * f64::from(*x));
-                f64::from(*bias) + products.sum::<f64>()
-            })
-            .collect();
-        let picked = logits.get(*label).copied().unwrap_or(f64::NEG_INFINITY);
-        let before = logits.iter().take(*label).all(|logit| *logit < picked);
-        right += usize::from(before && logits.iter().skip(*label).all(|logit| *logit <= picked));
-        nats += log_sum_exp(&logits) - picked;
-    }
-    let count = samples.labels.len().max(1) as f64;
-    Quality {
-        accuracy: right as f64 / count,
-        nats: nats / count,
-    }
-}
-
-fn log_sum_exp(row: &[f64]) -> f64 {
-    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    top + row
-        .iter()
-        .map(|value| (value - top).exp())
-        .sum::<f64>()
-        .ln()
 }
 
 /// Parameters are `[width + 1, classes]`, the biases last.
@@ -304,7 +222,7 @@ mod tests {
             width: 2,
             labels: &LABELS,
         };
-        let (head, _) = fit(&samples, 2, 1.0).unwrap();
+        let Logistic { head, .. } = Logistic::fit(&samples, 2, 1.0).unwrap();
         // LogisticRegression().fit(StandardScaler().fit_transform(X), y), scikit-learn 1.9, coef_ / scale_.
         let slope = head.weight[2] - head.weight[0];
         assert!((slope - 0.353_240_55).abs() < 1e-4, "{slope}");
@@ -313,7 +231,7 @@ mod tests {
             (0.0, 0.0),
             "a constant feature"
         );
-        let quality = quality(&head, &samples);
+        let quality = head.quality(&samples);
         assert!((quality.accuracy - 4.0 / 6.0).abs() < 1e-9, "{quality:?}");
     }
 
@@ -350,7 +268,7 @@ mod tests {
                 width: 2,
                 labels,
             };
-            super::fit(&samples, 2, 1.0).unwrap_err().to_string()
+            Logistic::fit(&samples, 2, 1.0).unwrap_err().to_string()
         };
         assert!(fit(&[], &[]).contains("0 samples"));
         assert!(fit(&[1.0], &[0]).contains("1 features"));
