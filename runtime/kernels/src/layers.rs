@@ -4,6 +4,7 @@
 pub(crate) mod attention;
 pub(crate) mod attention_f32;
 pub(crate) mod depthwise;
+pub(crate) mod four;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod linear_f32;

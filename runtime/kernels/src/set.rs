@@ -26,6 +26,7 @@ use crate::operands::int4::INT4_GROUP;
 use crate::operands::kv::{HeadPanels, KvInt8};
 use crate::operands::nibbles::NibblePanel;
 use crate::operands::packing::Packing;
+use crate::operands::rows::Slots;
 
 /// An instruction set. Required are its name ([`Packing::ISA`]), the tile and one row by int4 weights; everything else has a default: the
 /// portable formula, or the answer that there is no shortcut. A function that has one answers whether it took it.
@@ -144,6 +145,56 @@ pub(crate) trait InstructionSet: Packing {
         rows::quantize_skewed(x, range, bytes, offset)
     }
 
+    /// Whether it quantises four rows together, straight to where a tile reads them: by the three functions that follow, which nobody calls
+    /// if it does not.
+    const FOUR: bool = false;
+
+    /// The bits of the largest magnitudes of four rows of one width.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn amax_four(rows: [&[f32]; GROUP]) -> [u32; GROUP] {
+        // SAFETY: the caller's.
+        rows.map(|row| unsafe { Self::amax_bits(row) })
+    }
+
+    /// Four rows of one width, times a number each, rounded and stored.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn round_four(rows: [&[f32]; GROUP], inverses: [f32; GROUP], slots: Slots<'_>) {
+        let _ = (rows, inverses, slots);
+        unreachable!("asked only where rows are quantised four together");
+    }
+
+    /// The same of rows that may be one-sided: a number that multiplies and one that is added to what that is rounded to, as
+    /// [`rows::quantize_skewed`] does.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn round_skewed_four(
+        rows: [&[f32]; GROUP],
+        skews: [(f32, i32); GROUP],
+        slots: Slots<'_>,
+    ) {
+        let _ = (rows, skews, slots);
+        unreachable!("asked only where rows are quantised four together");
+    }
+
+    /// Four pixels side by side of a depthwise convolution, activated as closely as bytes want it, into rows that follow each other, and the
+    /// range of each.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn convolve_four(taps: &Taps<'_>, kind: Activation, out: &mut [f32]) -> [Range; GROUP] {
+        let _ = (taps, kind, out);
+        unreachable!("asked only where rows are quantised four together");
+    }
+
     /// Applies an activation as closely as bytes want it, and gives the range of the result.
     ///
     /// # Safety
@@ -224,6 +275,23 @@ pub(crate) trait InstructionSet: Packing {
         let _ = rounds;
         None
     }
+}
+
+/// What four pixels side by side of a depthwise 3x3 convolution are the sums of.
+#[allow(dead_code, reason = "read by instruction sets of one architecture")]
+pub(crate) struct Taps<'a> {
+    /// From the pixel above and to the left of the first on, of those that are on the map.
+    pub(crate) values: &'a [f32],
+    /// From a row of the map to the next, in numbers.
+    pub(crate) line: usize,
+    pub(crate) channels: usize,
+    /// Rows of pixels that are on the map, one to three.
+    pub(crate) rows: usize,
+    /// Whether the map ends to the left of the first pixel, and to the right of the last.
+    pub(crate) ends: [bool; 2],
+    /// From the first row's taps on.
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
 }
 
 /// The operands of a tile.

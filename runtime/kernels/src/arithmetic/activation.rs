@@ -56,13 +56,13 @@ pub(crate) fn coarse_quick_gelu(u: f32) -> f32 {
 }
 
 #[inline(always)]
-fn silu(u: f32) -> f32 {
+pub(crate) fn silu(u: f32) -> f32 {
     gate(u, u * -LOG2_E)
 }
 
 /// 0.5 (1 + tanh z) is sigmoid(2z), so no tanh is needed.
 #[inline(always)]
-fn gelu_new(u: f32) -> f32 {
+pub(crate) fn gelu_new(u: f32) -> f32 {
     const SQRT_2_OVER_PI: f32 = 0.797_884_6;
     let z = (u * SQRT_2_OVER_PI) * fma(0.044_715 * u, u, 1.0);
     gate(u, z * (-2.0 * LOG2_E))
@@ -141,7 +141,7 @@ fn map_range(from: &[f32], to: &mut [f32], f: impl Fn(f32) -> f32) -> Range {
 
 /// In this order NaN stays NaN, for the quantiser to refuse.
 #[inline(always)]
-fn relu(u: f32) -> f32 {
+pub(crate) fn relu(u: f32) -> f32 {
     if u <= 0.0 { 0.0 } else { u }
 }
 

@@ -57,6 +57,15 @@ pub(crate) struct Range {
     pub(crate) amax: f32,
 }
 
+impl Range {
+    /// Of zeros.
+    pub(crate) const ZERO: Self = Self {
+        low: 0.0,
+        high: 0.0,
+        amax: 0.0,
+    };
+}
+
 /// A [`Range`] in the making, in the bits of the values: as i32 those of positive numbers are in order, with NaN above infinity, and as
 /// u32 those of negative ones. Two integer maxima find all three; f32 ones in lanes became masked stores on AVX-512.
 #[derive(Clone, Copy)]

@@ -44,12 +44,18 @@ pub(crate) fn quantize_by(
     if !amax.is_finite() {
         return Err(amax);
     }
-    if amax < TINY {
+    if !scaled(amax) {
         bytes.fill(offset);
         return Ok(0.0);
     }
     round(127.0 / amax, bytes);
     Ok(amax / 127.0)
+}
+
+/// Whether a row with this largest magnitude is multiplied and rounded: else it is refused, or zeros.
+#[inline(always)]
+pub(crate) fn scaled(amax: f32) -> bool {
+    amax.is_finite() && amax >= TINY
 }
 
 /// Quantises a row that may be one-sided, as what an activation leaves is, to u in 0..=255: `bytes` (u - 128 XOR `offset`), its
@@ -89,25 +95,45 @@ pub(crate) fn quantize_skewed_by(
     offset: u8,
     round: impl FnOnce(Skew, &mut [u8]),
 ) -> Result<(f32, i32), f32> {
-    let Range { low, high, amax } = range;
-    let span = high - low;
+    let (amax, span) = (range.amax, range.span());
     if !amax.is_finite() || !span.is_finite() {
         return Err(if amax.is_finite() { span } else { amax });
     }
-    if span < TINY {
+    if !skewed(&range) {
         bytes[..x.len()].fill(offset);
         return Ok((0.0, 0));
     }
-    let inverse = 255.0 / span;
-    let zero = steps(-low, inverse);
-    let fits = steps(high, inverse) + zero <= 255;
-    let skew = Skew {
-        inverse,
-        zero,
-        fits,
-    };
+    let skew = range.skew();
+    let zero = skew.zero;
     round(skew, bytes);
     Ok((span / 255.0, 128 - zero))
+}
+
+/// Whether a row with this range is multiplied and rounded: else it is refused, or zeros.
+#[inline(always)]
+pub(crate) fn skewed(range: &Range) -> bool {
+    let span = range.span();
+    range.amax.is_finite() && span.is_finite() && span >= TINY
+}
+
+impl Range {
+    /// From the smallest to the largest.
+    #[inline(always)]
+    pub(crate) fn span(&self) -> f32 {
+        self.high - self.low
+    }
+
+    /// How a row becomes bytes that has this range, for which [`skewed`] is true.
+    #[inline(always)]
+    pub(crate) fn skew(&self) -> Skew {
+        let inverse = 255.0 / self.span();
+        let zero = steps(-self.low, inverse);
+        Skew {
+            inverse,
+            zero,
+            fits: steps(self.high, inverse) + zero <= 255,
+        }
+    }
 }
 
 /// `round_ties_even(x * inverse)`.

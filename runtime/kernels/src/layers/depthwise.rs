@@ -5,12 +5,14 @@
 
 use core::ops::Range;
 
+use super::four;
 use crate::arithmetic::activation::activate;
-use crate::arithmetic::lanes::LANES;
+use crate::arithmetic::lanes::{self, LANES};
 use crate::arithmetic::math::fma;
-use crate::jobs::{Depthwise, NonFinite};
+use crate::jobs::{Depthwise, Map, NonFinite};
+use crate::layout::GROUP;
 use crate::operands::rows::PackedRows;
-use crate::set::InstructionSet;
+use crate::set::{InstructionSet, Taps};
 
 /// Pixels that are computed together; a multiple of how many rows are packed together.
 const TOGETHER: usize = 4;
@@ -30,6 +32,10 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     let layout = S::LAYOUT;
     let channels = job.map.channels;
     out.reshape(layout, job.tokens.len(), channels);
+    if S::FOUR && job.map.width >= GROUP {
+        // SAFETY: the caller's.
+        return unsafe { prepare_fours::<S>(&job, out) };
+    }
     // What the taps of some pixels add up to, and what the activation makes of one of them.
     out.values.resize((TOGETHER + 1) * channels);
     let mut row = 0;
@@ -52,6 +58,110 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
         }
     }
     Ok(())
+}
+
+/// Rows of values in [`prepare_fours`]: up to three that are computed again, up to three that wait, and four.
+const ROOM: usize = 3 * GROUP - 2;
+
+/// [`prepare`] where four pixels are convolved and four rows quantised together. A run at the end of a row of the map has four too: it begins
+/// further to the left, and its first pixels are those that are there already, or nobody asked for.
+///
+/// # Safety
+/// As there; the map is four pixels wide at least.
+#[inline(always)]
+unsafe fn prepare_fours<S: InstructionSet>(
+    job: &Depthwise<'_>,
+    out: &mut PackedRows,
+) -> Result<(), NonFinite> {
+    let Map {
+        width, channels, ..
+    } = job.map;
+    // The first row that waits; before it lie those that are computed again.
+    const FIRST: usize = GROUP - 1;
+    let mut values = core::mem::take(&mut out.values);
+    values.resize(ROOM * channels);
+    let mut ranges = [lanes::Range::ZERO; ROOM];
+    let (mut stored, mut waiting) = (0, 0);
+    let mut next = job.tokens.start;
+    let mut done = Ok(());
+    while done.is_ok() && next < job.tokens.end {
+        let x = next % width;
+        let begin = x.min(width - GROUP);
+        let at = FIRST + waiting - (x - begin);
+        let four = &mut values[at * channels..][..GROUP * channels];
+        // SAFETY: the caller's.
+        let found =
+            unsafe { S::convolve_four(&taps(job, next / width, begin), job.activation, four) };
+        ranges[at..at + GROUP].copy_from_slice(&found);
+        let fresh = (begin + GROUP - x).min(job.tokens.end - next);
+        (next, waiting) = (next + fresh, waiting + fresh);
+        if waiting >= GROUP {
+            let (rows, ranges_of) = (&values[FIRST * channels..], &ranges[FIRST..]);
+            // SAFETY: the caller's.
+            done = unsafe { quantize_some::<S>(rows, ranges_of, stored..stored + GROUP, out) };
+            (stored, waiting) = (stored + GROUP, waiting - GROUP);
+            let rest = FIRST + GROUP..FIRST + GROUP + waiting;
+            values.copy_within(rest.start * channels..rest.end * channels, FIRST * channels);
+            ranges.copy_within(rest, FIRST);
+        }
+    }
+    if done.is_ok() {
+        let (rows, ranges) = (&values[FIRST * channels..], &ranges[FIRST..]);
+        // SAFETY: the caller's.
+        done = unsafe { quantize_some::<S>(rows, ranges, stored..stored + waiting, out) };
+    }
+    out.values = values;
+    done
+}
+
+/// Quantises rows `rows` of `out`, up to four, of which the first has the first of `values` and of `ranges`.
+///
+/// # Safety
+/// As [`prepare_fours`].
+#[inline(always)]
+unsafe fn quantize_some<S: InstructionSet>(
+    values: &[f32],
+    ranges: &[lanes::Range],
+    rows: Range<usize>,
+    out: &mut PackedRows,
+) -> Result<(), NonFinite> {
+    let k = out.k();
+    let of = |i: usize| &values[i * k..][..k];
+    if rows.len() == GROUP {
+        let ranges = core::array::from_fn(|i| ranges[i]);
+        let four = core::array::from_fn(of);
+        // SAFETY: the caller's.
+        if unsafe { four::quantize_skewed::<S>(four, ranges, rows.start, out) } {
+            return Ok(());
+        }
+    }
+    for (i, row) in rows.enumerate() {
+        let (bytes, _) = out.row(row);
+        // SAFETY: the caller's.
+        let quantized = unsafe { S::quantize_skewed(of(i), ranges[i], bytes, S::LAYOUT.offset) };
+        (out.scales[row], out.zero_points[row]) =
+            quantized.map_err(|found| NonFinite { row, found })?;
+        // SAFETY: the caller's.
+        unsafe { out.store::<S>(row) };
+    }
+    Ok(())
+}
+
+/// What four pixels of row `y`, from column `x` on, are the sums of.
+#[inline(always)]
+fn taps<'a>(job: &Depthwise<'a>, y: usize, x: usize) -> Taps<'a> {
+    let map = job.map;
+    let rows = y.saturating_sub(1)..map.height.min(y + 2);
+    let pixel = rows.start * map.width + x.saturating_sub(1);
+    Taps {
+        values: &map.values[pixel * map.channels..],
+        line: map.width * map.channels,
+        channels: map.channels,
+        rows: rows.len(),
+        ends: [x == 0, x + GROUP == map.width],
+        weight: &job.weight[(rows.start + 1 - y) * SIDE * map.channels..],
+        bias: job.bias,
+    }
 }
 
 /// The pixels asked for, activated, as f32 rows.

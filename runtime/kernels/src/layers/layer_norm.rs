@@ -1,5 +1,6 @@
 //! LayerNorm of many rows, four at a time, and its quantisation.
 
+use super::four;
 use crate::arithmetic::layer_norm::{Affine, layer_norm};
 use crate::jobs::{NonFinite, RowsF32};
 use crate::layout::GROUP;
@@ -23,6 +24,16 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
         let rows = GROUP.min(from.rows - first);
         // SAFETY: the caller's.
         let tops = unsafe { some::<S>(&from, first, affine, &mut out.values) };
+        if S::FOUR && rows == GROUP {
+            let values = core::mem::take(&mut out.values);
+            let four = core::array::from_fn(|i| &values[i * width..][..width]);
+            // SAFETY: the caller's.
+            let done = unsafe { four::quantize::<S>(four, tops, first, out) };
+            out.values = values;
+            if done {
+                continue;
+            }
+        }
         for (i, top) in tops.into_iter().enumerate().take(rows) {
             let row = first + i;
             let (bytes, values) = out.row(row);

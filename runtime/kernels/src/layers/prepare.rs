@@ -1,10 +1,11 @@
 //! Rows on their way from one matrix to the next: norm or activation, quantisation, and into the panels of a tile.
 
-use super::layer_norm;
+use super::{four, layer_norm};
 use crate::arithmetic::activation::{Activation, activate};
 use crate::arithmetic::layer_norm::Affine;
 use crate::arithmetic::rows::norm;
 use crate::jobs::{NonFinite, Prepare, RowsF32};
+use crate::layout::GROUP;
 use crate::operands::rows::PackedRows;
 use crate::set::InstructionSet;
 
@@ -22,9 +23,7 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     // SAFETY: the caller's.
     unsafe {
         match how {
-            Prepare::Plain => each::<S>(from, out, |x, bytes, _| {
-                Ok((S::quantize(x, bytes, offset)?, 0))
-            }),
+            Prepare::Plain => plain::<S>(from, out),
             Prepare::Norm { gain, eps } => each::<S>(from, out, |x, bytes, values| {
                 let amax = S::norm_amax(x, gain, eps, values);
                 Ok((S::quantize_known(values, amax, bytes, offset)?, 0))
@@ -38,6 +37,49 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
             }),
         }
     }
+}
+
+/// Rows as they are.
+///
+/// # Safety
+/// This machine must have the instruction set.
+#[inline(always)]
+pub(super) unsafe fn plain<S: InstructionSet>(
+    from: RowsF32<'_>,
+    out: &mut PackedRows,
+) -> Result<(), NonFinite> {
+    let offset = S::LAYOUT.offset;
+    if !S::FOUR {
+        // SAFETY: the caller's.
+        return unsafe {
+            each::<S>(from, out, |x, bytes, _| {
+                Ok((S::quantize(x, bytes, offset)?, 0))
+            })
+        };
+    }
+    out.reshape(S::LAYOUT, from.rows, from.width);
+    for first in (0..from.rows).step_by(GROUP) {
+        if let Some(rows) = four::of::<S>(&from, first) {
+            // SAFETY: the caller's.
+            let done = unsafe {
+                let tops = S::amax_four(rows);
+                four::quantize::<S>(rows, tops, first, out)
+            };
+            if done {
+                continue;
+            }
+        }
+        for row in first..from.rows.min(first + GROUP) {
+            let (bytes, _) = out.row(row);
+            // SAFETY: the caller's.
+            let scale = unsafe { S::quantize(from.row(row), bytes, offset) };
+            out.scales[row] = scale.map_err(|found| NonFinite { row, found })?;
+            out.zero_points[row] = 0;
+            // SAFETY: the caller's.
+            unsafe { out.store::<S>(row) };
+        }
+    }
+    Ok(())
 }
 
 /// Each row alone: `quantize` is given it, where its bytes go and room for as many values, and gives its scale and its zero point, negated.

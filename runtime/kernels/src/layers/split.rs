@@ -1,6 +1,7 @@
 //! From the rows of c_attn, or of matrices of q, k and v, to quantised queries, keys and values.
 
-use crate::jobs::NonFinite;
+use super::prepare::plain;
+use crate::jobs::{NonFinite, RowsF32};
 use crate::layout::Heads;
 use crate::operands::kv::KvInt8;
 use crate::operands::rows::PackedRows;
@@ -144,19 +145,17 @@ unsafe fn queries_of_heads<S: InstructionSet>(
     q: &[f32],
     out: &mut [PackedRows],
 ) -> Result<(), NonFinite> {
-    let layout = S::LAYOUT;
     let Heads { count, dim } = heads;
     let width = count * dim;
     for (head, out) in out.iter_mut().enumerate().take(count) {
-        out.reshape(layout, q.len() / width, dim);
-        for (row, q) in q.chunks_exact(width).enumerate() {
-            let (bytes, _) = out.row(row);
-            // SAFETY: the caller's.
-            let scale = unsafe { S::quantize(&q[head * dim..][..dim], bytes, layout.offset) };
-            out.scales[row] = scale.map_err(|found| NonFinite { row, found })?;
-            // SAFETY: the caller's.
-            unsafe { out.store::<S>(row) };
-        }
+        let rows = RowsF32 {
+            values: q.get(head * dim..).unwrap_or_default(),
+            stride: width,
+            rows: q.len() / width,
+            width: dim,
+        };
+        // SAFETY: the caller's.
+        unsafe { plain::<S>(rows, out)? };
     }
     Ok(())
 }

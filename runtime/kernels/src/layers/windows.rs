@@ -2,14 +2,19 @@
 
 use core::ops::Range;
 
+use super::four;
 use crate::arithmetic::lanes::LANES;
 use crate::arithmetic::rows::quantize_by;
 use crate::jobs::{NonFinite, Place, Windows};
+use crate::layout::GROUP;
 use crate::operands::rows::PackedRows;
 use crate::set::InstructionSet;
 
 /// From how many numbers on a row of a window's pixels is quantised where it lies; shorter ones are gathered first.
 const LONG: usize = 64;
+
+/// How many rows are gathered before the first of them is read again: a vector that two stores have written has to wait for both.
+const GATHERED: usize = 16;
 
 /// Windows `rows` as f32 rows.
 #[inline(always)]
@@ -33,7 +38,20 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     let (width, offset) = (windows.width(), S::LAYOUT.offset);
     out.reshape(S::LAYOUT, rows.len(), width);
     let long = windows.kernel * windows.map.channels >= LONG;
-    for (row, window) in rows.enumerate() {
+    let (first, count) = (rows.start, rows.len());
+    let mut next = 0;
+    while next < count {
+        // SAFETY: the caller's.
+        let done = match S::FOUR && next.is_multiple_of(GROUP) {
+            true => unsafe { prepare_fours::<S>(&windows, first + next..rows.end, next, out) },
+            false => 0,
+        };
+        if done > 0 {
+            next += done;
+            continue;
+        }
+        let (row, window) = (next, first + next);
+        next += 1;
         let place = windows.place(window);
         let (bytes, values) = out.row(row);
         // SAFETY: the caller's.
@@ -41,6 +59,7 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
             if long {
                 quantize_row::<S>(&windows, &place, &mut bytes[..width], offset)
             } else {
+                let values = &mut values[..width];
                 gather_row(&windows, &place, values);
                 S::quantize(values, bytes, offset)
             }
@@ -51,6 +70,75 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
         unsafe { out.store::<S>(row) };
     }
     Ok(())
+}
+
+/// The first of `windows`, four or more, as rows `row..` of `out`, and how many: none if there are less, or if some row is to be refused or all
+/// zeros.
+///
+/// # Safety
+/// This machine must have the instruction set, and it quantises four rows together.
+#[inline(always)]
+unsafe fn prepare_fours<S: InstructionSet>(
+    windows: &Windows<'_>,
+    rows: Range<usize>,
+    row: usize,
+    out: &mut PackedRows,
+) -> usize {
+    if rows.len() < GROUP {
+        return 0;
+    }
+    let places: [Place; GROUP] = core::array::from_fn(|i| windows.place(rows.start + i));
+    let (line, kernel) = (windows.kernel * windows.map.channels, windows.kernel);
+    // From where they lie, if their lines are of whole groups, and all of them are on the map.
+    let in_groups = line.is_multiple_of(S::LAYOUT.kr);
+    let seen = |place: &Place| place.down.seen == kernel && place.across.seen == kernel;
+    if in_groups && places.iter().all(seen) {
+        let lines = |ky: usize| places.each_ref().map(|place| line_of(windows, place, ky).1);
+        let mut tops = [0; GROUP];
+        for ky in 0..kernel {
+            // SAFETY: the caller's.
+            let of_line = unsafe { S::amax_four(lines(ky)) };
+            for (top, of_line) in tops.iter_mut().zip(of_line) {
+                *top = of_line.max(*top);
+            }
+        }
+        let Some((inverses, scales)) = four::all_scaled(tops) else {
+            return 0;
+        };
+        for ky in 0..kernel {
+            let mut slots = out.slots(row);
+            let skipped = ky * line * slots.slots;
+            slots.panel = &mut slots.panel[skipped..];
+            // SAFETY: the caller's.
+            unsafe { S::round_four(lines(ky), inverses, slots) };
+        }
+        out.scales[row..row + GROUP].copy_from_slice(&scales);
+        out.zero_points[row..row + GROUP].fill(0);
+        return GROUP;
+    }
+    let width = windows.width();
+    let most = if in_groups { GROUP } else { GATHERED };
+    let count = rows.len().min(most) / GROUP * GROUP;
+    let mut values = core::mem::take(&mut out.values);
+    values.resize(most * width);
+    for (window, values) in rows.zip(values.chunks_exact_mut(width)).take(count) {
+        gather_row(windows, &windows.place(window), values);
+    }
+    let mut done = 0;
+    while done < count {
+        let rows = core::array::from_fn(|i| &values[(done + i) * width..][..width]);
+        // SAFETY: the caller's.
+        let fits = unsafe {
+            let tops = S::amax_four(rows);
+            four::quantize::<S>(rows, tops, row + done, out)
+        };
+        if !fits {
+            break;
+        }
+        done += GROUP;
+    }
+    out.values = values;
+    done
 }
 
 /// A window to where it is read: of each of its rows of pixels what is on the map lies there together.

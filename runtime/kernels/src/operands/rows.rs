@@ -27,6 +27,13 @@ pub struct PackedRows {
     bytes: AlignedBytes,
 }
 
+/// Slots `slot..slot + 4` of a panel `[k / kr][slots][kr]`, from some group on.
+pub(crate) struct Slots<'a> {
+    pub(crate) panel: &'a mut [u8],
+    pub(crate) slots: usize,
+    pub(crate) slot: usize,
+}
+
 impl PackedRows {
     /// Sets the shape; memory is kept. Rows and bytes that pad a panel are zero or stale: a tile may read, never use them.
     pub(crate) fn reshape(&mut self, layout: Layout, rows: usize, k: usize) {
@@ -71,6 +78,17 @@ impl PackedRows {
         let width = self.bytes.len() / GROUP;
         let bytes = &mut self.bytes[row % GROUP * width..][..width];
         (bytes, &mut self.values)
+    }
+
+    /// Where the bytes of rows `row..row + 4` go in the end, where `row` is a multiple of four and they are there.
+    #[inline(always)]
+    pub(crate) fn slots(&mut self, row: usize) -> Slots<'_> {
+        let mr = self.layout.mr;
+        Slots {
+            panel: &mut self.data.as_mut_slice()[row / mr * self.panel_len..][..self.panel_len],
+            slots: mr,
+            slot: row % mr,
+        }
     }
 
     /// Says that the bytes of `row` are there; the rows are finished in order. Every fourth brings the others along.

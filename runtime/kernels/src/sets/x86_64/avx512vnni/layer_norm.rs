@@ -1,41 +1,22 @@
 //! LayerNorm on AVX-512, four rows at a time: what takes long, sums over lanes, divisions and a root, is done for all of them together. The last
 //! vector of a row is masked.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "rows are counted: what iterators and arrays hand to closures is not inlined where they have these features"
+)]
 
 use core::arch::x86_64::{
-    __m128, __m512, __m512i, __mmask16, _mm_add_ps, _mm_div_ps, _mm_set1_ps, _mm_sqrt_ps,
-    _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castps128_ps512,
-    _mm512_castps512_ps128, _mm512_fmadd_ps, _mm512_mask_storeu_ps, _mm512_maskz_fmadd_ps,
-    _mm512_maskz_loadu_ps, _mm512_maskz_sub_ps, _mm512_max_epu32, _mm512_mul_ps, _mm512_permute_ps,
-    _mm512_permutexvar_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_setr_epi32,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_sub_ps,
+    __m128, __m512, __mmask16, _mm_add_ps, _mm_div_ps, _mm_set1_ps, _mm_sqrt_ps, _mm512_add_ps,
+    _mm512_castps128_ps512, _mm512_castps512_ps128, _mm512_fmadd_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_fmadd_ps, _mm512_maskz_sub_ps, _mm512_max_epu32, _mm512_mul_ps, _mm512_permute_ps,
+    _mm512_permutexvar_ps, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_sub_ps,
 };
 
+use super::quantize::{largest, load, magnitude, vectors};
 use crate::arithmetic::lanes::LANES;
 use crate::arithmetic::layer_norm::Affine;
 use crate::layout::GROUP;
-
-/// The vectors of a row: where each begins, and which of its numbers are the row's.
-#[inline(always)]
-fn vectors(len: usize) -> impl Iterator<Item = (usize, __mmask16)> {
-    (0..len).step_by(LANES).map(move |at| match len - at {
-        LANES.. => (at, !0),
-        rest => (at, (1 << rest) - 1),
-    })
-}
-
-/// The numbers of a vector that are the row's, and zeros.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(x: &[f32], at: usize, mask: __mmask16) -> __m512 {
-    // SAFETY: numbers that the mask leaves out are not read.
-    unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().wrapping_add(at)) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn magnitude(x: __m512) -> __m512i {
-    _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fff_ffff))
-}
 
 /// See [`InstructionSet::layer_norm`](crate::set::InstructionSet::layer_norm).
 #[inline]
@@ -48,30 +29,30 @@ pub(super) fn layer_norm(
     let Affine { gain, bias, eps } = affine;
     let width = gain.len();
     assert!(bias.len() == width && out.len() >= GROUP * width);
-    let rows = rows.map(|row| &row[..width]);
+    assert!(rows.iter().all(|row| row.len() == width));
     let n = _mm_set1_ps(width as f32);
 
     let mut sums = [_mm512_setzero_ps(); GROUP];
-    for (at, mask) in vectors(width) {
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            *sum = _mm512_add_ps(*sum, load(row, at, mask));
+    vectors!(width, |at, mask| {
+        for r in 0..GROUP {
+            sums[r] = _mm512_add_ps(sums[r], load(rows[r], at, mask));
         }
-    }
+    });
     let means = each(_mm_div_ps(tree_sums(sums), n));
 
     let mut squares = [_mm512_setzero_ps(); GROUP];
-    for (at, mask) in vectors(width) {
-        for ((sum, row), mean) in squares.iter_mut().zip(rows).zip(means) {
-            let d = _mm512_maskz_sub_ps(mask, load(row, at, mask), mean);
-            *sum = _mm512_fmadd_ps(d, d, *sum);
+    vectors!(width, |at, mask| {
+        for r in 0..GROUP {
+            let d = _mm512_maskz_sub_ps(mask, load(rows[r], at, mask), means[r]);
+            squares[r] = _mm512_fmadd_ps(d, d, squares[r]);
         }
-    }
+    });
     let variance = _mm_div_ps(tree_sums(squares), n);
     let root = _mm_sqrt_ps(_mm_add_ps(variance, _mm_set1_ps(eps)));
     let inverses = each(_mm_div_ps(_mm_set1_ps(1.0), root));
 
     let mut tops = [_mm512_setzero_si512(); GROUP];
-    for (at, mask) in vectors(width) {
+    vectors!(width, |at, mask| {
         let (gain, bias) = (load(gain, at, mask), load(bias, at, mask));
         for r in 0..GROUP {
             let d = _mm512_sub_ps(load(rows[r], at, mask), means[r]);
@@ -80,8 +61,8 @@ pub(super) fn layer_norm(
             // SAFETY: row r of `out`, which has as many, and only its own numbers.
             unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr().add(r * width + at), mask, y) };
         }
-    }
-    tops.map(|top| _mm512_reduce_max_epu32(top))
+    });
+    largest(tops)
 }
 
 /// Each of four numbers in a vector full of it.
@@ -89,7 +70,11 @@ pub(super) fn layer_norm(
 #[target_feature(enable = "avx512f")]
 fn each(v: __m128) -> [__m512; GROUP] {
     let v = _mm512_castps128_ps512(v);
-    [0, 1, 2, 3].map(|r| _mm512_permutexvar_ps(_mm512_set1_epi32(r), v))
+    let mut each = [_mm512_setzero_ps(); GROUP];
+    for r in 0..GROUP {
+        each[r] = _mm512_permutexvar_ps(_mm512_set1_epi32(r as i32), v);
+    }
+    each
 }
 
 /// [`tree_sum`](crate::arithmetic::lanes::tree_sum) of the lanes of each of four rows.

@@ -1,12 +1,14 @@
 //! AVX-512 VNNI: Xeons since Cascade Lake, Ice and Rocket Lake, Zen 4 and 5.
 
 mod attend;
+mod depthwise;
 mod gemv;
 mod interleave;
 mod layer_norm;
 mod linear;
 mod nibbles;
 mod peak;
+mod quantize;
 mod softmax;
 mod softmax_heads;
 mod softmax_steps;
@@ -14,7 +16,9 @@ mod softmax_weights;
 mod tile;
 mod update;
 
+use crate::arithmetic::activation::Activation;
 use crate::arithmetic::epilogue::{Channels, Output};
+use crate::arithmetic::lanes::Range;
 use crate::arithmetic::layer_norm::Affine;
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
@@ -22,7 +26,8 @@ use crate::jobs::{AttentionRow, Linear, NonFinite};
 use crate::layout::GROUP;
 use crate::operands::nibbles::NibblePanel;
 use crate::operands::packing::Packing;
-use crate::set::{InstructionSet, NibbleRow, Tile, Values};
+use crate::operands::rows::Slots;
+use crate::set::{InstructionSet, NibbleRow, Taps, Tile, Values};
 
 /// AVX-512 VNNI.
 #[derive(Clone, Copy)]
@@ -74,6 +79,36 @@ impl InstructionSet for Avx512Vnni {
     ) -> [u32; GROUP] {
         // SAFETY: the caller's.
         unsafe { layer_norm::layer_norm(rows, affine, out) }
+    }
+
+    const FOUR: bool = true;
+
+    #[inline(always)]
+    unsafe fn amax_four(rows: [&[f32]; GROUP]) -> [u32; GROUP] {
+        // SAFETY: the caller's.
+        unsafe { quantize::amax(rows) }
+    }
+
+    #[inline(always)]
+    unsafe fn round_four(rows: [&[f32]; GROUP], inverses: [f32; GROUP], slots: Slots<'_>) {
+        // SAFETY: the caller's.
+        unsafe { quantize::round(rows, inverses, slots) };
+    }
+
+    #[inline(always)]
+    unsafe fn round_skewed_four(
+        rows: [&[f32]; GROUP],
+        skews: [(f32, i32); GROUP],
+        slots: Slots<'_>,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { quantize::round_skewed(rows, skews, slots) };
+    }
+
+    #[inline(always)]
+    unsafe fn convolve_four(taps: &Taps<'_>, kind: Activation, out: &mut [f32]) -> [Range; GROUP] {
+        // SAFETY: the caller's.
+        unsafe { depthwise::four(taps, kind, out) }
     }
 
     #[inline(always)]
