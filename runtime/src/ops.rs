@@ -1,6 +1,6 @@
 //! The operators of the domain `ai.igpt` and the norms between them, as tract meets them.
 //!
-//! `parse` and `op` are all that know tract's traits; what a family computes, in its own folder, knows kernels and
+//! `parse`, `op` and `tensors` are all that know tract; what a family computes, in its own folder, knows kernels and
 //! slices only. `list` names every family's operators.
 
 pub(crate) mod constants;
@@ -18,3 +18,4 @@ pub(crate) mod pooled;
 pub(crate) mod shares;
 pub(crate) mod state;
 pub(crate) mod team;
+pub(crate) mod tensors;

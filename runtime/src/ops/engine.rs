@@ -9,6 +9,7 @@ use rayon::ThreadPool;
 use super::maps::Maps;
 use super::shares::Shares;
 use super::team;
+use super::tensors::Tensors;
 use crate::error::Error;
 use crate::huge_pages::Blocks;
 use crate::profile::Profile;
@@ -44,6 +45,8 @@ pub(crate) struct Engine {
     pub(crate) kv: Shelf<Vec<KvInt8>>,
     /// What a block over a map keeps between its phases.
     pub(crate) maps: Shelf<Maps>,
+    /// Maps between operators.
+    pub(crate) tensors: Tensors,
     scratch: Shelf<Scratch>,
 }
 
@@ -85,6 +88,7 @@ impl Engine {
             slabs: Blocks::default(),
             kv: Shelf::default(),
             maps: Shelf::default(),
+            tensors: Tensors::default(),
             scratch: Shelf::default(),
         })
     }

@@ -76,7 +76,7 @@ impl NativeOp {
             return Ok(x);
         }
         let shape = self.attributes.output_shape(input.shape())?;
-        let mut y = Tensor::zero::<f32>(&shape)?;
+        let mut y = engine.tensors.take(&shape)?;
         let x = input.try_as_plain_ram()?;
         let mut out = y.try_as_plain_ram_mut()?;
         let out = out.as_slice_mut::<f32>()?;
@@ -93,6 +93,7 @@ impl NativeOp {
             Layer::Update(_) => Ok(()),
         };
         done.map_err(|source| self.error(source))?;
+        engine.tensors.put(input);
         Ok(y)
     }
 

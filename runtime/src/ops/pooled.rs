@@ -4,6 +4,11 @@ use igpt_kernels::{KV_TILE, Kernels};
 use tract_onnx::prelude::TractResult;
 
 use super::constants::Constants;
+use super::engine::Engine;
+use super::team::each;
+
+/// Rows of a weight that are no work for two threads.
+const ROWS: usize = 128;
 
 /// Weight `[labels, width]` and bias of a head.
 #[derive(Debug)]
@@ -51,7 +56,8 @@ impl PooledHead {
     }
 
     /// The logits of the mean of so many rows with these sums.
-    pub(crate) fn logits(&self, kernels: Kernels, rows: usize, sums: &[Vec<f32>], out: &mut [f32]) {
+    pub(crate) fn logits(&self, engine: &Engine, rows: usize, sums: &[Vec<f32>], out: &mut [f32]) {
+        let kernels = engine.kernels;
         let mut mean = vec![0.0; self.width];
         for sums in sums {
             kernels.add_rows(sums, &mut mean);
@@ -60,9 +66,14 @@ impl PooledHead {
         for x in &mut mean {
             *x /= rows;
         }
-        for (out, w) in out.iter_mut().zip(self.weight.chunks_exact(self.width)) {
-            *out = kernels.dot_f32(&mean, w);
-        }
+        // Rows of the weight for each thread, if they are many: that is as fast as they can be read.
+        let share = out.len().div_ceil(engine.threads()).max(ROWS);
+        let weight = self.weight.chunks(share * self.width);
+        each(out.chunks_mut(share).zip(weight), |_, (out, weight)| {
+            for (out, w) in out.iter_mut().zip(weight.chunks_exact(self.width)) {
+                *out = kernels.dot_f32(&mean, w);
+            }
+        });
         for (out, bias) in out.iter_mut().zip(self.bias.iter().flatten()) {
             *out += bias;
         }

@@ -16,7 +16,7 @@ pub(crate) struct Shares {
 
 impl Shares {
     /// `rows` rows among so many threads: as many tasks for each, where there are that many panels.
-    pub(super) fn new(rows: usize, threads: usize, panel: usize) -> Self {
+    pub(crate) fn new(rows: usize, threads: usize, panel: usize) -> Self {
         let wanted = rows.div_ceil(MOST).max(1).next_multiple_of(threads);
         Self {
             rows,
@@ -31,7 +31,7 @@ impl Shares {
     }
 
     /// Where task `i` begins.
-    fn start(&self, i: usize) -> usize {
+    pub(crate) fn start(&self, i: usize) -> usize {
         let panels = self.rows.div_ceil(self.panel);
         self.rows.min(i * panels / self.tasks.max(1) * self.panel)
     }

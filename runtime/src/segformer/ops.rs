@@ -3,6 +3,7 @@
 mod arithmetic;
 mod arithmetic_f32;
 mod arithmetic_int8;
+mod bands;
 mod block;
 mod head;
 mod norm;
@@ -45,7 +46,7 @@ pub(crate) static OPERATORS: &[Kind] = &[
         block(a, c, Constants::linear_f32)
     }),
     Kind::new("LayerNormalization", Shape::Same, |a, c| {
-        Ok(Layer::Update(Box::new(norm::StageNorm::new(a, c)?)))
+        Ok(Layer::Apply(Box::new(norm::StageNorm::new(a, c)?)))
     }),
     Kind::new("SegformerClassificationHead", Shape::Row, |_, c| {
         Ok(Layer::Apply(Box::new(head::Head::new(c)?)))

@@ -127,7 +127,7 @@ impl Apply for ClassificationHead {
         let LayerState { past, pooled, .. } = state;
         let mut laps = engine.profile.laps();
         self.0.pool(engine.kernels, x, past, pooled);
-        self.0.logits(engine.kernels, *past, pooled, out);
+        self.0.logits(engine, *past, pooled, out);
         laps.end(Operator::Head);
         // One row of logits.
         Ok(finite(out, usize::MAX)?)

@@ -31,7 +31,7 @@ impl Apply for Head {
         let mut laps = engine.profile.laps();
         let (mut tokens, mut sums) = (0, Vec::new());
         self.0.pool(engine.kernels, x, &mut tokens, &mut sums);
-        self.0.logits(engine.kernels, tokens, &sums, out);
+        self.0.logits(engine, tokens, &sums, out);
         laps.end(Operator::Classifier);
         Ok(finite(out, usize::MAX)?)
     }

@@ -1,11 +1,11 @@
-//! LayerNorm: its constants, and the one that ends a stage, in place.
+//! LayerNorm: its constants, and the one that ends a stage.
 
 use igpt_kernels::{NonFinite, Prepare};
 
 use crate::ops::constants::Constants;
 use crate::ops::engine::Engine;
 use crate::ops::kind::Attributes;
-use crate::ops::layer::{LayerError, Update, finite};
+use crate::ops::layer::{Apply, LayerError, finite};
 use crate::ops::state::LayerState;
 use crate::ops::team::try_each;
 use crate::profile::Operator;
@@ -60,27 +60,27 @@ impl StageNorm {
     }
 }
 
-impl Update for StageNorm {
-    fn update(
+impl Apply for StageNorm {
+    fn apply(
         &self,
         engine: &Engine,
         _: &mut LayerState,
         _: &[usize],
-        x: &mut [f32],
+        x: &[f32],
+        out: &mut [f32],
     ) -> Result<(), LayerError> {
         let width = self.0.width();
         let shares = engine.share(x.len() / width);
-        let tasks = shares.ranges().zip(shares.cut_mut(x, width));
-        try_each(tasks, |_, (rows, x)| {
-            engine.with_scratch(|scratch| {
-                let mut laps = engine.profile.laps();
-                scratch.narrow.resize(x.len());
-                self.0.apply(engine, x, &mut scratch.narrow);
-                x.copy_from_slice(&scratch.narrow);
-                laps.end(Operator::StageNorm);
-                // Here the last block's overflow shows: no quantiser follows.
-                finite(x, width).map_err(|e: NonFinite| e.within(rows.start))
-            })
+        let tasks = shares
+            .ranges()
+            .zip(shares.cut(x, width))
+            .zip(shares.cut_mut(out, width));
+        try_each(tasks, |_, ((rows, x), out)| {
+            let mut laps = engine.profile.laps();
+            self.0.apply(engine, x, out);
+            laps.end(Operator::StageNorm);
+            // Here the last block's overflow shows: no quantiser follows.
+            finite(out, width).map_err(|e: NonFinite| e.within(rows.start))
         })?;
         Ok(())
     }

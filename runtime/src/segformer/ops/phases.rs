@@ -1,9 +1,12 @@
 //! A transformer block's run: phases over a whole map, each shared out among the threads in runs of rows, because
-//! attention needs the keys of all rows and the depthwise convolution the rows around.
+//! attention needs the keys of all rows.
+
+use std::sync::{Mutex, PoisonError};
 
 use igpt_kernels::{Aligned, KV_TILE, Map, NonFinite, Windows};
 
 use super::arithmetic::{Arithmetic, Attention, Source, Target, split};
+use super::bands::{Band, Bands};
 use super::block::{Block, Projections};
 use crate::ops::engine::Engine;
 use crate::ops::layer::{LayerError, Update, dims};
@@ -93,8 +96,7 @@ impl<L: Arithmetic> Block<L> {
             kv,
         };
         hidden.resize(rows * self.fc1.columns());
-        self.attend(run, queries, attention, x, hidden)?;
-        self.finish(run, hidden, x)
+        self.finish(run, queries, attention, x, hidden)
     }
 
     /// Norm, queries, keys and values from the same rows. Gives the number of keys.
@@ -261,8 +263,9 @@ impl<L: Arithmetic> Block<L> {
         })
     }
 
-    /// Attention, o_proj, norm and fc1.
-    fn attend<'a>(
+    /// All that follows the keys and values. What the depthwise convolution reads is made in the same phase: rows are convolved as soon as those
+    /// around them are there, while they are near.
+    fn finish<'a>(
         &self,
         run: &Run<'_>,
         queries: &'a [Queries],
@@ -271,70 +274,72 @@ impl<L: Arithmetic> Block<L> {
         hidden: &mut [f32],
     ) -> Result<(), NonFinite> {
         let Run {
-            engine, c, shares, ..
-        } = *run;
-        let tasks = shares
-            .ranges()
-            .zip(shares.cut_mut(x, c))
-            .zip(shares.cut_mut(hidden, self.fc1.columns()))
-            .zip(queries);
-        try_each(tasks, |_, (((rows, x), hidden), queries)| {
-            engine
-                .with_scratch(|scratch| {
-                    let mut laps = engine.profile.laps();
-                    L::attend(engine, &attention(queries), scratch)?;
-                    laps.end(Operator::Attention);
-                    let (narrow, mut work) = split(engine, scratch);
-                    let target = Target {
-                        out: x,
-                        add: true,
-                        operator: Operator::OProj,
-                    };
-                    self.o_proj
-                        .multiply(&mut work, Source::Plain(narrow), target)?;
-                    let target = Target {
-                        out: hidden,
-                        add: false,
-                        operator: Operator::Fc1,
-                    };
-                    let source = Source::Normed(x, &self.after);
-                    self.fc1.multiply(&mut work, source, target)
-                })
-                .map_err(|e| e.within(rows.start))
-        })
-    }
-
-    /// The depthwise convolution, the activation and fc2.
-    fn finish(&self, run: &Run<'_>, hidden: &[f32], x: &mut [f32]) -> Result<(), NonFinite> {
-        let Run {
-            engine,
             height,
             width,
             c,
             shares,
             ..
         } = *run;
-        let tasks = shares.ranges().zip(shares.cut_mut(x, c));
-        try_each(tasks, |_, (tokens, x)| {
-            let first = tokens.start;
-            let map = Map {
-                values: hidden,
-                height,
-                width,
-                channels: self.fc1.columns(),
-            };
-            engine
-                .with_scratch(|scratch| {
-                    let (_, mut work) = split(engine, scratch);
-                    let target = Target {
-                        out: x,
-                        add: true,
-                        operator: Operator::Fc2,
-                    };
-                    let job = self.convolution.job(map, tokens);
-                    self.fc2.multiply(&mut work, Source::Depthwise(job), target)
+        let bands = Bands::new(hidden, (height, width), self.fc1.columns(), shares);
+        // Of rows that are attended to and not yet convolved nobody holds the lock.
+        let rows: Vec<_> = shares.cut_mut(x, c).map(Mutex::new).collect();
+        let rows_of = |i: usize| rows[i].lock().unwrap_or_else(PoisonError::into_inner);
+        try_each(shares.ranges().zip(queries), |i, (tokens, queries)| {
+            bands
+                .make(i, |hidden| {
+                    self.attend(run, &attention(queries), &mut rows_of(i), hidden)
                 })
-                .map_err(|e| e.within(first))
+                .map_err(|e| e.within(tokens.start))?;
+            bands.each_readable(i, |j, band| {
+                let first = shares.start(j);
+                self.convolve(run, band, &mut rows_of(j))
+                    .map_err(|e| e.within(first))
+            })
+        })
+    }
+
+    /// Attention, o_proj, norm and fc1.
+    fn attend(
+        &self,
+        run: &Run<'_>,
+        attention: &Attention<'_>,
+        x: &mut [f32],
+        hidden: &mut [f32],
+    ) -> Result<(), NonFinite> {
+        let engine = run.engine;
+        engine.with_scratch(|scratch| {
+            let mut laps = engine.profile.laps();
+            L::attend(engine, attention, scratch)?;
+            laps.end(Operator::Attention);
+            let (narrow, mut work) = split(engine, scratch);
+            let target = Target {
+                out: x,
+                add: true,
+                operator: Operator::OProj,
+            };
+            self.o_proj
+                .multiply(&mut work, Source::Plain(narrow), target)?;
+            let target = Target {
+                out: hidden,
+                add: false,
+                operator: Operator::Fc1,
+            };
+            let source = Source::Normed(x, &self.after);
+            self.fc1.multiply(&mut work, source, target)
+        })
+    }
+
+    /// The depthwise convolution, the activation and fc2.
+    fn convolve(&self, run: &Run<'_>, band: Band<'_>, x: &mut [f32]) -> Result<(), NonFinite> {
+        run.engine.with_scratch(|scratch| {
+            let (_, mut work) = split(run.engine, scratch);
+            let target = Target {
+                out: x,
+                add: true,
+                operator: Operator::Fc2,
+            };
+            let job = self.convolution.job(band.map, band.tokens);
+            self.fc2.multiply(&mut work, Source::Depthwise(job), target)
         })
     }
 }
