@@ -144,6 +144,26 @@ fn taps_outside_the_map_are_skipped() {
     assert!(got.iter().all(|x| x.to_bits() == (-0.0f32).to_bits()));
 }
 
+/// The same where pixels beside each other are computed together, of a map of one row.
+#[test]
+fn rows_of_taps_outside_the_map_are_skipped() {
+    for width in 1..12 {
+        let mut layer = Layer::random(1, width, 20);
+        for (tap, weight) in layer.weight.chunks_exact_mut(20).enumerate() {
+            if tap / 3 != 1 {
+                weight.fill(f32::NAN);
+            }
+        }
+        for kernels in all() {
+            let done = kernels.depthwise(
+                layer.job(Activation::Gelu, 0..width),
+                &mut PackedRows::default(),
+            );
+            assert_eq!(done, Ok(()), "{} at {width}", kernels.isa());
+        }
+    }
+}
+
 #[test]
 fn pixels_that_are_not_finite_are_refused_by_number() {
     for channels in [20, 64] {
