@@ -41,11 +41,12 @@ pub(crate) unsafe fn prepare<S: InstructionSet>(
     let (first, count) = (rows.start, rows.len());
     let mut next = 0;
     while next < count {
-        // SAFETY: the caller's.
-        let done = match S::FOUR && next.is_multiple_of(GROUP) {
-            true => unsafe { prepare_fours::<S>(&windows, first + next..rows.end, next, out) },
-            false => 0,
-        };
+        let mut done = 0;
+        if S::FOUR && next.is_multiple_of(GROUP) {
+            let rest = first + next..rows.end;
+            // SAFETY: the caller's.
+            done = unsafe { prepare_fours::<S>(&windows, rest, next, out) };
+        }
         if done > 0 {
             next += done;
             continue;
