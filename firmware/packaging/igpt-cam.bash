@@ -23,7 +23,7 @@ _igpt__cam() {
 
     case "${cmd}" in
         igpt__cam)
-            opts="-h -V --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --sink --canvas --record --json --log --help --version"
+            opts="-h -V --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --sink --canvas --record --json --log --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -58,6 +58,10 @@ _igpt__cam() {
                     return 0
                     ;;
                 --stabilize)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

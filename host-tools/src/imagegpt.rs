@@ -5,6 +5,7 @@ pub mod block;
 pub(crate) mod conversion;
 pub(crate) mod cost;
 mod design;
+pub mod exited;
 mod functions;
 mod graph;
 pub(crate) mod names;

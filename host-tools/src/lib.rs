@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod choices;
 pub mod cli;
 pub mod conversion;
+pub mod exits;
 pub mod failure;
 pub mod hub;
 pub mod idx;

@@ -22,6 +22,8 @@ pub struct Prediction {
 pub struct Classification {
     /// One a class.
     pub logits: Vec<f32>,
+    /// The block after which a probe gave the verdict; `None` of the whole model.
+    pub exit_layer: Option<usize>,
     /// Tokens whose work was reused from the image before; 0 of a model without tokens.
     pub reused_tokens: usize,
     /// Tokens that are not those of the image before, all of them of the first; 0 of a model without tokens.
@@ -84,11 +86,13 @@ impl Meaning {
     pub(crate) fn classification(
         &self,
         logits: Vec<f32>,
+        exit_layer: Option<usize>,
         reused_tokens: usize,
         changed_tokens: usize,
     ) -> Classification {
         Classification {
             logits,
+            exit_layer,
             reused_tokens,
             changed_tokens,
             labels: self.labels.clone(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use igpt_kernels::IsaError;
 
 use crate::config::ConfigError;
-use crate::imagegpt::GenerationError;
+use crate::imagegpt::{ExitError, GenerationError};
 use crate::kind::Task;
 use crate::processor::ProcessorError;
 
@@ -112,6 +112,14 @@ pub enum Error {
         row: usize,
         /// The offending value.
         found: f32,
+    },
+    /// The model cannot stop early as was asked.
+    #[error("{name}: {source}")]
+    Exit {
+        /// File name, or "embedded model".
+        name: String,
+        /// Why not.
+        source: ExitError,
     },
     /// What was asked of the generator makes no sense.
     #[error("generation: {0}")]

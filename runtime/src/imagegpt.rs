@@ -3,6 +3,7 @@
 mod causal;
 mod classification;
 pub(crate) mod config;
+mod exits;
 mod features;
 mod generation;
 mod graph;
@@ -10,16 +11,23 @@ mod lockstep;
 mod model;
 mod ops;
 mod reuse;
+mod session;
+mod shared;
 mod stabilizer;
+mod stages;
 mod steps;
 
 pub use causal::ImageGptForCausalImageModeling;
-pub use classification::{ImageGptForImageClassification, Session};
+pub use classification::ImageGptForImageClassification;
+#[cfg(feature = "tools")]
+pub use exits::margin;
+pub use exits::{ExitCounts, ExitError, ExitLevel, ExitOptions, Exits};
 pub use features::FeatureSession;
 pub use generation::{GenerationConfig, GenerationError};
 pub(crate) use graph::Graph;
 pub use lockstep::Lockstep;
 pub use model::ImageGptModel;
 pub(crate) use ops::OPERATORS;
+pub use session::Session;
 pub use stabilizer::{Stabilizer, StabilizerOptions};
 pub use steps::Steps;

@@ -13,11 +13,13 @@
 
 mod error;
 mod shim;
+mod split;
 
 use crate::cmyk::rgb_of_cmyk;
 use shim::Picture;
 
 pub use error::JpegError;
+pub use split::{JpegSplitter, MAX_FRAME_BYTES, Piece};
 
 /// What to do about a JPEG without an end-of-image marker (FF D9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 #![cfg_attr(not(feature = "tools"), allow(unreachable_pub, dead_code))]
 
 mod auto;
+mod binomial;
 mod classification;
 #[cfg(feature = "jpeg")]
 mod cmyk;
@@ -43,9 +44,9 @@ pub use igpt_kernels::{Isa, IsaError};
 #[cfg(feature = "image-io")]
 pub use image_io::ImageIoError;
 pub use imagegpt::{
-    FeatureSession, GenerationConfig, GenerationError, ImageGptForCausalImageModeling,
-    ImageGptForImageClassification, ImageGptModel, Lockstep, Session, Stabilizer,
-    StabilizerOptions, Steps,
+    ExitCounts, ExitError, ExitLevel, ExitOptions, Exits, FeatureSession, GenerationConfig,
+    GenerationError, ImageGptForCausalImageModeling, ImageGptForImageClassification, ImageGptModel,
+    Lockstep, Session, Stabilizer, StabilizerOptions, Steps,
 };
 pub use kind::{Dtype, Task};
 pub use model::ModelOutput;

@@ -1,16 +1,17 @@
 //! A model file planned by tract and run by our kernels, whatever its family.
 
+mod segment;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use igpt_kernels::{Isa, Kernels, NonFinite, Panels};
 use rayon::prelude::*;
 use tract_onnx::prelude::{
-    DatumExt as _, Framework as _, InferenceModelExt as _, IntoRunnable as _, TValue, Tensor,
-    TractError, TypedFact, TypedModel, TypedSimplePlan, tvec,
+    DatumExt as _, Framework as _, InferenceModelExt as _, TValue, Tensor, TractError, TypedFact,
+    TypedModel, TypedSimplePlan, tvec,
 };
 use tract_onnx::tract_hir::internal::{ToDim as _, TractResult};
 
@@ -24,6 +25,8 @@ use crate::ops::op::{NativeOp, OpError};
 use crate::ops::parse::{detach, register};
 use crate::options::LoadOptions;
 use crate::profile::Operator;
+pub(crate) use segment::Segment;
+use segment::{only, select};
 
 /// How the weights of a model came into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +130,13 @@ impl Opened {
         }
     }
 
-    /// Plans the graph for `input`, with so many hidden states to be had.
-    pub(crate) fn plan(self, input: Input, hidden_states: usize) -> Result<(Core, Family), Error> {
+    /// Plans the graph for `input`, with so many hidden states to be had, and by itself each of the `segments` that it can be run in.
+    pub(crate) fn plan(
+        self,
+        input: Input,
+        hidden_states: usize,
+        segments: &[Segment],
+    ) -> Result<(Core, Family), Error> {
         let Self { engine, file } = self;
         let ModelFile {
             name,
@@ -166,6 +174,8 @@ impl Opened {
             Some(select(&typed, &["logits".into()]).map_err(format)?)
         };
         let all = select(&typed, &outputs).map_err(format)?;
+        let segments = segments.iter().map(|segment| segment.plan(&typed));
+        let segments = segments.collect::<Result<_, _>>().map_err(format)?;
         let core = Core {
             name,
             task,
@@ -174,6 +184,7 @@ impl Opened {
             packing,
             head,
             all,
+            segments,
         };
         Ok((core, family))
     }
@@ -191,6 +202,8 @@ pub(crate) struct Core {
     head: Option<Arc<TypedSimplePlan>>,
     /// Gives every hidden state, then the logits.
     all: Arc<TypedSimplePlan>,
+    /// Each begins where the one before it ends.
+    segments: Vec<Arc<TypedSimplePlan>>,
 }
 
 /// A session's state: the past of every operator.
@@ -258,13 +271,17 @@ impl Core {
             });
         }
         let make = || {
-            let mut model = self.all.model().clone();
-            let all = model.output_outlets()?.to_vec();
+            let model = self.all.model();
+            let all = model.output_outlets()?;
             let outlets: Vec<_> = layers.iter().map(|layer| all[layer - first]).collect();
-            model.select_output_outlets(&outlets)?;
-            model.into_compact()?.into_runnable()
+            only(model, &outlets)
         };
         make().map_err(|error| self.error(&error))
+    }
+
+    /// A new state of each segment.
+    pub(crate) fn spawn_segments(&self) -> Result<Vec<State>, Error> {
+        self.segments.iter().map(|plan| self.spawn(plan)).collect()
     }
 
     pub(crate) fn spawn(&self, plan: &Arc<TypedSimplePlan>) -> Result<State, Error> {
@@ -334,20 +351,4 @@ fn plan(
         })
     })?;
     Ok(typed)
-}
-
-/// A plan that computes only these values.
-fn select(typed: &TypedModel, names: &[String]) -> TractResult<Arc<TypedSimplePlan>> {
-    let mut model = typed.clone();
-    let mut outlets = vec![];
-    for name in names {
-        outlets.push(
-            model
-                .find_outlet_label(name)
-                .with_context(|| format!("the graph has no value {name}"))?,
-        );
-    }
-    model.select_output_outlets(&outlets)?;
-    // Without tract's optimiser: it rewrites tract's own operators, none of which is here, and would link them all.
-    model.into_compact()?.into_runnable()
 }

@@ -85,7 +85,7 @@ impl ModelFile {
         let panels = match number {
             "1" => None,
             "2" => Some(need("igpt.panels")?),
-            "3" | "4" => value("igpt.panels"),
+            "3" | "4" | "5" => value("igpt.panels"),
             "inline" => return Err(format(FormatError::Inline)),
             found => {
                 return Err(format(FormatError::Version {
@@ -125,6 +125,7 @@ impl ModelFile {
             dtype,
             config: need("igpt.config")?,
             preprocessor: value("igpt.preprocessor"),
+            exits: value("igpt.exits"),
             backend,
             graph,
         };

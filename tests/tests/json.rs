@@ -154,6 +154,26 @@ fn the_camera_app_prints_what_the_page_says() {
             0,
         ));
     }
+    igpt_tests::noisy::write(&bench.dir.path().join("noisy"), 20);
+    let noisy = [
+        "--data",
+        "noisy",
+        "--held-out",
+        "0.7",
+        "--exits",
+        "2,4",
+        "-o",
+    ];
+    bench.verb(&[&["probe", &checkpoint("clf")], &noisy[..], &["early.onnx"]].concat());
+    let early = [
+        "--model",
+        "early.onnx",
+        "--exit",
+        "0.9",
+        "--source",
+        "noisy",
+    ];
+    all.extend(bench.cam(&early, 0));
     // The other family: the same words, and of its picture's own pixels.
     let segformer = root().join("tests/golden/segformer/hub-names");
     let segformer = segformer.display().to_string();
@@ -285,7 +305,6 @@ fn every_verb_prints_what_the_page_says() {
     ];
     hold("igpt quantize", &quantized);
     let inspected = ["clf.onnx", "lm.onnx", "mix.onnx"].map(|file| bench.verb(&["inspect", file]));
-    hold("igpt inspect", &inspected);
     hold("igpt classify", &classified(&bench));
     let picture = "photos/bag/a-0018-bag.png";
     let ran =
@@ -317,6 +336,23 @@ fn every_verb_prints_what_the_page_says() {
         bench.verb(&["probe", "mix.onnx", "--data", "photos"]),
     ];
     hold("igpt probe", &probed);
+    igpt_tests::noisy::write(&bench.dir.path().join("noisy"), 20);
+    let noisy = [
+        "--data",
+        "noisy",
+        "--held-out",
+        "0.7",
+        "--exits",
+        "2,4",
+        "-o",
+    ];
+    let early = [
+        bench.verb(&[&["probe", "clf.onnx"], &noisy[..], &["early.onnx"]].concat()),
+        bench.verb(&[&["probe", &lm], &noisy[..], &["earlier.onnx"]].concat()),
+    ];
+    hold("igpt probe --exits", &early);
+    let early = bench.verb(&["inspect", "early.onnx"]);
+    hold("igpt inspect", &[&inspected[..], &[early]].concat());
     let eval = ["--data", "photos", "--against"];
     let evaluated = [
         bench.verb(
@@ -340,5 +376,15 @@ fn every_verb_prints_what_the_page_says() {
             bench.verb(&[&["bench", "mix.onnx"], &quick[..]].concat()),
         ],
     );
+    let stream = root().join("tests/golden/streams/ffmpeg.mjpeg");
+    let stream = stream.display().to_string();
+    let stabilised = bench.verb(&["bench", "clf.onnx", "--stream", &stream, "--threads", "1"]);
+    assert_eq!(
+        stabilised["runs"][0]["off"]["mean"]
+            .as_f64()
+            .map(|x| x > 0.0),
+        Some(true)
+    );
+    hold("igpt bench --stream", &[stabilised]);
     hold("igpt bench --isa", &[bench.verb(&["bench", "--isa"])]);
 }

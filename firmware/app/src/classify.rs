@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use igpt_runtime::StabilizerOptions;
 use igpt_runtime::tools::report::RunReport;
+use igpt_runtime::{ExitCounts, StabilizerOptions};
 
 use crate::source::FrameBuffer;
+use igpt_firmware_core::overlay::Saved;
 use igpt_firmware_core::verdict::ProblemType;
 
 /// What a model makes of one frame.
@@ -18,14 +19,31 @@ pub struct Classified {
     pub logits: Vec<f32>,
     /// What they mean: probabilities, or a regression's values.
     pub scores: Vec<f32>,
+    /// Tokens of the frame; 0 of a model without.
+    pub tokens: usize,
     /// Tokens whose work was reused from the frame before.
     pub reused_tokens: usize,
     /// Tokens that are not those of the frame before.
     pub changed_tokens: usize,
+    /// The block after which the verdict was sure enough; `None` if the whole model was computed.
+    pub exit_layer: Option<usize>,
+    /// Of a model that may stop early: what became of the frames so far.
+    pub exits: Option<ExitCounts>,
     /// Time that it took to make the model's input of the picture.
     pub resize: Duration,
     /// Time that the model took.
     pub model: Duration,
+}
+
+impl Classified {
+    /// What of the work was left out, for the panel.
+    pub(crate) fn saved(&self) -> Saved {
+        let reused = self.reused_tokens as f32 / self.tokens.max(1) as f32;
+        Saved {
+            reused: (self.reused_tokens > 0).then_some(reused),
+            exit: self.exit_layer.and_then(|layer| layer.try_into().ok()),
+        }
+    }
 }
 
 /// Something that classifies frames: the model, or a stand-in for tests.

@@ -127,6 +127,7 @@ impl Engine {
             queue: self.shared.queue.counters(),
             lost_upstream: self.drops.upstream,
             unclassified: self.worker.unclassified,
+            exits: self.worker.exits,
             elapsed: self.started.elapsed(),
             outputs: self.outputs,
             stats: std::mem::take(&mut self.worker.stats),

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{
-    AutoImageProcessor, AutoModelForImageClassification, AutoSession, Error, LoadOptions,
-    ProcessorScratch, StabilizerOptions,
+    AutoImageProcessor, AutoModelForImageClassification, AutoSession, Error, ExitOptions,
+    LoadOptions, ProcessorScratch, StabilizerOptions,
 };
 
 use super::classify::{Classified, Classify};
@@ -83,9 +83,22 @@ pub(super) fn load(
             .map_err(|error| Failure::Model(blamed(error)))?,
         None => crc32fast::hash(MODEL),
     };
-    let session = model
+    let mut session = model
         .session()
         .map_err(|error| Failure::Model(blamed(error.into())))?;
+    if let Some(agreement) = settings.exit {
+        let allowed = exit_early(&mut session, &name, agreement);
+        match allowed {
+            Ok(()) => {}
+            Err(error) if path == settings.model.as_deref() => {
+                return Err(Failure::Usage(origin.blame("exit", error)));
+            }
+            // Of the model that stands in for one that failed nobody asked it.
+            Err(error) => log.write(&Event::NoExits {
+                error: &format!("{error:#}"),
+            }),
+        }
+    }
     log.write(&Event::ModelLoaded {
         name: &name,
         classes: model.labels().len(),
@@ -107,6 +120,16 @@ pub(super) fn load(
         scratch: ProcessorScratch::default(),
         tokens: Vec::new(),
     }))
+}
+
+/// Lets a session stop early.
+fn exit_early(session: &mut AutoSession, name: &str, agreement: f64) -> anyhow::Result<()> {
+    match session {
+        AutoSession::ImageGpt(session) => {
+            Ok(session.exit_early(Some(ExitOptions::new(agreement)))?)
+        }
+        _ => bail!("model {name} is a Mix Transformer, early exits are for ImageGPT"),
+    }
 }
 
 impl Classify for Model {
@@ -151,7 +174,7 @@ impl Classify for Model {
             ..
         } = self;
         let begun = Instant::now();
-        let (crc32, resize, classification) = match (model.processor(), session) {
+        let (crc32, count, resize, classification) = match (model.processor(), session) {
             (AutoImageProcessor::ImageGpt(_), AutoSession::ImageGpt(session)) => {
                 session.tokens_into(&frame.rgb, width, height, tokens)?;
                 let resize = begun.elapsed();
@@ -159,7 +182,8 @@ impl Classify for Model {
                     .iter()
                     .flat_map(|token| token.to_le_bytes())
                     .collect();
-                (crc32fast::hash(&bytes), resize, session.classify(tokens)?)
+                let verdict = session.classify(tokens)?;
+                (crc32fast::hash(&bytes), tokens.len(), resize, verdict)
             }
             (processor, session) => {
                 let (to_height, to_width) = processor.size();
@@ -167,14 +191,20 @@ impl Classify for Model {
                 let resize = begun.elapsed();
                 // Of the right size already: it is only normalised.
                 let verdict = session.classify_rgb8(resized, to_width, to_height)?;
-                (crc32fast::hash(resized), resize, verdict)
+                (crc32fast::hash(resized), 0, resize, verdict)
             }
         };
         Ok(Classified {
             tokens_crc32: crc32,
+            tokens: count,
             scores: classification.scores(),
             reused_tokens: classification.reused_tokens,
             changed_tokens: classification.changed_tokens,
+            exit_layer: classification.exit_layer,
+            exits: match &self.session {
+                AutoSession::ImageGpt(session) => session.exit_counts(),
+                _ => None,
+            },
             logits: classification.logits,
             resize,
             model: begun.elapsed() - resize,

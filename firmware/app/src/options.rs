@@ -104,7 +104,12 @@ pub struct Options {
     /// noise then changes none, and what did not change is not computed again. Of ImageGPT only, whose palette reaches from -1 to 1.
     /// [default: 0.04 for live sources that are not recorded, else off]
     #[arg(long, value_name = "MARGIN|off", help_heading = "Model")]
-    pub stabilize: Option<Margin>,
+    pub stabilize: Option<NumberOrOff>,
+    /// Stop at the first of the model's exits whose promise is that this share of what stops gets the whole model's verdict, such as
+    /// 0.99, or off. The file must have exits (`igpt probe --exits`) and promise as much. One frame in a hundred is computed to the end
+    /// to see whether the promise holds here; if not, exits go off. [default: off]
+    #[arg(long, value_name = "AGREEMENT|off", help_heading = "Model")]
+    pub exit: Option<NumberOrOff>,
     /// Threads for the model; 0 for one a core. The result is the same for any number. [default: 0]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub threads: Option<usize>,
@@ -162,14 +167,14 @@ pub struct Options {
 /// A number, or `off`. In a file either may stand.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub enum Margin {
+pub enum NumberOrOff {
     /// As on a command line.
     Text(String),
     /// As a number in a file.
     Number(f64),
 }
 
-impl From<&str> for Margin {
+impl From<&str> for NumberOrOff {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
@@ -197,7 +202,7 @@ impl Options {
         }
         let mut keys = Vec::new();
         let both = fill!(self, other, keys; source, size, frames, interval, drop, no_drop, strict,
-            retries, model, stabilize, threads, isa, state_dir, top_k, threshold, smooth, hysteresis, sink,
+            retries, model, stabilize, exit, threads, isa, state_dir, top_k, threshold, smooth, hysteresis, sink,
             canvas, record, json, log);
         (both, keys)
     }

@@ -234,8 +234,11 @@ mod tests {
             tokens_crc32: 0xBEEF,
             logits: logits.clone(),
             scores: vec![0.7, 0.2, 0.1],
+            tokens: 0,
             reused_tokens: 0,
             changed_tokens: 0,
+            exit_layer: None,
+            exits: None,
             resize: Duration::ZERO,
             model: Duration::ZERO,
         };
@@ -310,8 +313,11 @@ mod tests {
             tokens_crc32: 0,
             logits: vec![0.0],
             scores: vec![1.0],
+            tokens: 0,
             reused_tokens: 0,
             changed_tokens: 0,
+            exit_layer: None,
+            exits: None,
             resize: Duration::ZERO,
             model: Duration::ZERO,
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use igpt_runtime::{Isa, StabilizerOptions};
 
 use super::log::LogTarget;
-use super::options::{Margin, Options, parse_size, parse_time};
+use super::options::{NumberOrOff, Options, parse_size, parse_time};
 use super::origin::{Invalid, Origin};
 use crate::source::SourceOptions;
 use igpt_firmware_core::pipeline::RetryPolicy;
@@ -40,6 +40,8 @@ pub(super) struct Settings {
     pub(super) model: Option<PathBuf>,
     /// The margin, or none; absent if nothing was said.
     pub(super) stabilize: Option<Option<f32>>,
+    /// The agreement that early exits must keep, if there are to be any.
+    pub(super) exit: Option<f64>,
     pub(super) threads: Option<usize>,
     pub(super) isa: Option<Isa>,
     pub(super) state_dir: Option<PathBuf>,
@@ -82,21 +84,37 @@ fn parse_isa(name: &str) -> Result<Isa, Invalid> {
         })
 }
 
-/// A margin, or none.
-fn parse_margin(margin: &Margin) -> Result<Option<f32>, Invalid> {
-    let (number, found) = match margin {
-        Margin::Text(text) if text == "off" => return Ok(None),
-        Margin::Text(text) => (text.parse().ok(), format!("{text:?}")),
-        Margin::Number(number) => (Some(*number as f32), number.to_string()),
+/// A number that fits, or none.
+fn parse_number(
+    option: &'static str,
+    given: &NumberOrOff,
+    fits: impl FnOnce(f64) -> bool,
+    expected: &str,
+) -> Result<Option<f64>, Invalid> {
+    let (number, found) = match given {
+        NumberOrOff::Text(text) if text == "off" => return Ok(None),
+        NumberOrOff::Text(text) => (text.parse().ok(), format!("{text:?}")),
+        NumberOrOff::Number(number) => (Some(*number), number.to_string()),
     };
     match number {
-        Some(margin) if margin > 0.0 && margin <= 1.0 => Ok(Some(margin)),
-        _ => Err(Invalid::new(
-            "stabilize",
-            found,
-            "a number above 0 and up to 1, such as 0.04, or off",
-        )),
+        Some(number) if fits(number) => Ok(Some(number)),
+        _ => Err(Invalid::new(option, found, expected)),
     }
+}
+
+/// A margin, or none.
+fn parse_margin(margin: &NumberOrOff) -> Result<Option<f32>, Invalid> {
+    let fits = |margin: f64| margin > 0.0 && margin <= 1.0;
+    let expected = "a number above 0 and up to 1, such as 0.04, or off";
+    let margin = parse_number("stabilize", margin, fits, expected)?;
+    Ok(margin.map(|margin| margin as f32))
+}
+
+/// An agreement, or none.
+fn parse_agreement(agreement: &NumberOrOff) -> Result<Option<f64>, Invalid> {
+    let fits = |agreement: f64| agreement > 0.0 && agreement < 1.0;
+    let expected = "a number between 0 and 1, such as 0.99, or off";
+    parse_number("exit", agreement, fits, expected)
 }
 
 impl Settings {
@@ -113,6 +131,7 @@ impl Settings {
         check("frames", options.frames, |n| *n > 0, "at least 1")?;
         check("threads", options.threads, |n| *n <= 1024, "at most 1024")?;
         let stabilize = options.stabilize.as_ref().map(parse_margin).transpose()?;
+        let exit = options.exit.as_ref().map(parse_agreement).transpose()?;
         let isa = options.isa.as_deref().map(parse_isa).transpose()?;
         check("top-k", options.top_k, |k| *k > 0, "at least 1")?;
         let window = format!("1 to {MAX_WINDOW}");
@@ -186,6 +205,7 @@ impl Settings {
             retry,
             model: options.model,
             stabilize,
+            exit: exit.flatten(),
             threads: options.threads,
             isa,
             state_dir: options.state_dir.or(state_directory),

@@ -6,7 +6,6 @@ mod foreign;
 mod frame;
 mod jpeg;
 mod jpeg_range;
-mod jpeg_split;
 mod mjpeg;
 mod open;
 mod options;

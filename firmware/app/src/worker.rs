@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use igpt_firmware_core::overlay::{Bar, Mood, Panel};
+use igpt_firmware_core::overlay::{Bar, Mood, Panel, Saved};
 use igpt_firmware_core::verdict::{FilterSettings, Score};
-use igpt_runtime::StabilizerOptions;
 use igpt_runtime::tools::one_line;
+use igpt_runtime::{ExitCounts, StabilizerOptions};
 
 use super::classify::Classify;
 use super::drops::Dropped;
@@ -64,6 +64,8 @@ pub(super) struct Worker {
     strict: bool,
     pub(super) stats: Stats,
     pub(super) unclassified: u64,
+    /// What became of frames that might stop early.
+    pub(super) exits: Option<ExitCounts>,
     failures_in_a_row: u32,
     record_lost: Option<Loss>,
     /// What the last picture shows.
@@ -84,6 +86,7 @@ impl Worker {
             strict: how.strict,
             stats: Stats::default(),
             unclassified: 0,
+            exits: None,
             failures_in_a_row: 0,
             record_lost: None,
             shown: Vec::new(),
@@ -135,6 +138,7 @@ impl Worker {
         };
         self.failures_in_a_row = 0;
         self.stats.note(&judgement, &self.judge, since_start());
+        self.note_exits(judgement.classified.exits, log);
         log.write(&Event::Verdict {
             seq: frame.seq,
             label: &judgement.word,
@@ -151,6 +155,18 @@ impl Worker {
             output_failures,
             in_vain,
         })
+    }
+
+    /// Says it once if early exits went off.
+    fn note_exits(&mut self, exits: Option<ExitCounts>, log: &Log) {
+        let before = self.exits.is_some_and(|exits| exits.broken);
+        self.exits = exits;
+        if let Some(exits) = exits.filter(|exits| exits.broken && !before) {
+            log.write(&Event::ExitsOff {
+                agreed: exits.agreed,
+                audited: exits.audited,
+            });
+        }
     }
 
     /// Everything that an output did not take.
@@ -187,6 +203,7 @@ impl Worker {
             ],
             reused_tokens: judgement.classified.reused_tokens,
             changed_tokens: judgement.classified.changed_tokens,
+            exit_layer: judgement.classified.exit_layer,
             dropped,
         };
         match self.outputs.reporter.verdict(&report) {
@@ -223,6 +240,7 @@ impl Worker {
             score: Some(judgement.shown.score),
             milliseconds: judgement.milliseconds,
             dropped,
+            saved: judgement.classified.saved(),
         };
         self.draw(frame, &headline, &judgement.top, log)
     }
@@ -235,6 +253,7 @@ impl Worker {
             score: None,
             milliseconds: 0.0,
             dropped,
+            saved: Saved::default(),
         };
         let shown = std::mem::take(&mut self.shown);
         let failures = self.draw(frame, &headline, &shown, log);
@@ -271,6 +290,7 @@ impl Worker {
             milliseconds: headline.milliseconds,
             frames_per_second: self.stats.rate(),
             dropped: headline.dropped,
+            saved: headline.saved,
             model: self.judge.classifier().name(),
         };
         let renderer = &mut self.outputs.renderer;
@@ -345,4 +365,5 @@ struct Headline<'a> {
     score: Option<Score>,
     milliseconds: f32,
     dropped: u64,
+    saved: Saved,
 }

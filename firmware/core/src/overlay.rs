@@ -15,7 +15,7 @@ use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::primitives::Rectangle;
 
 use colors::{BACKGROUND, PANEL};
-pub use content::{Bar, Mood, Panel};
+pub use content::{Bar, Mood, Panel, Saved};
 use layout::Layout;
 pub use layout::canvas_for;
 pub use picture::{Picture, PictureError};

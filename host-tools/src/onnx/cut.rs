@@ -45,6 +45,18 @@ impl CutModel {
     /// # Errors
     /// A file that cannot be read or decoded, or whose weights are in a CPU's order.
     pub fn open(path: &Path, names: CutNames, head: LinearHead) -> anyhow::Result<Self> {
+        Self::read(path, names, Some(head))
+    }
+
+    /// The same with the classification head that the file has.
+    ///
+    /// # Errors
+    /// As [`CutModel::open`], and a file without such a head.
+    pub fn whole(path: &Path, names: CutNames) -> anyhow::Result<Self> {
+        Self::read(path, names, None)
+    }
+
+    fn read(path: &Path, names: CutNames, head: Option<LinearHead>) -> anyhow::Result<Self> {
         let at = || path.display().to_string();
         let bytes = fs::read(path).with_context(at)?;
         let proto = ModelProto::decode(bytes.as_slice()).with_context(at)?;
@@ -61,13 +73,30 @@ impl CutModel {
             at()
         );
         let tensors = proto.graph.unwrap_or_default().initializer;
-        Ok(Self {
+        let own = head.is_none();
+        let mut model = Self {
             path: path.to_owned(),
             tensors: tensors.into_iter().map(|t| (t.name.clone(), t)).collect(),
             metadata,
-            head,
+            head: head.unwrap_or_else(|| LinearHead {
+                weight: Vec::new(),
+                bias: Vec::new(),
+            }),
             names,
-        })
+        };
+        if own {
+            let [weight, bias] = names.head;
+            let labels = model.tensor(weight)?.dims.first().copied();
+            model.head = LinearHead {
+                weight: model.floats(weight)?,
+                // Hugging Face's head of an ImageGPT has none.
+                bias: match model.tensors.contains_key(bias) {
+                    true => model.floats(bias)?,
+                    false => vec![0.0; labels.and_then(|n| n.try_into().ok()).unwrap_or_default()],
+                },
+            };
+        }
+        Ok(model)
     }
 
     /// An entry of the file's metadata.

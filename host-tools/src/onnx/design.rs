@@ -10,6 +10,11 @@ pub trait Design {
     /// Its `config.json`, normalised.
     fn config(&self) -> String;
 
+    /// What else of the model the metadata say, after its configuration: keys and values.
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// `igpt.format` of a file with functions. A reader refuses what it does not know: the lowest whose readers
     /// get everything right.
     fn format(&self, form: Form, backend: Option<Backend>) -> &'static str;

@@ -160,6 +160,7 @@ fn metadata(
         ("igpt.dtype", form.dtype.name().to_owned()),
         ("igpt.config", design.config()),
     ]);
+    entries.extend(design.metadata());
     if let Some(Preprocessor { json, backend }) = &provenance.preprocessor {
         entries.push(("igpt.processor", backend.name().to_owned()));
         entries.push(("igpt.preprocessor", json.clone()));

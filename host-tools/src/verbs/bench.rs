@@ -10,13 +10,17 @@ mod random;
 mod report;
 mod source;
 mod step;
+mod stream;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use igpt_runtime::tools::report::{ModelReport, Reported as _, file_crc32};
-use igpt_runtime::{AutoModel, ImageGptConfig, ImageGptModel, Isa, LoadOptions, ModelConfig};
+use igpt_runtime::{
+    AutoModel, ImageGptConfig, ImageGptModel, Isa, LoadOptions, ModelConfig, StabilizerOptions,
+};
 
 use super::print_report;
 use crate::choices;
@@ -28,6 +32,7 @@ use forward::{Pass, time};
 use report::{Load, MachineReport, Memory, Report, Subject, Timing};
 pub use source::Size;
 use source::{Random, Source};
+use stream::Frames;
 
 /// Times of loading the file once it is in the system's cache.
 const WARM_LOADS: usize = 3;
@@ -58,6 +63,8 @@ const WARM_LOADS: usize = 3;
         SegFormer's smallest encoder at 224 x 224
   igpt bench --size large --layers 4 --json
         four blocks of the large one, for a script
+  igpt bench --size small --stream camera.mjpeg
+        what stabilised tokens save on a camera's recording
   igpt bench --isa
         which kernels this machine gets, and why
   igpt bench model.onnx --isa=scalar --threads 2
@@ -106,6 +113,14 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_values_t = [1, 4, 12],
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub samples: Vec<u16>,
+    /// Measure instead what stabilised tokens save on these frames: a Motion JPEG stream, each frame classified
+    /// by itself and as `igpt-cam --stabilize` would, in turns. Random weights get a palette of its colours.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["generate", "context", "step", "tokens"])]
+    pub stream: Option<PathBuf>,
+    /// How much nearer another colour has to be for a pixel of a stream to take it.
+    #[arg(long, value_name = "MARGIN", requires = "stream", value_parser = margin,
+          default_value_t = StabilizerOptions::default().margin)]
+    pub stabilize: f32,
     /// Instruction set to use instead of the fastest; without one, those of this machine are looked at.
     #[arg(long, alias = "cpu", value_name = "ISA", num_args = 0..=1, value_parser = super::isa(),
           hide_possible_values = true,
@@ -137,6 +152,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let sweep = sweep(&args.threads);
     let options = |threads| LoadOptions::new().with_threads(threads).with_cpu(isa);
+    if let Some(path) = &args.stream {
+        let report = stream(args, source, path, &sweep, options)?;
+        return print_report("bench", args.json, &report, |out| {
+            stream::print(&report, out)
+        });
+    }
     if args.step {
         let asked = args.context.first().map(|context| *context as usize);
         let run = if args.generate {
@@ -227,7 +248,49 @@ fn source(args: &Args) -> Result<Option<Source>, Failure> {
         image: args.image_size.unwrap_or((224, 224)),
         seed: args.seed,
         dtype: args.dtype,
+        processor: None,
     }))))
+}
+
+/// A margin of a stabilizer.
+fn margin(text: &str) -> Result<f32, String> {
+    let margin: Option<f32> = text.parse().ok();
+    margin
+        .filter(|margin| (0.0..=4.0).contains(margin))
+        .ok_or_else(|| {
+            "expected a number from 0 to 4, a distance between colours of [-1, 1]".into()
+        })
+}
+
+/// Measures a stream of frames.
+fn stream(
+    args: &Args,
+    mut source: Source,
+    path: &Path,
+    sweep: &[usize],
+    options: impl Fn(usize) -> LoadOptions,
+) -> Result<stream::Report, Failure> {
+    if let Source::Random(random) = &source
+        && !matches!(random.config, ModelConfig::ImageGpt(_))
+    {
+        return Err(anyhow!(
+            "--stream is for ImageGPT: a Mix Transformer has no tokens that could be kept"
+        ))
+        .misused();
+    }
+    let frames = Frames::read(path)?;
+    if let Source::Random(random) = &mut source {
+        random.processor = Some(Arc::new(frames.processor(args.seed)?));
+    }
+    let file = source.model(Some(Task::Classify))?;
+    stream::measure(
+        file.path(),
+        &source,
+        &frames,
+        args.stabilize,
+        sweep,
+        options,
+    )
 }
 
 /// The numbers of threads to try.
@@ -368,10 +431,7 @@ fn measure(
                     linear_gmac: linear as f64 / 1e9,
                     attention_gmac: attention as f64 / 1e9,
                 },
-                machine: MachineReport {
-                    processor: machine::processor().0,
-                    cores: std::thread::available_parallelism().map_or(1, usize::from),
-                },
+                machine: MachineReport::here(),
                 isa: model.isa().name(),
                 load: Load {
                     weights: model.packing().map_or_else(String::new, |p| p.to_string()),

@@ -8,7 +8,7 @@ use igpt_runtime::tools::pb::tensor_proto::DataType;
 use igpt_runtime::tools::report::ModelReport;
 use igpt_runtime::tools::{Description, Family, describe};
 use igpt_runtime::tools::{Panels, counted, one_line};
-use igpt_runtime::{DecodedImage, ImageGptConfig, ImageGptImageProcessor, Isa, ProblemType};
+use igpt_runtime::{DecodedImage, Exits, ImageGptConfig, ImageGptImageProcessor, Isa, ProblemType};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -91,6 +91,9 @@ pub struct Matrices {
 pub struct Report {
     /// The file.
     pub model: ModelReport,
+    /// Where it may stop early, if it has probes for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exits: Option<Exits>,
     /// Hugging Face's configuration.
     pub config: Value,
     /// The palette's colours, RGB8, in the order of their tokens.
@@ -197,7 +200,9 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
     };
     let task = model.task;
     let (palette, macs_per_frame, per_token) = match &family {
-        Family::ImageGpt { config, processor } => {
+        Family::ImageGpt {
+            config, processor, ..
+        } => {
             let palette = processor.as_ref().map(colors).unwrap_or_default();
             let tokens = model.tokens.unwrap_or_default();
             let per_token = match task {
@@ -215,8 +220,13 @@ pub fn inspect(args: &Args) -> Result<Report, Failure> {
             (Vec::new(), macs.0 + macs.1, Vec::new())
         }
     };
+    let exits = match family {
+        Family::ImageGpt { exits, .. } => exits,
+        Family::Segformer { .. } => None,
+    };
     Ok(Report {
         model,
+        exits,
         config: metadata("igpt.config"),
         palette,
         operators,
@@ -314,6 +324,19 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let Some(Ok(backend)) = report.model.processor.map(str::parse) {
         let made = report.model.size.map_or("tokens", |_| "pixel values");
         writeln!(out, "{made} as by {}", processor::title(backend))?;
+    }
+    if let Some(exits) = &report.exits {
+        let layers: Vec<String> = exits.layers.iter().map(usize::to_string).collect();
+        let layers = layers.join(", ");
+        writeln!(
+            out,
+            "exits: after blocks {layers}; promises of agreement, by {}:",
+            counted(exits.samples as usize, "held-out image")
+        )?;
+        for level in &exits.levels {
+            let (agreement, saved) = (level.agreement, 100.0 * level.saved);
+            writeln!(out, "  {agreement:<6} saves {saved:.1} % of the blocks")?;
+        }
     }
     if io::stdout().is_terminal() {
         for row in report.palette.chunks(32) {

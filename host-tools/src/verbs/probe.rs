@@ -1,6 +1,7 @@
 //! `igpt probe`: which layer knows most of a data set, and that layer as a model of its own.
 
 mod data;
+mod exits;
 mod features;
 mod report;
 mod write;
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use igpt_heads::{Logistic, Quality};
-use igpt_runtime::ModelConfig;
 use igpt_runtime::tools::Packing;
+use igpt_runtime::{ImageGptModel, ModelConfig};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Backend, describe_run, plot as plot_path, print_report};
@@ -27,7 +28,8 @@ use features::Features;
 use report::{best, plot, print};
 use write::Cut;
 
-pub use report::{LayerReport, Report, Written};
+pub use exits::{ExitReport, ProbeReport};
+pub use report::{LayerReport, Report, WithExits, Written};
 
 /// Find the layer whose features tell the classes of your images apart best, and write it as a model.
 ///
@@ -50,6 +52,8 @@ Examples:
   igpt probe openai/imagegpt-small --data photos/ -o photos.onnx
         a classifier for photos/cat, photos/dog and so on;
         igpt-cam --model photos.onnx runs it
+  igpt probe photos.onnx --data photos/ --exits 8,12,16 -o early.onnx
+        may stop after the 8th, 12th or 16th block
   igpt probe model.onnx --data labels.csv --limit 2000 --json
         a look at 2000 images, as JSON")]
 pub struct Args {
@@ -82,6 +86,12 @@ pub struct Args {
     /// Write this layer instead of the best.
     #[arg(long, requires = "output", value_parser = clap::value_parser!(u16).range(1..))]
     pub layer: Option<u16>,
+    /// Add a probe after each of these blocks of a classifier, fitted to what the whole model says, and write it with the promises that
+    /// the held-out images allow: `igpt-cam --exit` stops at the first that is sure enough. A model that is no classifier becomes
+    /// one first.
+    #[arg(long, value_name = "LAYER,...", value_delimiter = ',', requires = "output",
+          conflicts_with_all = ["plots", "plot", "features"], value_parser = clap::value_parser!(u16).range(1..))]
+    pub exits: Vec<u16>,
     /// Draw into this folder: accuracy.svg, accuracy over layer.
     #[arg(long, value_name = "DIR")]
     pub plots: Option<PathBuf>,
@@ -125,11 +135,106 @@ fn positive(text: &str) -> Result<f64, String> {
 /// # Errors
 /// A model or data set that cannot be used (bad input), an output that cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if !args.exits.is_empty() {
+        let (report, mut late) = with_exits(args)?;
+        late.note(print_report("probe", args.json, &report, |out| {
+            report
+                .probe
+                .as_ref()
+                .map_or(Ok(()), |probe| print(out, probe))?;
+            report.skips.print(out)?;
+            exits::print(out, &report.exits)
+        }));
+        return late.end();
+    }
     let (report, mut late) = probe(args)?;
     late.note(print_report("probe", args.json, &report, |out| {
         print(out, &report)
     }));
     late.end()
+}
+
+/// Adds exits to a classifier, which is made first if the model is none.
+///
+/// # Errors
+/// As [`run`].
+pub fn with_exits(args: &Args) -> Result<(WithExits, Late), Failure> {
+    let options = args.backend.options()?;
+    let mut outputs = Outputs::made_from([&args.model, &args.data].into_iter().chain(&args.test));
+    let Some(output) = &args.output else {
+        return Err(anyhow!("--exits needs --output")).misused();
+    };
+    outputs.file(output)?;
+    let source = ModelSource::open(&args.model, None, Dtype::Int8)?;
+    let model = LoadedModel::load(source.path(), &options)?;
+    let ModelConfig::ImageGpt(config) = model.config() else {
+        let (name, kind) = (args.model.display(), model.config().model_type());
+        return Err(anyhow!("{name}: --exits is for ImageGPT, this is a {kind}")).misused();
+    };
+    exits::check_layers(&args.exits, config, &args.model)?;
+    let is_classifier = model.task() == Task::Classify;
+    if is_classifier && args.layer.is_some() {
+        let name = args.model.display();
+        return Err(anyhow!(
+            "{name}: a classifier keeps its head, --layer is for a model without one"
+        ))
+        .misused();
+    }
+    let run = describe_run(model.model(), &args.model, source.path());
+    drop(model);
+    let folder = tempfile::tempdir().context("a temporary folder").failed()?;
+    let made = folder.path().join("classifier.onnx");
+    let (probe, late) = if is_classifier {
+        (None, Late::default())
+    } else {
+        let (report, late) = probe(&Args {
+            output: Some(made.clone()),
+            exits: Vec::new(),
+            ..args.clone()
+        })?;
+        (Some(report), late)
+    };
+    let classifier = match &probe {
+        Some(_) => made.as_path(),
+        None => source.path(),
+    };
+    let whole = ImageGptModel::load(classifier, &options).bad_input()?;
+    let layers = exits::check_layers(&args.exits, whole.config(), &args.model)?;
+    drop(whole);
+    let data = Data::read(&asked(args)).bad_input()?;
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{msg:11} {wide_bar} {pos}/{len} {eta}").failed()?;
+    bar.set_style(style);
+    let plan = exits::Plan {
+        source: classifier,
+        name: &args.model,
+        layers: &layers,
+        train: &data.train,
+        held_out: &data.test,
+        c: args.c,
+        options: &options,
+        output,
+    };
+    let (exits, skips) = plan.run(|| Reader::new(args.bad_pictures, &bar), &bar)?;
+    bar.finish_and_clear();
+    let report = WithExits {
+        run,
+        probe,
+        exits,
+        skips,
+    };
+    Ok((report, late))
+}
+
+/// Which images the arguments ask for.
+fn asked(args: &Args) -> Asked<'_> {
+    Asked {
+        data: &args.data,
+        test: args.test.as_deref(),
+        held_out: args.held_out,
+        limit: args.limit,
+        seed: args.seed,
+    }
 }
 
 /// Runs the verb; what could not be written is told beside the report.
@@ -143,14 +248,7 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     for path in [&args.output, &chart, &args.features].into_iter().flatten() {
         outputs.file(path)?;
     }
-    let asked = Asked {
-        data: &args.data,
-        test: args.test.as_deref(),
-        held_out: args.held_out,
-        limit: args.limit,
-        seed: args.seed,
-    };
-    let data = Data::read(&asked).bad_input()?;
+    let data = Data::read(&asked(args)).bad_input()?;
     let source = ModelSource::open(&args.model, Some(Task::Features), Dtype::Int8)?;
     let model = LoadedModel::load(source.path(), &options)?;
     // Of an ImageGPT the embeddings are layer 0; a SegFormer's stages count from 1.

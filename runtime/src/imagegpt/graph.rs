@@ -9,6 +9,8 @@ use crate::onnx::check::{Expected, Node, Tensor, Value, linear};
 /// What decides it.
 pub(crate) struct Graph<'a> {
     pub(crate) config: &'a ImageGptConfig,
+    /// The blocks after which there is a probe.
+    pub(crate) exits: &'a [usize],
     pub(crate) task: Task,
     pub(crate) dtype: Dtype,
     /// The classification head has a bias: the file says so by having `score.bias`.
@@ -20,6 +22,11 @@ pub(crate) fn hidden_states(i: usize) -> String {
     format!("hidden_states.{i}")
 }
 
+/// What a probe after this block says.
+pub(crate) fn exit_logits(layer: usize) -> String {
+    format!("exits.{layer}.logits")
+}
+
 impl Graph<'_> {
     /// The whole of it.
     pub(crate) fn expected(&self) -> Expected {
@@ -27,7 +34,10 @@ impl Graph<'_> {
             inputs: vec!["input_ids".to_owned()],
             outputs: match self.task {
                 Task::Features => (0..=self.config.n_layer).map(hidden_states).collect(),
-                Task::Classify | Task::Causal => vec!["logits".to_owned()],
+                Task::Classify | Task::Causal => {
+                    let exits = self.exits.iter().map(|layer| exit_logits(*layer));
+                    std::iter::once("logits".to_owned()).chain(exits).collect()
+                }
             },
             nodes: self.nodes(),
             constants: self.constants(),
@@ -107,7 +117,33 @@ impl Graph<'_> {
             output: "logits".into(),
             attributes: vec![],
         });
+        nodes.extend(self.exits.iter().flat_map(|layer| self.exit(*layer)));
         nodes
+    }
+
+    /// The probe after this block: a norm and a head of its own.
+    fn exit(&self, layer: usize) -> [Node; 2] {
+        let name = format!("exits.{layer}");
+        let normed = format!("{name}.hidden_states");
+        let norm = Node {
+            name: format!("{name}.ln_f"),
+            op: "RMSNormalization".into(),
+            inputs: vec![hidden_states(layer), format!("{name}.ln_f.weight")],
+            output: normed.clone(),
+            attributes: vec![
+                ("axis", Value::Last),
+                ("epsilon", Value::Float(self.config.epsilon())),
+            ],
+        };
+        let [weight, bias] = ["weight", "bias"].map(|part| format!("{name}.score.{part}"));
+        let head = Node {
+            name: format!("{name}.score"),
+            op: "ImageGptClassificationHead".into(),
+            inputs: vec![normed, weight, bias],
+            output: exit_logits(layer),
+            attributes: vec![],
+        };
+        [norm, head]
     }
 
     /// The constants of a classification head.
@@ -177,6 +213,15 @@ impl Graph<'_> {
                     (format!("transformer.h.{layer}.{name}"), kind, dims)
                 }),
             );
+        }
+        for layer in self.exits {
+            let (name, labels) = (format!("exits.{layer}"), config.num_labels());
+            let float = |part: &str, dims| (format!("{name}.{part}"), DataType::Float, dims);
+            list.extend([
+                float("ln_f.weight", vec![c]),
+                float("score.weight", vec![labels, c]),
+                float("score.bias", vec![labels]),
+            ]);
         }
         list.extend(match self.task {
             Task::Features => vec![],

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use igpt_kernels::Isa;
 use tract_onnx::prelude::{Tensor, TractError};
 
+use super::exits::Exits;
+use super::graph::{exit_logits, hidden_states};
 use crate::config::ImageGptConfig;
 use crate::error::{Error, TokensError};
 use crate::kind::{Dtype, Task};
-use crate::model::{Core, Input, ModelOutput, Opened, State};
+use crate::model::{Core, Input, ModelOutput, Opened, Segment, State};
 use crate::onnx::Family;
 use crate::ops::op::run_once;
 use crate::options::LoadOptions;
@@ -22,6 +24,7 @@ pub struct ImageGptModel {
     pub(crate) core: Arc<Core>,
     pub(crate) config: ImageGptConfig,
     pub(crate) processor: Option<Arc<ImageGptImageProcessor>>,
+    pub(crate) exits: Option<Exits>,
 }
 
 impl ImageGptModel {
@@ -71,6 +74,12 @@ impl ImageGptModel {
     #[must_use]
     pub fn processor(&self) -> Option<&ImageGptImageProcessor> {
         self.processor.as_deref()
+    }
+
+    /// Where a probe may speak for the whole model, if the file has probes.
+    #[must_use]
+    pub fn exits(&self) -> Option<&Exits> {
+        self.exits.as_ref()
     }
 
     /// The instruction set in use.
@@ -170,18 +179,39 @@ impl TryFrom<Opened> for ImageGptModel {
     type Error = Error;
 
     fn try_from(opened: Opened) -> Result<Self, Error> {
-        let Family::ImageGpt { config, .. } = opened.family() else {
+        let Family::ImageGpt { config, exits, .. } = opened.family() else {
             return Err(opened.another("imagegpt"));
         };
         let hidden_states = config.n_layer + 1;
-        let (core, family) = opened.plan(Input::Tokens, hidden_states)?;
+        let segments = exits
+            .as_ref()
+            .map_or_else(Vec::new, |exits| segments(config, exits));
+        let (core, family) = opened.plan(Input::Tokens, hidden_states, &segments)?;
         match family {
-            Family::ImageGpt { config, processor } => Ok(Self {
+            Family::ImageGpt {
+                config,
+                processor,
+                exits,
+            } => Ok(Self {
                 core: Arc::new(core),
                 config,
                 processor: processor.map(Arc::new),
+                exits,
             }),
             Family::Segformer { .. } => unreachable!("the family was asked for above"),
         }
     }
+}
+
+/// One up to each exit, and one from the last on.
+fn segments(config: &ImageGptConfig, exits: &Exits) -> Vec<Segment> {
+    let from = |layer: usize| (hidden_states(layer), config.n_embd);
+    let ends = exits.layers.iter();
+    let to = ends.map(|layer| vec![hidden_states(*layer), exit_logits(*layer)]);
+    let begins = exits.layers.iter().map(|layer| Some(from(*layer)));
+    std::iter::once(None)
+        .chain(begins)
+        .zip(to.chain([vec!["logits".to_owned()]]))
+        .map(|(from, to)| Segment { from, to })
+        .collect()
 }

@@ -8,7 +8,7 @@ use super::check::Expected;
 use crate::auto::ModelConfig;
 use crate::config::{ConfigError, ImageGptConfig, SegformerConfig};
 use crate::error::{Error, FormatError};
-use crate::imagegpt::Graph as ImageGptGraph;
+use crate::imagegpt::{Exits, Graph as ImageGptGraph};
 use crate::kind::{Dtype, Task};
 use crate::processor::{Backend, ImageGptImageProcessor, ProcessorError};
 use crate::segformer::{Graph as SegformerGraph, MAX_PIXELS, SegformerImageProcessor};
@@ -22,6 +22,8 @@ pub enum Family {
         config: ImageGptConfig,
         /// How an image becomes its tokens, if the file says it.
         processor: Option<ImageGptImageProcessor>,
+        /// Where a probe may speak for it, if the file has probes.
+        exits: Option<Exits>,
     },
     /// Of `model_type` `segformer`.
     Segformer {
@@ -37,13 +39,14 @@ pub enum Family {
 /// What a file's metadata say, as text, and its graph.
 pub(super) struct Described<'a> {
     pub(super) name: &'a str,
-    /// The number of its format, from 1 to 4: the last is what families beside ImageGPT have, so that older readers
-    /// refuse them.
+    /// The number of its format, from 1 to 5: 4 is what families beside ImageGPT have, 5 an ImageGPT with exits, so that older
+    /// readers refuse them.
     pub(super) format: &'a str,
     pub(super) task: Task,
     pub(super) dtype: Dtype,
     pub(super) config: &'a str,
     pub(super) preprocessor: Option<&'a str>,
+    pub(super) exits: Option<&'a str>,
     pub(super) backend: Backend,
     pub(super) graph: &'a GraphProto,
 }
@@ -52,12 +55,14 @@ impl Described<'_> {
     /// The family, and what the graph must hold.
     pub(super) fn read(&self) -> Result<(Family, Expected), Error> {
         let config = ModelConfig::from_json(self.config).map_err(|e| self.config_error(e))?;
-        let numbers = match config {
-            ModelConfig::ImageGpt(_) => "1, 2 or 3",
-            ModelConfig::Segformer(_) => "4",
+        let (numbers, with) = match (&config, self.exits) {
+            (ModelConfig::ImageGpt(_), None) => ("1, 2 or 3", ""),
+            (ModelConfig::ImageGpt(_), Some(_)) => ("5", " with igpt.exits"),
+            (ModelConfig::Segformer(_), _) => ("4", ""),
         };
         if !numbers.contains(self.format) {
-            let expected = format!("{numbers} in a file of model_type {}", config.model_type());
+            let family = config.model_type();
+            let expected = format!("{numbers} in a file of model_type {family}{with}");
             return Err(self.metadata("igpt.format", self.format, &expected));
         }
         match config {
@@ -77,8 +82,19 @@ impl Described<'_> {
             let checked = processor.check_config(&config);
             checked.map_err(|what| self.contents(format!("igpt.preprocessor {what}")))?;
         }
+        let exits = self
+            .exits
+            .map(|json| Exits::from_json(json, config.n_layer));
+        let exits = exits
+            .transpose()
+            .map_err(|what| self.contents(format!("igpt.exits: {what}")))?;
+        if exits.is_some() && self.task != Task::Classify {
+            let expected = "classify in a file with igpt.exits";
+            return Err(self.metadata("igpt.task", self.task.name(), expected));
+        }
         let graph = ImageGptGraph {
             config: &config,
+            exits: exits.as_ref().map_or(&[], |exits| &exits.layers),
             task: self.task,
             dtype: self.dtype,
             head_bias: self
@@ -88,7 +104,12 @@ impl Described<'_> {
                 .any(|t| t.name == "score.bias"),
         };
         let expected = graph.expected();
-        Ok((Family::ImageGpt { config, processor }, expected))
+        let family = Family::ImageGpt {
+            config,
+            processor,
+            exits,
+        };
+        Ok((family, expected))
     }
 
     fn segformer(&self, config: SegformerConfig) -> Result<(Family, Expected), Error> {

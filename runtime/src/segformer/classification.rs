@@ -170,7 +170,7 @@ impl SegformerSession {
             self.last.clear();
             self.last.extend_from_slice(resized);
         }
-        Ok(meaning.classification(self.logits.clone(), 0, 0))
+        Ok(meaning.classification(self.logits.clone(), None, 0, 0))
     }
 
     /// Classifies a decoded image.

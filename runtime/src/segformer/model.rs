@@ -212,7 +212,7 @@ impl TryFrom<Opened> for SegformerModel {
         };
         let shape = [1, size.0, size.1, config.num_channels];
         let hidden_states = config.num_encoder_blocks;
-        let (core, family) = opened.plan(Input::Values(shape), hidden_states)?;
+        let (core, family) = opened.plan(Input::Values(shape), hidden_states, &[])?;
         match family {
             Family::Segformer {
                 config,

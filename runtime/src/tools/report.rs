@@ -152,9 +152,9 @@ impl ModelReport {
         let kind = (found.task, found.dtype);
         let crc32 = file_crc32(path).ok();
         match &found.family {
-            Family::ImageGpt { config, processor } => {
-                Self::new(kind, config, processor.as_ref(), Some(path), crc32)
-            }
+            Family::ImageGpt {
+                config, processor, ..
+            } => Self::new(kind, config, processor.as_ref(), Some(path), crc32),
             Family::Segformer {
                 config,
                 processor,

@@ -19,6 +19,10 @@ pub(crate) enum Event<'a> {
     },
     /// Its file was packed for another CPU.
     ModelRepacked { name: &'a str, notice: &'a str },
+    /// The model that stands in for another has no early exits.
+    NoExits { error: &'a str },
+    /// On this stream early exits do not keep their promise: there are none any more.
+    ExitsOff { agreed: u64, audited: u64 },
     /// The configured model is condemned; this one is used instead.
     FellBack { reason: &'a str, instead: &'a str },
     /// The guard's record could not be read or written.
@@ -99,6 +103,11 @@ impl fmt::Display for Event<'_> {
                 )
             }
             Self::ModelRepacked { name, notice } => write!(f, "model {name}: {notice}"),
+            Self::NoExits { error } => write!(f, "{error}; every frame is computed to the end"),
+            Self::ExitsOff { agreed, audited } => write!(
+                f,
+                "early exits are off from now on: the whole model agreed on {agreed} of {audited} that were computed to the end"
+            ),
             Self::FellBack { reason, instead } => write!(f, "{reason}; using {instead} instead"),
             Self::GuardFailed { error } => write!(f, "boot guard: {error}; going on without it"),
             Self::SourceOpened { description } => write!(f, "source: {description}"),

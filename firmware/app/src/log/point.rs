@@ -24,6 +24,16 @@ pub(super) fn defmt_point(event: &Event<'_>) {
         Event::ModelRepacked { name, notice } => {
             defmt::info!("model {=str}: {=str}", name, notice);
         }
+        Event::NoExits { error } => {
+            defmt::warn!("{=str}; every frame is computed to the end", error);
+        }
+        Event::ExitsOff { agreed, audited } => {
+            defmt::warn!(
+                "early exits are off from now on: the whole model agreed on {=u64} of {=u64} that were computed to the end",
+                agreed,
+                audited
+            );
+        }
         Event::FellBack { reason, instead } => {
             defmt::error!("{=str}; using {=str} instead", reason, instead)
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use igpt_firmware_core::pipeline::{Cause, Counters};
 use igpt_firmware_core::queue::QueueCounters;
 use igpt_firmware_core::verdict::ProblemType;
+use igpt_runtime::ExitCounts;
 use igpt_runtime::tools::report::RunReport;
 
 use crate::ranked::Ranked;
@@ -27,6 +28,8 @@ pub(crate) struct Report<'a> {
     pub(crate) stages: [(&'static str, Duration); 3],
     pub(crate) reused_tokens: usize,
     pub(crate) changed_tokens: usize,
+    /// The block after which the verdict was sure enough.
+    pub(crate) exit_layer: Option<usize>,
     /// Dropped between the verdict before and this one.
     pub(crate) dropped: u64,
 }
@@ -42,6 +45,8 @@ pub struct Summary {
     pub queue: QueueCounters,
     /// Frames that the source itself reported lost.
     pub lost_upstream: u64,
+    /// What became of frames that might stop early.
+    pub exits: Option<ExitCounts>,
     /// Frames that the model failed on.
     pub unclassified: u64,
     /// From the start to the end.

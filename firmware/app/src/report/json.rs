@@ -43,6 +43,7 @@ pub(super) fn verdict(report: &Report<'_>) -> Value {
     }
     put("reused_tokens", json!(report.reused_tokens));
     put("changed_tokens", json!(report.changed_tokens));
+    put("exit_layer", json!(report.exit_layer));
     put("dropped", json!(report.dropped));
     put("top", json!(top));
     // A value is neither sure nor unsure.
@@ -114,6 +115,16 @@ pub(super) fn end(summary: &Summary, failure: Option<&Failure>) -> Value {
     });
     if let (false, Some(object)) = (values.is_empty(), object.as_object_mut()) {
         object.insert("values".into(), Value::Array(values));
+    }
+    if let (Some(exits), Some(object)) = (summary.exits, object.as_object_mut()) {
+        let exits = json!({
+            "frames": exits.frames,
+            "exited": exits.exited,
+            "audited": exits.audited,
+            "agreed": exits.agreed,
+            "broken": exits.broken,
+        });
+        object.insert("exits".into(), exits);
     }
     object
 }

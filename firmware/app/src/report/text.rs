@@ -99,6 +99,16 @@ pub(super) fn summary(summary: &Summary) -> String {
             "time       median {median:.1} ms, 95% within {slow:.1} ms\n"
         ));
     }
+    if let Some(exits) = summary.exits {
+        let off = if exits.broken { "; off since" } else { "" };
+        text.push_str(&format!(
+            "exits      {} of {} stopped early, {} of {} audited agreed{off}\n",
+            exits.exited,
+            counted(exits.frames, "frame"),
+            exits.agreed,
+            exits.audited,
+        ));
+    }
     text.push_str(&format!(
         "queue      {produced} captured = {consumed} classified + {dropped} dropped + {queued} left\n"
     ));

@@ -4,11 +4,12 @@
 use std::io::BufRead;
 use std::time::Instant;
 
+use igpt_runtime::jpeg::{JpegSplitter, MAX_FRAME_BYTES, Piece};
+
 use super::error::SourceError;
 use super::frame::{FrameBuffer, FrameSource, ReadOutcome};
 use super::jpeg::Decoder;
 use super::jpeg_range;
-use super::jpeg_split::{JpegSplitter, MAX_FRAME_BYTES, Piece};
 use super::options::SourceOptions;
 use super::skip::Skips;
 

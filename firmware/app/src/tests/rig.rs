@@ -73,8 +73,11 @@ impl Classify for FakeModel {
             tokens_crc32: 1,
             logits: scores.clone(),
             scores,
+            tokens: 0,
             reused_tokens: 0,
             changed_tokens: 0,
+            exit_layer: None,
+            exits: None,
             resize: Duration::ZERO,
             model: Duration::ZERO,
         })

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
-use igpt_firmware_core::overlay::{Bar, Mood, Panel, Picture, PictureError};
+use igpt_firmware_core::overlay::{Bar, Mood, Panel, Picture, PictureError, Saved};
 use igpt_firmware_core::pipeline::{Action, Event, Pipeline, RetryPolicy, UnexpectedEvent};
 use igpt_firmware_core::queue::FrameQueue;
 use igpt_firmware_core::verdict::{
@@ -175,6 +175,7 @@ impl App {
             milliseconds: took.as_secs_f32() * 1000.0,
             frames_per_second: 1.0 / took.as_secs_f32(),
             dropped: self.queue.counters().dropped,
+            saved: Saved::default(),
             model: "64 cells",
         };
         let picture = Picture::new(&frame.rgb, WIDTH as u32, HEIGHT as u32)?;
@@ -190,6 +191,7 @@ impl App {
             milliseconds: 0.0,
             frames_per_second: 0.0,
             dropped: self.queue.counters().dropped,
+            saved: Saved::default(),
             model: "64 cells",
         };
         let drawn = self.screen.show(None, &panel);

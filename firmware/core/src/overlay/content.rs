@@ -41,6 +41,17 @@ pub struct Panel<'a> {
     pub frames_per_second: f32,
     /// Frames dropped so far.
     pub dropped: u64,
+    /// What of the work could be left out.
+    pub saved: Saved,
     /// The model's name.
     pub model: &'a str,
+}
+
+/// What of a frame's work could be left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Saved {
+    /// The share of the tokens that was not computed again, if any was.
+    pub reused: Option<f32>,
+    /// The block after which the verdict was sure enough, if it was not the last.
+    pub exit: Option<u16>,
 }

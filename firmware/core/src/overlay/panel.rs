@@ -9,7 +9,7 @@ use embedded_graphics::primitives::Rectangle;
 use heapless::String;
 
 use super::colors::{BRIGHT, LOST, MUTED, QUIET_BAR, SURE, TRACK, UNSURE};
-use super::content::{Mood, Panel};
+use super::content::{Mood, Panel, Saved};
 use super::text::{self, Line, Size as TextSize, Style};
 use crate::verdict::Score;
 
@@ -81,7 +81,8 @@ where
     y += kind.number.line() + kind.margin;
 
     let figures = Figures::new(panel);
-    let foot = 4 * (kind.foot.line() + 3) + kind.margin;
+    let rows = figures.rows().count() as i32;
+    let foot = rows * (kind.foot.line() + 3) + kind.margin;
     let room = bottom - foot - y;
     let columns = Rectangle::new(
         Point::new(left, y),
@@ -184,8 +185,13 @@ where
     .draw(target)?;
     if !narrow {
         let ink = Style::right(kind.foot, MUTED);
+        // What changes from frame to frame is worth more than the name.
+        let text = match figures.saved.as_str() {
+            "" => panel.model,
+            saved => saved,
+        };
         Line {
-            text: panel.model,
+            text,
             at: Point::new(right, foot),
             room: right - start,
             style: ink,
@@ -307,6 +313,7 @@ struct Figures<'a> {
     time: String<24>,
     rate: String<24>,
     dropped: String<24>,
+    saved: String<32>,
     model: &'a str,
 }
 
@@ -316,6 +323,7 @@ impl<'a> Figures<'a> {
             time: String::new(),
             rate: String::new(),
             dropped: String::new(),
+            saved: String::new(),
             model: panel.model,
         };
         // 24 bytes hold every u64 and every time below 10^15; a longer one is cut.
@@ -326,15 +334,29 @@ impl<'a> Figures<'a> {
             rate => write!(figures.rate, "{rate:.1} fps"),
         };
         let _ = write!(figures.dropped, "{}", panel.dropped);
+        // At most 28 bytes.
+        let Saved { reused, exit } = panel.saved;
+        if let Some(reused) = reused {
+            let percent = (100.0 * reused.clamp(0.0, 1.0) + 0.5) as u32;
+            let _ = write!(figures.saved, "{percent}% reused");
+        }
+        if let Some(exit) = exit {
+            let comma = if reused.is_some() { ", " } else { "" };
+            let _ = write!(figures.saved, "{comma}to block {exit}");
+        }
         figures
     }
 
-    fn rows(&self) -> [(&str, &str); 4] {
+    /// The last only if there is something to say.
+    fn rows(&self) -> impl Iterator<Item = (&str, &str)> {
         [
-            ("time", &self.time),
-            ("rate", &self.rate),
-            ("dropped", &self.dropped),
+            ("time", self.time.as_str()),
+            ("rate", self.rate.as_str()),
+            ("dropped", self.dropped.as_str()),
             ("model", self.model),
+            ("work", self.saved.as_str()),
         ]
+        .into_iter()
+        .filter(|(name, value)| *name != "work" || !value.is_empty())
     }
 }

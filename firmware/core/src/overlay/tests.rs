@@ -6,7 +6,7 @@ use embedded_graphics::geometry::{OriginDimensions, Size};
 use embedded_graphics::pixelcolor::{Rgb565, Rgb888, RgbColor};
 
 use super::colors::{BACKGROUND, PANEL, SURE, TRACK, UNSURE};
-use super::{Bar, Mood, Panel, Picture, canvas_for, draw};
+use super::{Bar, Mood, Panel, Picture, Saved, canvas_for, draw};
 use crate::verdict::Score;
 
 /// A canvas that refuses pixels outside of it, to catch what is drawn over the edge.
@@ -86,6 +86,7 @@ fn panel() -> Panel<'static> {
         milliseconds: 12.3,
         frames_per_second: 81.0,
         dropped: 4,
+        saved: Saved::default(),
         model: "igpt-fashion-mnist-int8",
     }
 }
@@ -334,4 +335,26 @@ fn bytes_that_make_no_picture_are_refused() {
         );
     }
     assert!(Picture::new(&[0; 12], 2, 2).is_ok());
+}
+
+#[test]
+fn what_was_left_out_is_told_where_there_is_room_and_only_if_something_was() {
+    for canvas in [(320, 240), (480, 320), (800, 480), (640, 480)] {
+        let ink = |saved| {
+            let drawn = drawn(canvas, (640, 480), &Panel { saved, ..panel() });
+            assert_eq!(drawn.outside, 0, "{canvas:?}");
+            drawn.pixels
+        };
+        let none = ink(Saved::default());
+        let reused = ink(Saved {
+            reused: Some(0.94),
+            exit: None,
+        });
+        let both = ink(Saved {
+            reused: Some(1.0),
+            exit: Some(12),
+        });
+        assert_eq!(none, ink(Saved::default()), "{canvas:?}");
+        assert!(none != reused && reused != both, "{canvas:?}");
+    }
 }

@@ -6,6 +6,8 @@ use igpt_runtime::tools::counted;
 use igpt_runtime::tools::report::ModelReport;
 use serde::Serialize;
 
+use super::machine::processor;
+
 /// Everything that was measured. Times are in seconds, rates in 10^9 a second.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
@@ -46,6 +48,16 @@ pub(super) struct MachineReport {
     pub(super) processor: String,
     /// Threads it runs at once.
     pub(super) cores: usize,
+}
+
+impl MachineReport {
+    /// Of this machine.
+    pub(super) fn here() -> Self {
+        Self {
+            processor: processor().0,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
 }
 
 /// Loading.

@@ -2,16 +2,17 @@
 
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
-use igpt_runtime::{ImageGptConfig, ModelConfig, SegformerConfig};
+use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor, ModelConfig, SegformerConfig};
 use tempfile::NamedTempFile;
 
 use super::random::RandomWeights;
 use crate::conversion::steps;
 use crate::failure::{Blame as _, Failure};
-use crate::onnx::{self, Dtype, Form, Provenance, Task, WriteError};
+use crate::onnx::{self, Dtype, Form, Preprocessor, Provenance, Task, WriteError};
 use crate::segformer::SizedModel;
 use crate::segformer::prepared::{PreparedWeights, Rescaling};
 use crate::source::ModelSource;
@@ -58,6 +59,8 @@ pub(super) struct Random {
     pub(super) image: (usize, usize),
     pub(super) seed: u64,
     pub(super) dtype: Dtype,
+    /// How its pictures become tokens, if any are shown to it.
+    pub(super) processor: Option<Arc<ImageGptImageProcessor>>,
 }
 
 /// A file to load, removed when dropped if it was made here.
@@ -170,7 +173,10 @@ impl Random {
     fn write(&self, task: Task) -> Result<Model, Failure> {
         let file = temporary()?;
         let provenance = Provenance {
-            preprocessor: None,
+            preprocessor: self.processor.as_ref().map(|processor| Preprocessor {
+                json: processor.to_json(),
+                backend: processor.config().backend,
+            }),
             recipe: "{}".into(),
             source: "{}".into(),
         };

@@ -7,6 +7,7 @@ use igpt_runtime::tools::counted;
 use igpt_runtime::tools::report::RunReport;
 use serde::Serialize;
 
+use super::exits::ExitReport;
 use crate::charts::{Curve, by_layer};
 use crate::skips::Skips;
 
@@ -66,6 +67,22 @@ pub struct Report {
     /// Present with `--output`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<Written>,
+}
+
+/// What became of `--exits`.
+#[derive(Clone, Debug, Serialize)]
+pub struct WithExits {
+    /// The model and how it ran.
+    #[serde(flatten)]
+    pub run: RunReport,
+    /// Of a model that had to become a classifier first: how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Report>,
+    /// The exits.
+    pub exits: ExitReport,
+    /// Pictures that cannot be read.
+    #[serde(flatten)]
+    pub skips: Skips,
 }
 
 /// Draws accuracy over layer.

@@ -10,6 +10,7 @@ use super::piece::MAX_FRAME_BYTES;
 const AGAIN: usize = 8;
 
 /// A reader, and what was put back.
+#[derive(Debug)]
 pub(super) struct Input<R> {
     reader: R,
     /// Bytes consumed, but for those put back.

@@ -9,7 +9,7 @@ use super::piece::START;
 const FURTHEST: usize = 0xffff;
 
 /// The bytes behind a picture, one after another.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Follow {
     seen: usize,
     /// The last four.

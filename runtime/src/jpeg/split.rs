@@ -26,12 +26,13 @@ use std::io::{self, BufRead};
 use follow::Follow;
 use gap::Gap;
 use input::Input;
-pub(super) use piece::{MAX_FRAME_BYTES, Piece};
+pub use piece::{MAX_FRAME_BYTES, Piece};
 use piece::{START, begun};
 use walk::{Walk, Walker};
 
-/// Reads JPEGs off a byte stream.
-pub(super) struct JpegSplitter<R> {
+/// Reads JPEGs off a byte stream: a Motion JPEG file, a camera's pipe.
+#[derive(Debug)]
+pub struct JpegSplitter<R> {
     input: Input<R>,
     /// A picture was given up: what follows it up to the next one is its rest.
     in_rest: bool,
@@ -48,7 +49,8 @@ pub(super) struct JpegSplitter<R> {
 }
 
 impl<R: BufRead> JpegSplitter<R> {
-    pub(super) fn new(reader: R) -> Self {
+    /// One that has read nothing yet.
+    pub fn new(reader: R) -> Self {
         Self {
             input: Input::new(reader),
             in_rest: false,
@@ -61,17 +63,22 @@ impl<R: BufRead> JpegSplitter<R> {
     }
 
     /// Where the piece last returned ends, in bytes from the start of the stream.
-    pub(super) fn offset(&self) -> u64 {
+    #[must_use]
+    pub fn offset(&self) -> u64 {
         self.input.offset()
     }
 
     /// The first bytes of a stream that does not begin with a picture.
-    pub(super) fn head(&self) -> &[u8] {
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
         &self.head
     }
 
     /// Reads the next piece; a JPEG is put into `frame`.
-    pub(super) fn next(&mut self, frame: &mut Vec<u8>) -> io::Result<Piece> {
+    ///
+    /// # Errors
+    /// If the stream cannot be read.
+    pub fn next(&mut self, frame: &mut Vec<u8>) -> io::Result<Piece> {
         let (gap, found) = self.hunt()?;
         if let Some(piece) = gap {
             return Ok(piece);
@@ -124,7 +131,7 @@ impl<R: BufRead> JpegSplitter<R> {
 
     /// Takes back the picture returned last, in `frame`, which cannot be decoded: if it swallowed others, they
     /// come next.
-    pub(super) fn reject(&mut self, frame: &mut Vec<u8>) {
+    pub fn reject(&mut self, frame: &mut Vec<u8>) {
         let swallowed = self.rewind(frame, false);
         self.in_rest |= swallowed;
     }

@@ -8,6 +8,7 @@ use super::piece::{MAX_FRAME_BYTES, Piece};
 const HEAD_BYTES: usize = 32;
 
 /// The bytes seen so far.
+#[derive(Debug)]
 pub(super) struct Gap {
     /// How many, without the start of the picture that ends it.
     pub(super) bytes: u64,
