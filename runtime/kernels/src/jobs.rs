@@ -1,6 +1,7 @@
 //! What the kernels are asked to do: operands, shapes and working memory.
 
 mod maps;
+mod resample;
 
 use core::fmt;
 use core::ops::Range;
@@ -14,6 +15,7 @@ use crate::operands::weights::{PackedF32, PackedInt8};
 
 pub(crate) use maps::Place;
 pub use maps::{Depthwise, Map, Windows};
+pub use resample::RowRing;
 
 /// A row held NaN or infinity where a number was needed. Nothing is computed from such a row.
 #[derive(Clone, Copy, Debug, PartialEq)]

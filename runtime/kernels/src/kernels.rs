@@ -1,6 +1,7 @@
 //! The crate's interface: one [`Kernels`] per instruction set, every method the same formula compiled for it.
 
 mod maps;
+mod resample;
 
 use core::fmt;
 

@@ -10,5 +10,6 @@ pub(crate) mod linear;
 pub(crate) mod linear_f32;
 pub(crate) mod pack;
 pub(crate) mod prepare;
+pub(crate) mod resample;
 pub(crate) mod split;
 pub(crate) mod windows;

@@ -40,12 +40,13 @@ pub use benchmarks::read_benchmark;
 pub use isa::{Isa, IsaError};
 pub use jobs::{
     Attention, AttentionF32, AttentionRow, AttentionScratch, Depthwise, Linear, LinearF32,
-    LinearScratch, Map, NonFinite, Prepare, RowsF32, Visible, Windows,
+    LinearScratch, Map, NonFinite, Prepare, RowRing, RowsF32, Visible, Windows,
 };
 pub use kernels::{Kernels, peak_benchmark, tile_benchmark};
 pub use layout::{Heads, KV_TILE, Layout};
 pub use memory::aligned::{Aligned, AlignedBytes};
 pub use memory::slab::Slab;
+pub use operands::axis::ResampleAxis;
 pub use operands::int4::{
     INT4_GROUP, INT4_LIMIT, INT4_MULTIPLIER, Int4Error, Int4Matrix, pack_nibbles,
 };

@@ -1,5 +1,6 @@
 //! What tiles multiply, in the order in which they read it: weights, rows, keys and values.
 
+pub(crate) mod axis;
 pub(crate) mod int4;
 pub(crate) mod kv;
 pub(crate) mod nibbles;

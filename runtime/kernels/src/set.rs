@@ -22,6 +22,7 @@ use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::arithmetic::softmax_portable;
 use crate::jobs::{AttentionRow, AttentionScratch, Linear, NonFinite, Visible};
 use crate::layout::{GROUP, Heads, Layout, MAX_MR};
+use crate::operands::axis::ResampleAxis;
 use crate::operands::int4::INT4_GROUP;
 use crate::operands::kv::{HeadPanels, KvInt8};
 use crate::operands::nibbles::NibblePanel;
@@ -202,6 +203,16 @@ pub(crate) trait InstructionSet: Packing {
     #[inline(always)]
     unsafe fn activate_range(kind: Activation, from: &[f32], to: &mut [f32]) -> Range {
         activation::activate_range(kind, from, to)
+    }
+
+    /// A row of RGB8 through windows of its pixels: of how many target pixels, from the first on.
+    ///
+    /// # Safety
+    /// This machine must have the instruction set.
+    #[inline(always)]
+    unsafe fn resample_row(axis: &ResampleAxis, source: &[u8], out: &mut [u8]) -> usize {
+        let _ = (axis, source, out);
+        0
     }
 
     /// The first panels of a linear layer, all its rows: how many of them it has computed. `asymmetric`: some zero point is not 0.

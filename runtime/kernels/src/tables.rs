@@ -11,13 +11,14 @@ use crate::benchmarks;
 use crate::isa::{Isa, instruction_sets};
 use crate::jobs::{
     Attention, AttentionF32, AttentionRow, AttentionScratch, Depthwise, Linear, LinearF32,
-    NonFinite, Prepare, RowsF32, Windows,
+    NonFinite, Prepare, RowRing, RowsF32, Windows,
 };
 use crate::layers::{
-    attention, attention_f32, depthwise, layer_norm, linear, linear_f32, pack, prepare, split,
-    windows,
+    attention, attention_f32, depthwise, layer_norm, linear, linear_f32, pack, prepare, resample,
+    split, windows,
 };
 use crate::layout::{Heads, Layout};
+use crate::operands::axis::ResampleAxis;
 use crate::operands::int4::Int4Matrix;
 use crate::operands::kv::KvInt8;
 use crate::operands::nibbles::Memory;
@@ -56,6 +57,8 @@ pub(crate) struct Table {
     pub(crate) gather: unsafe fn(Windows<'_>, Range<usize>, &mut [f32]),
     pub(crate) depthwise: unsafe fn(Depthwise<'_>, &mut PackedRows) -> Result<(), NonFinite>,
     pub(crate) depthwise_f32: unsafe fn(Depthwise<'_>, &mut [f32]),
+    pub(crate) resample_row: unsafe fn(&ResampleAxis, &[u8], &mut [u8]),
+    pub(crate) blend_rows: unsafe fn(&ResampleAxis, usize, RowRing<'_>, &mut [u8]),
     pub(crate) activate: unsafe fn(Activation, &mut [f32]),
     pub(crate) add_rows: unsafe fn(&[f32], &mut [f32]),
     pub(crate) dot_f32: unsafe fn(&[f32], &[f32]) -> f32,
@@ -137,6 +140,15 @@ macro_rules! compile {
                 depthwise::f32_rows(job, out);
             }
             $(#[target_feature(enable = $feature)])*
+            fn resample_row(axis: &ResampleAxis, source: &[u8], out: &mut [u8]) {
+                // SAFETY: a table is called on machines that have its instruction set.
+                unsafe { resample::row::<Set>(axis, source, out) };
+            }
+            $(#[target_feature(enable = $feature)])*
+            fn blend_rows(axis: &ResampleAxis, target: usize, rows: RowRing<'_>, out: &mut [u8]) {
+                resample::blend(axis, target, rows, out);
+            }
+            $(#[target_feature(enable = $feature)])*
             fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
                 // SAFETY: a table is called on machines that have its instruction set.
                 unsafe { layer_norm::f32_rows::<Set>(x, Affine { gain, bias, eps }, out) };
@@ -192,7 +204,7 @@ macro_rules! compile {
                 layout: <Set as Packing>::LAYOUT,
                 heads_together: <Set as Packing>::HEADS_TOGETHER,
                 pack, pack_int4, prepare, linear, split, split_q, split_kv, attend, attend_row, norm, layer_norm,
-                prepare_windows, gather, depthwise, depthwise_f32, activate, add_rows, dot_f32, linear_f32, attend_f32,
+                prepare_windows, gather, depthwise, depthwise_f32, resample_row, blend_rows, activate, add_rows, dot_f32, linear_f32, attend_f32,
                 peak, tiles,
             }
         };

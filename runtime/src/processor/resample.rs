@@ -3,7 +3,7 @@
 //! Both resample in two passes, one per axis, with 8-bit pixels between them. The kernel is
 //! evaluated in f64, normalised, and rounded to fixed point ([`window`]); pixels are then
 //! integer sums, so only their rounding to 8 bits fixes an order. That leaves us free to stream
-//! rows through both passes and keep no intermediate image.
+//! rows through both passes and keep no intermediate image; the sums are the kernels'.
 //!
 //! torch's horizontal pass always comes first; Pillow's does, except where the height shrinks by much
 //! more than the width: [`vertical_first`]. Pillow has that exception since 13.0; before, tall images
@@ -11,7 +11,9 @@
 //!
 //! [`window`]: super::window
 
-use super::window::{Axis, Window};
+use igpt_kernels::{Kernels, ResampleAxis, RowRing};
+
+use super::window::Axis;
 use super::{Backend, Resample};
 
 /// A resize between two fixed sizes: the kernel, computed once, and the buffers it works in.
@@ -36,13 +38,12 @@ enum Plan {
 
 #[derive(Debug)]
 struct Convolution {
-    columns: Axis,
-    rows: Axis,
+    kernels: Kernels,
+    columns: ResampleAxis,
+    rows: ResampleAxis,
     vertical_first: bool,
-    /// One row between the passes.
-    row: Vec<u8>,
-    /// Fixed-point sums of the vertical pass: of one row, or of the whole target.
-    sums: Vec<i32>,
+    /// Rows between the passes: those that a target row is made of, or one that a target row becomes.
+    between: Vec<u8>,
 }
 
 /// Whether Pillow 13 starts with the vertical pass, between sizes of (width, height): the height
@@ -94,12 +95,18 @@ impl Resizer {
     /// Resizes `source`, RGB8 of the planned size, into `target`, whose capacity is reused.
     pub(super) fn resize_into(&mut self, source: &[u8], target: &mut Vec<u8>) {
         let stride = 3 * self.from.0;
-        target.clear();
+        let (width, height) = self.to;
+        if target.len() != 3 * width * height {
+            target.clear();
+            target.resize(3 * width * height, 0);
+        }
         match &mut self.plan {
             Plan::Nearest { columns, rows } => {
-                for &y in rows.iter() {
+                for (y, out) in rows.iter().zip(target.chunks_exact_mut(3 * width)) {
                     let (pixels, _) = source[y * stride..][..stride].as_chunks::<3>();
-                    target.extend(columns.iter().flat_map(|&x| pixels[x]));
+                    for (x, out) in columns.iter().zip(out.as_chunks_mut().0) {
+                        *out = pixels[*x];
+                    }
                 }
             }
             Plan::Convolve(convolution) if convolution.vertical_first => {
@@ -115,93 +122,57 @@ impl Resizer {
 impl Convolution {
     fn new(backend: Backend, filter: Resample, from: (usize, usize), to: (usize, usize)) -> Self {
         let vertical_first = backend == Backend::Pil && vertical_first(from, to);
-        let (row, sums) = if vertical_first {
-            (3 * from.0, 3 * from.0)
+        let axis = |from, to| Axis::new(backend, filter, from, to).packed();
+        let rows = axis(from.1, to.1);
+        let between = if vertical_first {
+            3 * from.0
         } else {
-            (3 * to.0, 3 * to.0 * to.1)
+            3 * to.0 * rows.longest()
         };
         Self {
-            columns: Axis::new(backend, filter, from.0, to.0, 3),
-            rows: Axis::new(backend, filter, from.1, to.1, 1),
+            kernels: Kernels::best(),
+            columns: axis(from.0, to.0),
+            rows,
             vertical_first,
-            row: vec![0; row],
-            sums: vec![0; sums],
+            between: vec![0; between],
         }
     }
 
-    /// Resizes each source row to the target's width and adds it to the target rows it belongs to.
-    fn horizontal_first(&mut self, source: &[u8], stride: usize, target: &mut Vec<u8>) {
-        let rows = &self.rows.windows;
-        self.sums.fill(self.rows.half());
-        // Both ends of the windows only ever move down the image, so the target rows that use a
-        // source row are a range which two cursors follow.
-        let (mut begin, mut end) = (0, 0);
-        for (y, source_row) in source.chunks_exact(stride).enumerate() {
-            while rows.get(begin).is_some_and(|w| w.end() <= y) {
-                begin += 1;
+    /// Resizes source rows to the target's width, each when the first target row needs it, and makes a target row of those in its window.
+    fn horizontal_first(&mut self, source: &[u8], stride: usize, target: &mut [u8]) {
+        let width = 3 * self.columns.len();
+        let places = self.rows.longest();
+        // Both ends of the windows only ever move down the image.
+        let mut resized = 0;
+        for (y, out) in target.chunks_exact_mut(width).enumerate() {
+            let window = self.rows.window(y);
+            for row in window.start.max(resized)..window.end {
+                let out = &mut self.between[row % places * width..][..width];
+                let row = &source[row * stride..][..stride];
+                self.kernels.resample_row(&self.columns, row, out);
             }
-            while rows.get(end).is_some_and(|w| w.first <= y) {
-                end += 1;
-            }
-            if begin >= end {
-                continue;
-            }
-            resize_row(source_row, &self.columns, &mut self.row);
-            let sums = self.sums.chunks_exact_mut(self.row.len());
-            for (window, sums) in rows.iter().zip(sums).take(end).skip(begin) {
-                if let Some(&k) = window.coefficients.get(y - window.first) {
-                    add_row(sums, &self.row, k);
-                }
-            }
-        }
-        target.extend(self.sums.iter().map(|&sum| self.rows.pixel(sum)));
-    }
-
-    /// Sums the source rows of each target row and resizes the result to the target's width.
-    fn vertical_first(&mut self, source: &[u8], stride: usize, target: &mut Vec<u8>) {
-        for window in &self.rows.windows {
-            self.sums.fill(self.rows.half());
-            let rows = source.chunks_exact(stride).skip(window.first);
-            for (&k, row) in window.coefficients.iter().zip(rows) {
-                add_row(&mut self.sums, row, k);
-            }
-            for (pixel, &sum) in self.row.iter_mut().zip(&self.sums) {
-                *pixel = self.rows.pixel(sum);
-            }
-            let begin = target.len();
-            target.resize(begin + 3 * self.columns.windows.len(), 0);
-            resize_row(&self.row, &self.columns, &mut target[begin..]);
+            resized = resized.max(window.end);
+            let rows = RowRing {
+                values: &self.between,
+                width,
+                places,
+            };
+            self.kernels.blend_rows(&self.rows, y, rows, out);
         }
     }
-}
 
-fn add_row(sums: &mut [i32], row: &[u8], k: i32) {
-    for (sum, &pixel) in sums.iter_mut().zip(row) {
-        *sum += i32::from(pixel) * k;
-    }
-}
-
-/// One row of RGB8 through the horizontal kernel.
-fn resize_row(source: &[u8], columns: &Axis, target: &mut [u8]) {
-    let windows: &[Window] = &columns.windows;
-    for (window, pixel) in windows.iter().zip(target.as_chunks_mut::<3>().0) {
-        let bytes = &source[3 * window.first..];
-        // Twelve lanes hold four interleaved pixels: lane l always belongs to channel l % 3, so
-        // the compiler may use any vector width without untangling the channels.
-        let mut lanes = [0i32; 12];
-        let (k12, k_rest) = window.coefficients.as_chunks::<12>();
-        let (p12, p_rest) = bytes[..window.coefficients.len()].as_chunks::<12>();
-        for (k, p) in k12.iter().zip(p12) {
-            for ((lane, &k), &p) in lanes.iter_mut().zip(k).zip(p) {
-                *lane += i32::from(p) * k;
-            }
-        }
-        for ((lane, &k), &p) in lanes.iter_mut().zip(k_rest).zip(p_rest) {
-            *lane += i32::from(p) * k;
-        }
-        for (channel, out) in pixel.iter_mut().enumerate() {
-            let sum: i32 = lanes.iter().skip(channel).step_by(3).sum();
-            *out = columns.pixel(columns.half() + sum);
+    /// Makes one of the source rows of each target row and resizes it to the target's width.
+    fn vertical_first(&mut self, source: &[u8], stride: usize, target: &mut [u8]) {
+        let width = 3 * self.columns.len();
+        let rows = RowRing {
+            values: source,
+            width: stride,
+            places: source.len() / stride,
+        };
+        for (y, out) in target.chunks_exact_mut(width).enumerate() {
+            self.kernels
+                .blend_rows(&self.rows, y, rows, &mut self.between);
+            self.kernels.resample_row(&self.columns, &self.between, out);
         }
     }
 }

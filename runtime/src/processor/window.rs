@@ -3,6 +3,8 @@
 //! Pillow and torch agree on the windows and on the weights in f64. Pillow rounds these to 22 fraction bits,
 //! torch to as many as let the largest weight of the axis fit 16 bits.
 
+use igpt_kernels::ResampleAxis;
+
 use super::{Backend, Resample};
 
 /// Pillow's fraction bits: 32, less 8 for a pixel and 2 for overshoot. torch has no more either.
@@ -13,15 +15,8 @@ const MOST_BITS: u32 = 32 - 8 - 2;
 pub(super) struct Window {
     /// First source pixel.
     pub(super) first: usize,
-    /// Fixed-point coefficients, each repeated as often as asked for.
+    /// Fixed-point coefficients.
     pub(super) coefficients: Vec<i32>,
-}
-
-impl Window {
-    /// One past the last source pixel, for windows that do not repeat their coefficients.
-    pub(super) fn end(&self) -> usize {
-        self.first + self.coefficients.len()
-    }
 }
 
 /// The windows of one axis, and where the point of their coefficients is.
@@ -29,42 +24,35 @@ impl Window {
 pub(super) struct Axis {
     pub(super) windows: Vec<Window>,
     /// Fraction bits of a coefficient.
-    bits: u32,
+    pub(super) bits: u32,
 }
 
 impl Axis {
-    /// The windows of every target pixel from `from` to `to` pixels, with coefficients `repeat` times each.
-    pub(super) fn new(
-        backend: Backend,
-        filter: Resample,
-        from: usize,
-        to: usize,
-        repeat: usize,
-    ) -> Self {
+    /// The windows of every target pixel from `from` to `to` pixels.
+    pub(super) fn new(backend: Backend, filter: Resample, from: usize, to: usize) -> Self {
         let weights: Vec<(usize, Vec<f64>)> = weights(filter, from, to).collect();
         let bits = match backend {
             Backend::Pil => MOST_BITS,
             Backend::Torchvision => bits_of_16(weights.iter().flat_map(|(_, list)| list)),
         };
-        let fixed = |weight: f64| std::iter::repeat_n(to_fixed_point(weight, bits), repeat);
+        let fixed = |weight: f64| to_fixed_point(weight, bits);
         let windows = weights
             .into_iter()
             .map(|(first, weights)| Window {
                 first,
-                coefficients: weights.into_iter().flat_map(fixed).collect(),
+                coefficients: weights.into_iter().map(fixed).collect(),
             })
             .collect();
         Self { windows, bits }
     }
 
-    /// One half in fixed point: what every sum starts from, so that the shift rounds.
-    pub(super) fn half(&self) -> i32 {
-        1 << (self.bits - 1)
-    }
-
-    /// The pixel of a sum.
-    pub(super) fn pixel(&self, sum: i32) -> u8 {
-        (sum >> self.bits).clamp(0, 255) as u8
+    /// As the kernels read them.
+    pub(super) fn packed(&self) -> ResampleAxis {
+        let windows = self.windows.iter();
+        ResampleAxis::new(
+            self.bits,
+            windows.map(|window| (window.first, window.coefficients.as_slice())),
+        )
     }
 }
 
@@ -127,7 +115,7 @@ mod tests {
             .into_iter()
             .flat_map(|b| CONVOLVING.map(|f| (b, f)))
         {
-            let axis = Axis::new(backend, filter, 17, 17, 1);
+            let axis = Axis::new(backend, filter, 17, 17);
             for (x, w) in axis.windows.iter().enumerate() {
                 for (i, &k) in w.coefficients.iter().enumerate() {
                     let expected = if w.first + i == x { 1 << axis.bits } else { 0 };
@@ -149,15 +137,16 @@ mod tests {
             (33, 32),
         ];
         for ((from, to), filter) in sizes.into_iter().flat_map(|s| CONVOLVING.map(|f| (s, f))) {
-            let all = Axis::new(Backend::Torchvision, filter, from, to, 1).windows;
+            let all = Axis::new(Backend::Torchvision, filter, from, to).windows;
+            let end = |w: &Window| w.first + w.coefficients.len();
             for w in &all {
                 assert!(!w.coefficients.is_empty());
-                assert!(w.end() <= from);
+                assert!(end(w) <= from);
                 assert!(w.coefficients.iter().all(|k| i16::try_from(*k).is_ok()));
             }
             for pair in all.windows(2) {
                 assert!(pair[0].first <= pair[1].first);
-                assert!(pair[0].end() <= pair[1].end());
+                assert!(end(&pair[0]) <= end(&pair[1]));
             }
         }
     }
@@ -165,7 +154,7 @@ mod tests {
     #[test]
     fn torchs_precision_follows_the_largest_weight() {
         // Twice as large: weights of 1 have 14 bits. Half the size: of 3/8, 16. Very small: 22 and no more.
-        let bits = |from, to| Axis::new(Backend::Torchvision, Resample::Bilinear, from, to, 1).bits;
+        let bits = |from, to| Axis::new(Backend::Torchvision, Resample::Bilinear, from, to).bits;
         assert_eq!((bits(8, 16), bits(16, 8), bits(60_000, 1)), (14, 16, 22));
     }
 }

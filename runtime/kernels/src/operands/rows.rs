@@ -28,6 +28,7 @@ pub struct PackedRows {
 }
 
 /// Slots `slot..slot + 4` of a panel `[k / kr][slots][kr]`, from some group on.
+#[allow(dead_code, reason = "read by instruction sets of one architecture")]
 pub(crate) struct Slots<'a> {
     pub(crate) panel: &'a mut [u8],
     pub(crate) slots: usize,

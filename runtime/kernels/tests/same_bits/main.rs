@@ -6,6 +6,7 @@ mod attention_row;
 mod depthwise;
 mod linear;
 mod quantise;
+mod resample;
 mod windows;
 
 use igpt_kernels::{Activation, Isa, Kernels};

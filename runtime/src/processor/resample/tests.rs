@@ -33,7 +33,6 @@ fn two_pass(
             filter,
             length,
             if vertical { size.1 } else { size.0 },
-            1,
         );
         for (i, out) in out.iter_mut().enumerate() {
             let (c, x, y) = (i % 3, i / 3 % size.0, i / 3 / size.0);
@@ -50,7 +49,8 @@ fn two_pass(
                 })
                 .sum();
             // In i64 until the end: that the product's sums fit 32 bits is part of what is tested.
-            *out = axis.pixel(i32::try_from(sum + i64::from(axis.half())).expect("32 bits"));
+            let sum = i32::try_from(sum + (1 << (axis.bits - 1))).expect("32 bits");
+            *out = (sum >> axis.bits).clamp(0, 255) as u8;
         }
         out
     };

@@ -16,6 +16,7 @@ mod softmax_weights;
 mod tile;
 mod update;
 
+use super::resample;
 use crate::arithmetic::activation::Activation;
 use crate::arithmetic::epilogue::{Channels, Output};
 use crate::arithmetic::lanes::Range;
@@ -24,6 +25,7 @@ use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
 use crate::jobs::{AttentionRow, Linear, NonFinite};
 use crate::layout::GROUP;
+use crate::operands::axis::ResampleAxis;
 use crate::operands::nibbles::NibblePanel;
 use crate::operands::packing::Packing;
 use crate::operands::rows::Slots;
@@ -138,6 +140,12 @@ impl InstructionSet for Avx512Vnni {
     unsafe fn update(values: &Values<'_>, output: &mut [f32], ldo: usize) -> bool {
         // SAFETY: the caller's.
         unsafe { update::update(values, output, ldo) }
+    }
+
+    #[inline(always)]
+    unsafe fn resample_row(axis: &ResampleAxis, source: &[u8], out: &mut [u8]) -> usize {
+        // SAFETY: the caller's.
+        unsafe { resample::row(axis, source, out) }
     }
 
     #[inline(always)]

@@ -4,9 +4,10 @@ mod nibbles;
 mod peak;
 mod tile;
 
-use super::softmax;
+use super::{resample, softmax};
 use crate::arithmetic::softmax::{RowStats, Scores};
 use crate::isa::Isa;
+use crate::operands::axis::ResampleAxis;
 use crate::operands::packing::Packing;
 use crate::set::{InstructionSet, NibbleRow, Tile};
 
@@ -35,6 +36,12 @@ impl InstructionSet for AvxVnni {
     unsafe fn softmax(scores: &Scores<'_>, stats: &mut RowStats, p: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { softmax::softmax::<{ Self::LAYOUT.mr }, false>(scores, stats, p) };
+    }
+
+    #[inline(always)]
+    unsafe fn resample_row(axis: &ResampleAxis, source: &[u8], out: &mut [u8]) -> usize {
+        // SAFETY: the caller's.
+        unsafe { resample::row(axis, source, out) }
     }
 
     #[inline(always)]
