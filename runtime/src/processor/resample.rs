@@ -33,7 +33,7 @@ enum Plan {
         columns: Vec<usize>,
         rows: Vec<usize>,
     },
-    Convolve(Convolution),
+    Convolve(Box<Convolution>),
 }
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Resizer {
                 rows: nearest(from.1, to.1),
             }
         } else {
-            Plan::Convolve(Convolution::new(backend, filter, from, to))
+            Plan::Convolve(Box::new(Convolution::new(backend, filter, from, to)))
         };
         Self {
             backend,
