@@ -11,6 +11,7 @@ pub mod image_names;
 mod measure;
 mod one_line;
 pub mod report;
+pub mod with_head;
 
 /// Files that stand in for others in a repository cloned without Git LFS.
 pub mod lfs {

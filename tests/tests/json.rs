@@ -190,7 +190,16 @@ fn the_camera_app_prints_what_the_page_says() {
         Some(4)
     );
     all.extend(mit);
-    for event in ["start", "verdict", "skipped", "end"] {
+    for (what, folder) in [
+        ("coat", "photos/coat"),
+        ("bag", "photos/bag"),
+        ("--none", "photos/dress"),
+    ] {
+        // A broken picture among them is passed over.
+        bench.cam(&["teach", what, "--source", folder, "--taught", "t"], 0);
+    }
+    all.extend(bench.cam(&["--source", "photos", "--taught", "t"], 0));
+    for event in ["start", "verdict", "skipped", "taught", "end"] {
         let of_kind: Vec<Value> = all
             .iter()
             .filter(|e| e["event"] == event)
@@ -199,7 +208,8 @@ fn the_camera_app_prints_what_the_page_says() {
         bench.page.hold(&format!("igpt-cam: {event}"), &of_kind);
     }
     let known = |e: &Value| {
-        ["start", "verdict", "skipped", "end"].contains(&e["event"].as_str().unwrap_or(""))
+        ["start", "verdict", "skipped", "taught", "end"]
+            .contains(&e["event"].as_str().unwrap_or(""))
     };
     assert!(all.iter().all(known), "an event of another name");
     // The clocks: the first is a moment, the second never goes back within a run.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use igpt_heads::Added;
 use igpt_runtime::tools::report::RunReport;
 use igpt_runtime::{ExitCounts, StabilizerOptions};
 
+use super::teach::{Recognised, Teacher};
 use crate::source::FrameBuffer;
 use igpt_firmware_core::overlay::Saved;
 use igpt_firmware_core::verdict::ProblemType;
@@ -33,6 +35,8 @@ pub struct Classified {
     pub resize: Duration,
     /// Time that the model took.
     pub model: Duration,
+    /// What a taught head says, if one does.
+    pub recognised: Option<Recognised>,
 }
 
 impl Classified {
@@ -67,6 +71,25 @@ pub trait Classify {
 
     /// Keeps tokens from flickering from the next frame on, or not, where there are tokens: another source, another scene.
     fn stabilize(&mut self, _options: Option<StabilizerOptions>) {}
+
+    /// What was taught, if this can be taught anything.
+    #[allow(private_interfaces)]
+    fn teacher(&mut self) -> Option<&mut Teacher> {
+        None
+    }
+
+    /// Makes the frame that was classified last an example of a showing.
+    ///
+    /// # Errors
+    /// If this cannot be taught anything; otherwise as the model, and if it cannot be kept.
+    fn show(
+        &mut self,
+        _frame: &FrameBuffer,
+        _showing: u64,
+        _label: Option<&str>,
+    ) -> anyhow::Result<Added> {
+        anyhow::bail!("this model cannot be taught")
+    }
 
     /// Classifies one frame.
     ///

@@ -10,13 +10,16 @@ use super::bell::Shared;
 use super::capture::{Capture, LARGE, Message, Opener};
 use super::conclusion;
 use super::drops::Drops;
-use super::exit::Failure;
+use super::exit::{Failure, chain};
 use super::guard::Guard;
 use super::lines;
 use super::log::{Event as LogEvent, Log};
 use super::report::Summary;
 use super::settings::Settings;
 use super::systemd::Systemd;
+use super::teach::control::{Asked, Control};
+use super::teach::request::Request;
+use super::teach::showing::{Showing, failed};
 use super::worker::{Outcome, Worker};
 use crate::source::{FrameBuffer, SourceError};
 use igpt_firmware_core::pipeline::{Action, Cause, Event, Pipeline, State};
@@ -34,6 +37,10 @@ pub(super) struct Parts {
     pub(super) log: Arc<Log>,
     /// What the outputs say they are, for the summary.
     pub(super) outputs: Vec<String>,
+    /// Where requests come from, if from anywhere.
+    pub(super) control: Option<Control>,
+    /// The one request that the run is for: it ends with it.
+    pub(super) errand: Option<Asked>,
 }
 
 /// The running app.
@@ -48,6 +55,12 @@ pub(super) struct Engine {
     systemd: Systemd,
     settings: Settings,
     outputs: Vec<String>,
+    control: Option<Control>,
+    /// What is to be shown as soon as the source is open, after which the run ends.
+    errand: Option<Asked>,
+    /// Whether the run ends with what is being shown.
+    for_errand: bool,
+    showing: Option<Showing>,
     started: Instant,
     /// Whether frames are dropped while the model works.
     drop: bool,
@@ -73,6 +86,8 @@ impl Engine {
             guard,
             log,
             outputs,
+            control,
+            errand,
         } = parts;
         let (sender, messages) = channel();
         let capture = Capture {
@@ -95,6 +110,10 @@ impl Engine {
             systemd: Systemd::new(),
             settings,
             outputs,
+            control,
+            for_errand: errand.is_some(),
+            errand,
+            showing: None,
             started: Instant::now(),
             drop: false,
             live: false,
@@ -114,6 +133,9 @@ impl Engine {
     /// everything.
     pub(super) fn run(mut self) -> Result<Summary, Failure> {
         let outcome = self.main_loop();
+        self.end_showing();
+        // Nobody is answered any more.
+        self.control = None;
         // Whatever the reason, nobody is to fill another frame.
         self.shared.request_stop();
         self.systemd.stopping();
@@ -158,6 +180,7 @@ impl Engine {
             self.systemd.alive();
             self.hear()?;
             self.count_captured();
+            self.obey();
             if self.shared.stop_requested() {
                 self.event(Event::StopRequested);
                 // Now, not after the frames that still wait: the summary shows them as left.
@@ -253,6 +276,13 @@ impl Engine {
                     });
                     self.systemd.ready(&description);
                     self.event(Event::SourceReady);
+                    if let Some(errand) = self.errand.take() {
+                        self.obey_one(errand);
+                        // It could not even begin.
+                        if self.showing.is_none() {
+                            self.shared.request_stop();
+                        }
+                    }
                 }
                 Message::Skipped(skipped) => {
                     // If it cannot be written, that is counted and told at the end.
@@ -314,6 +344,9 @@ impl Engine {
         let started = self.started;
         let since_start = || started.elapsed();
         let outcome = self.worker.process(&frame, dropped, since_start, &self.log);
+        if matches!(outcome, Ok(Outcome::Classified { .. })) {
+            self.show(&frame);
+        }
         self.keep(frame);
         match outcome? {
             Outcome::Unclassified => {}
@@ -340,6 +373,121 @@ impl Engine {
             }
         }
         Ok(true)
+    }
+
+    /// Does what was asked for over the socket, between two frames.
+    fn obey(&mut self) {
+        while let Some(asked) = self.control.as_ref().and_then(|c| c.asked.try_recv().ok()) {
+            self.obey_one(asked);
+        }
+        let now = self.now();
+        if self
+            .showing
+            .as_ref()
+            .is_some_and(|showing| showing.is_late(now))
+        {
+            self.end_showing();
+        }
+    }
+
+    /// Does one thing, and answers.
+    fn obey_one(&mut self, Asked { request, answers }: Asked) {
+        let (now, live) = (self.now(), self.live);
+        let busy = self.showing.as_ref().map(Showing::word);
+        let model = self.worker.pupil().name().to_owned();
+        let Some(teacher) = self.worker.pupil().teacher() else {
+            // Whoever asked may have gone.
+            let _ = answers.send(failed(
+                "what is taught is kept nowhere: start the app with --taught FILE, and a model that takes pictures",
+            ));
+            return;
+        };
+        let (answer, changed) = match &request {
+            Request::Teach { .. } if busy.is_some() => {
+                let busy = busy.unwrap_or_default();
+                (
+                    failed(&format!("{busy} is being shown; wait for its end")),
+                    false,
+                )
+            }
+            Request::Teach { .. } => {
+                self.showing = Showing::new(&request, answers, live, now);
+                self.notice();
+                return;
+            }
+            Request::Undo {} | Request::Forget { .. } if busy.is_some() => {
+                let busy = busy.unwrap_or_default();
+                (
+                    failed(&format!("{busy} is being shown; wait for its end")),
+                    false,
+                )
+            }
+            other => match teacher.obey(other, &model, busy.as_deref()) {
+                Ok(answer) => (
+                    answer,
+                    matches!(other, Request::Undo {} | Request::Forget { .. }),
+                ),
+                Err(error) => (failed(&chain(&error)), false),
+            },
+        };
+        let _ = answers.send(answer);
+        if changed {
+            self.swap();
+        }
+    }
+
+    /// Makes a frame an example, if one is wanted.
+    fn show(&mut self, frame: &FrameBuffer) {
+        let now = self.now();
+        let Some(mut showing) = self.showing.take_if(|showing| showing.wants(now)) else {
+            return;
+        };
+        let done_at = || self.started.elapsed();
+        match showing.take(self.worker.pupil(), frame, done_at) {
+            Ok(true) => self.showing = Some(showing),
+            Ok(false) => {
+                self.showing = Some(showing);
+                self.end_showing();
+            }
+            Err(error) => {
+                showing.fail(&chain(&error));
+                if self.for_errand {
+                    self.shared.request_stop();
+                }
+            }
+        }
+        self.notice();
+        self.swap();
+    }
+
+    /// What is being shown is over.
+    fn end_showing(&mut self) {
+        if let (Some(showing), Some(teacher)) = (self.showing.take(), self.worker.pupil().teacher())
+        {
+            showing.end(teacher);
+            if self.for_errand {
+                self.shared.request_stop();
+            }
+        }
+        self.notice();
+    }
+
+    /// The screen says what is being shown.
+    fn notice(&mut self) {
+        self.worker.notice(self.showing.as_ref().map(Showing::word));
+    }
+
+    /// Another head from the next frame on.
+    fn swap(&mut self) {
+        let filter = self.settings.filter(self.live);
+        // On an errand the answers tell it.
+        let swapped = match self.for_errand {
+            true => self.worker.set_filter(filter),
+            false => self.worker.taught(filter, &self.log),
+        };
+        if let Err(error) = swapped {
+            self.log.write(&LogEvent::Unexpected { error: &error });
+        }
     }
 
     /// Keeps the frame of a live source for [`Worker::show_lost`], and frees the one kept before. A file is

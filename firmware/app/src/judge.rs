@@ -54,6 +54,11 @@ impl Judge {
         &*self.classifier
     }
 
+    /// The model, to be taught.
+    pub(super) fn pupil(&mut self) -> &mut dyn Classify {
+        &mut *self.classifier
+    }
+
     /// The smoothed numbers behind the last judgement, one per class.
     pub(super) fn average(&self) -> &[f32] {
         self.filter.average()

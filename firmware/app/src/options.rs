@@ -1,53 +1,15 @@
-//! What can be asked for: one struct that is both the command line and the configuration file.
+//! What can be asked for: one struct that is both the options of the command line and the configuration file.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use igpt_runtime::Isa;
 use serde::Deserialize;
 
-use super::exit::{EXIT_CODES, Failure};
+use super::exit::Failure;
 use super::origin::{Invalid, Origin};
-
-const EXAMPLES: &str = "\
-Examples:
-  igpt-cam
-        the bundled model on the bundled pictures
-  igpt-cam --source /dev/video0 --sink /dev/fb0
-        a USB camera, shown on the screen
-  rpicam-vid -t 0 --codec mjpeg -o - | igpt-cam --source - --json
-        a Raspberry Pi camera, one JSON object a frame
-  igpt-cam --source photos/ --record run1/
-        keep the frames and their exact logits,
-  igpt-cam --source run1/ --record run2/
-        so that another machine can prove it gets the same bits:
-  igpt verify run1/ run2/
-        (a command of the other program)";
-
-/// Classifies what a camera sees with an ImageGPT or a Mix Transformer, on this machine, offline.
-///
-/// Frames come from a source, go through the model, and come out as one line each on standard
-/// output and as annotated pictures in the sinks. A camera is never kept waiting: while the model
-/// works the newest frame replaces older ones, and each one dropped is counted. Of files and
-/// directories every picture is classified.
-#[derive(Debug, Clone, Default, Parser)]
-#[command(name = "igpt-cam", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
-pub struct CommandLine {
-    /// Read settings from this TOML file. Its keys are the long options without the dashes
-    /// (`top-k = 5`, `sink = ["/dev/fb0"]`); what is given on the command line wins.
-    #[arg(long, value_name = "FILE.toml")]
-    pub config: Option<PathBuf>,
-    /// The same as --model.
-    #[arg(value_name = "FILE.onnx", conflicts_with = "model")]
-    pub file: Option<PathBuf>,
-    /// Everything else.
-    #[command(flatten)]
-    pub options: Options,
-}
 
 /// The settings, each `None` where not given.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -138,6 +100,15 @@ pub struct Options {
     #[arg(long, value_name = "P", help_heading = "Verdict")]
     pub hysteresis: Option<f32>,
 
+    /// The file of classes that were taught by showing (`igpt-cam teach`), or off. If there is one they are told instead of
+    /// the model's own. Default: the model's name with .taught, in --state-dir or beside the model.
+    #[arg(long, value_name = "FILE|off", help_heading = "Teaching")]
+    pub taught: Option<String>,
+    /// Take requests on this Unix socket, which only this user may open: `igpt-cam teach mug --control SOCKET` and its kin, or
+    /// lines of JSON (docs/teaching.md).
+    #[arg(long, value_name = "SOCKET", help_heading = "Teaching")]
+    pub control: Option<PathBuf>,
+
     /// Where annotated pictures go: a framebuffer such as /dev/fb0, a directory for PNG files, or
     /// none. May be given several times. [default: ./out when there is no --source either, else none]
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
@@ -202,44 +173,24 @@ impl Options {
         }
         let mut keys = Vec::new();
         let both = fill!(self, other, keys; source, size, frames, interval, drop, no_drop, strict,
-            retries, model, stabilize, exit, threads, isa, state_dir, top_k, threshold, smooth, hysteresis, sink,
+            retries, model, stabilize, exit, taught, control, threads, isa, state_dir, top_k, threshold, smooth,
+            hysteresis, sink,
             canvas, record, json, log);
         (both, keys)
     }
 }
 
-impl CommandLine {
-    /// The command line of this process; none if all it asked for was `--help` or `--version`. A wrong one ends
-    /// the process with code 2.
-    ///
-    /// # Errors
-    /// A standard output that does not take the help, of which clap would say nothing.
-    pub(super) fn of_process() -> Result<Option<Self>, Failure> {
-        let help = match Self::try_parse() {
-            Ok(line) => return Ok(Some(line)),
-            Err(error) if error.use_stderr() => error.exit(),
-            Err(help) => help,
-        };
-        match help.print().and_then(|()| io::stdout().flush()) {
-            // Whoever went away has read enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Runtime(
-                anyhow::Error::new(error).context("standard output"),
-            )),
-            _ => Ok(None),
-        }
-    }
-
-    /// The options, completed from the configuration file, and which came from there.
-    ///
-    /// # Errors
-    /// When that file cannot be read or holds an unknown key or a wrong type.
-    pub fn resolve(self) -> Result<(Options, Origin), Failure> {
-        let mut options = self.options;
-        options.model = self.file.or(options.model);
-        match self.config {
-            None => Ok((options, Origin::default())),
-            Some(path) => from_file(path, options).map_err(Failure::Usage),
-        }
+/// The options, completed from the configuration file if there is one, and which came from there.
+///
+/// # Errors
+/// When that file cannot be read or holds an unknown key or a wrong type.
+pub(super) fn complete(
+    config: Option<PathBuf>,
+    options: Options,
+) -> Result<(Options, Origin), Failure> {
+    match config {
+        None => Ok((options, Origin::default())),
+        Some(path) => from_file(path, options).map_err(Failure::Usage),
     }
 }
 

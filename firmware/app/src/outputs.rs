@@ -23,6 +23,8 @@ struct Output<'a> {
     path: &'a Path,
     /// Without links; of what is not there yet, where it will be.
     place: PathBuf,
+    /// Whether it is a file that nobody takes for a picture.
+    is_no_picture: bool,
 }
 
 /// Checks every output against every input, and against the other outputs.
@@ -34,8 +36,13 @@ pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
     let folders = source_folders(settings, &outputs);
     let files = input_files(settings);
     for output in &outputs {
-        let Output { name, path, place } = output;
-        if let Some(folder) = folders.iter().find(|folder| place.starts_with(folder)) {
+        let Output {
+            name, path, place, ..
+        } = output;
+        if let Some(folder) = folders
+            .iter()
+            .find(|folder| !output.is_no_picture && place.starts_with(folder))
+        {
             bail!(
                 "{name}: lies in {}, whose pictures {} reads: they would be joined by what is written; \
                  name a directory outside of it",
@@ -103,11 +110,15 @@ fn outputs(settings: &Settings) -> Vec<Output<'_>> {
         .state_dir
         .iter()
         .map(|dir| ("state-dir", dir.as_path()));
+    let taught = settings
+        .taught
+        .iter()
+        .map(|file| ("taught", file.as_path()));
     let log = match &settings.log {
         LogTarget::DefmtFile(path) => Some(("log", path.as_path())),
         LogTarget::Text | LogTarget::DefmtStdout | LogTarget::None => None,
     };
-    let all = sinks.chain(record).chain(state).chain(log);
+    let all = sinks.chain(record).chain(state).chain(taught).chain(log);
     // A device, such as a screen or /dev/null, may be written by several and holds no pictures.
     let to_keep =
         |path: &Path| fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir());
@@ -120,6 +131,7 @@ fn outputs(settings: &Settings) -> Vec<Output<'_>> {
                 _ => settings.origin.setting(option, path.display()),
             },
             path,
+            is_no_picture: option == "taught",
             place: place_of(path, 0),
         })
         .collect()

@@ -241,6 +241,7 @@ mod tests {
             exits: None,
             resize: Duration::ZERO,
             model: Duration::ZERO,
+            recognised: None,
         };
         let likely = verdict("bag \"x\"\n", Score::Probability(0.75));
         let mut keep = |verdict| {
@@ -320,6 +321,7 @@ mod tests {
             exits: None,
             resize: Duration::ZERO,
             model: Duration::ZERO,
+            recognised: None,
         };
         let likely = verdict("a", Score::Probability(1.0));
         let entry = Entry {

@@ -57,6 +57,14 @@ impl Reporter {
         self.event("skipped", || json!({ "file": file, "reason": reason }))
     }
 
+    /// Prints what was taught (as JSON only: the log says it to people).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn taught(&mut self, report: &Value) -> io::Result<()> {
+        self.event("taught", || report.clone())
+    }
+
     /// Prints one verdict.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! The options, checked and completed: everything that can be refused is refused here, before a
 //! device is touched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use igpt_runtime::{Isa, StabilizerOptions};
 
+use super::embedded::MODEL_NAME;
+use super::exit::Failure;
 use super::log::LogTarget;
 use super::options::{NumberOrOff, Options, parse_size, parse_time};
 use super::origin::{Invalid, Origin};
@@ -45,6 +47,10 @@ pub(super) struct Settings {
     pub(super) threads: Option<usize>,
     pub(super) isa: Option<Isa>,
     pub(super) state_dir: Option<PathBuf>,
+    /// Where what was taught is kept, if anywhere.
+    pub(super) taught: Option<PathBuf>,
+    /// The control socket.
+    pub(super) control: Option<PathBuf>,
     pub(super) top_k: usize,
     pub(super) threshold: Option<f32>,
     pub(super) smooth: Option<usize>,
@@ -117,6 +123,37 @@ fn parse_agreement(agreement: &NumberOrOff) -> Result<Option<f64>, Invalid> {
     parse_number("exit", agreement, fits, expected)
 }
 
+/// The options as settings, with the folder that systemd gives.
+///
+/// # Errors
+/// As [`Settings::new`].
+pub(super) fn checked(options: Options, origin: &Origin) -> Result<Settings, Failure> {
+    // systemd may name several directories; ours is the first.
+    let state_directory = std::env::var_os("STATE_DIRECTORY")
+        .and_then(|dirs| std::env::split_paths(&dirs).next())
+        .filter(|dir| !dir.as_os_str().is_empty());
+    let settings = Settings::new(options, state_directory);
+    let settings = settings.map_err(|invalid| Failure::Usage(origin.explain(invalid)))?;
+    Ok(Settings {
+        origin: origin.clone(),
+        ..settings
+    })
+}
+
+/// Where what was taught to a model is kept: in the folder for notes, else beside the model; of the bundled one, which lies
+/// nowhere, only in that folder.
+fn usual_taught(model: Option<&Path>, state_dir: Option<&Path>) -> Option<PathBuf> {
+    let name = match model {
+        Some(model) => PathBuf::from(model.file_name()?).with_extension("taught"),
+        None => PathBuf::from(MODEL_NAME).with_extension("taught"),
+    };
+    match (state_dir, model) {
+        (Some(folder), _) => Some(folder.join(name)),
+        (None, Some(model)) => Some(model.with_file_name(name)),
+        (None, None) => None,
+    }
+}
+
 impl Settings {
     /// Checks the options. `state_directory` is what systemd put into the environment.
     ///
@@ -157,6 +194,8 @@ impl Settings {
             ("model", &options.model),
             ("record", &options.record),
             ("state-dir", &options.state_dir),
+            ("control", &options.control),
+            ("taught", &options.taught.as_ref().map(PathBuf::from)),
         ] {
             check(
                 option,
@@ -165,6 +204,12 @@ impl Settings {
                 "a path",
             )?;
         }
+        let state_dir = options.state_dir.or(state_directory);
+        let taught = match options.taught.as_deref() {
+            Some("off") => None,
+            Some(file) => Some(PathBuf::from(file)),
+            None => usual_taught(options.model.as_deref(), state_dir.as_deref()),
+        };
         let drop = match (
             options.drop.unwrap_or(false),
             options.no_drop.unwrap_or(false),
@@ -208,7 +253,9 @@ impl Settings {
             exit: exit.flatten(),
             threads: options.threads,
             isa,
-            state_dir: options.state_dir.or(state_directory),
+            taught,
+            control: options.control,
+            state_dir,
             top_k: options.top_k.unwrap_or(3),
             threshold: options.threshold,
             smooth: options.smooth,

@@ -10,12 +10,14 @@ use anyhow::Context;
 use super::bell::Shared;
 use super::capture::Opener;
 use super::classify::Classify;
+use super::command_line::CommandLine;
 use super::engine::{Engine, Parts};
+use super::errand;
 use super::exit::{self, Failure};
 use super::guard::{self, Guard};
 use super::log::{Event, Log, LogTarget};
 use super::model;
-use super::options::{CommandLine, Options};
+use super::options::Options;
 use super::origin::Origin;
 use super::outputs;
 use super::record::Recorder;
@@ -25,6 +27,7 @@ use super::sample::SampleSource;
 use super::service;
 use super::settings::{self, Settings};
 use super::signals;
+use super::teach::control::{Asked, Control};
 use super::worker::{How, Outputs, Worker};
 
 use crate::sink::{self, FrameSink, SinkError};
@@ -45,19 +48,24 @@ pub fn main() -> ExitCode {
 
 fn run_line(line: CommandLine) -> Result<(), Failure> {
     let shared = Arc::new(Shared::new());
+    if let Some(action) = line.action {
+        return errand::run(action, |options, origin, asked| {
+            start(options, origin, &shared, Some(asked)).map(drop)
+        });
+    }
     let (options, origin) = line.resolve()?;
-    start(options, &origin, &shared).map(drop)
+    start(options, &origin, &shared, None).map(drop)
 }
 
-/// Sets everything up in the order in which mistakes are cheapest, then runs to the end.
-fn start(options: Options, origin: &Origin, shared: &Arc<Shared>) -> Result<Summary, Failure> {
-    // systemd may name several directories; ours is the first.
-    let state_directory = std::env::var_os("STATE_DIRECTORY")
-        .and_then(|dirs| std::env::split_paths(&dirs).next())
-        .filter(|dir| !dir.as_os_str().is_empty());
-    let mut settings = Settings::new(options, state_directory)
-        .map_err(|invalid| Failure::Usage(origin.explain(invalid)))?;
-    settings.origin = origin.clone();
+/// Sets everything up in the order in which mistakes are cheapest, then runs to the end, or until the one thing is done that
+/// was asked for.
+fn start(
+    options: Options,
+    origin: &Origin,
+    shared: &Arc<Shared>,
+    errand: Option<Asked>,
+) -> Result<Summary, Failure> {
+    let settings = settings::checked(options, origin)?;
     outputs::check(&settings).map_err(Failure::Usage)?;
     let log = Log::open(settings.log.clone()).map_err(|error| {
         Failure::Output(match &settings.log {
@@ -66,7 +74,7 @@ fn start(options: Options, origin: &Origin, shared: &Arc<Shared>) -> Result<Summ
         })
     });
     let log = Arc::new(log?);
-    let outcome = start_logged(settings, shared, &log);
+    let outcome = start_logged(settings, shared, &log, errand);
     if let Err(failure) = &outcome {
         log.write(&Event::Failed { failure });
     }
@@ -78,13 +86,19 @@ fn start_logged(
     settings: Settings,
     shared: &Arc<Shared>,
     log: &Arc<Log>,
+    errand: Option<Asked>,
 ) -> Result<Summary, Failure> {
     signals::watch(shared)
         .context("cannot install signal handlers")
         .map_err(Failure::Runtime)?;
-    let reporter = reporter(&settings);
+    let reporter = match &errand {
+        None => reporter(&settings),
+        // What is told then is the answers.
+        Some(_) => Reporter::new(false, Box::new(io::sink()), Box::new(io::sink())),
+    };
+    let teachable = errand.is_some() || settings.control.is_some();
     let (mut guard, model) = guard_model(&settings, log);
-    let classifier = match model::load(model.as_deref(), &settings, log) {
+    let classifier = match model::load(model.as_deref(), &settings, teachable, log) {
         // The same file fails in the same way at every start: no need to wait for three.
         Err(Failure::Model(error)) => match guard.as_mut().and_then(Guard::fall_back) {
             Some(copy) => {
@@ -92,7 +106,7 @@ fn start_logged(
                     reason: &exit::chain(&error),
                     instead: &copy.display().to_string(),
                 });
-                model::load(Some(&copy), &settings, log)?
+                model::load(Some(&copy), &settings, teachable, log)?
             }
             None => return Err(Failure::Model(error)),
         },
@@ -113,6 +127,13 @@ fn start_logged(
     for description in &outputs {
         log.write(&Event::SinkOpened { description });
     }
+    let control = match control(&settings, shared, log) {
+        Ok(control) => control,
+        Err(failure) => {
+            not_the_models_fault(guard.as_mut());
+            return Err(failure);
+        }
+    };
     let to = Outputs {
         reporter,
         renderer: Renderer::new(sinks, settings.canvas),
@@ -127,6 +148,14 @@ fn start_logged(
         failure => failure,
     })?;
     worker.start(&settings.source);
+    if errand.is_none()
+        && worker
+            .pupil()
+            .teacher()
+            .is_some_and(|teacher| teacher.is_trained())
+    {
+        worker.tell_taught(log);
+    }
     let parts = Parts {
         opener: opener(&settings.source),
         settings,
@@ -135,8 +164,30 @@ fn start_logged(
         guard,
         log: Arc::clone(log),
         outputs,
+        control,
+        errand,
     };
     Engine::new(parts).run()
+}
+
+/// The control socket, if there is to be one.
+fn control(
+    settings: &Settings,
+    shared: &Arc<Shared>,
+    log: &Log,
+) -> Result<Option<Control>, Failure> {
+    let Some(path) = &settings.control else {
+        return Ok(None);
+    };
+    let control = Control::listen(path, shared).map_err(|error| {
+        let error = anyhow::Error::new(error).context(path.display().to_string());
+        let error = service::explain(error, path);
+        Failure::Output(settings.origin.blame_path("control", path, error))
+    })?;
+    log.write(&Event::Listening {
+        path: &path.display().to_string(),
+    });
+    Ok(Some(control))
 }
 
 /// The run ends before it began, and the model is not to be blamed.

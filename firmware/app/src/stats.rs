@@ -19,8 +19,8 @@ pub(super) struct Stats {
     milliseconds: VecDeque<f32>,
     /// When the last verdicts came, since the start.
     moments: VecDeque<Duration>,
-    /// By class: two may have one label, and a label may be any word.
-    verdicts: BTreeMap<usize, Count>,
+    /// By class and label: two classes may have one label, a label may be any word, and what is taught moves labels.
+    verdicts: BTreeMap<(usize, String), Count>,
     /// Frames of which a single-label model was not sure.
     pub(super) unsure: u64,
     /// Frames in which a multi-label model saw none of its labels.
@@ -90,7 +90,10 @@ impl Stats {
             label: label.to_owned(),
             count: 0,
         };
-        self.verdicts.entry(class).or_insert_with(new).count += 1;
+        self.verdicts
+            .entry((class, label.to_owned()))
+            .or_insert_with(new)
+            .count += 1;
     }
 
     /// Notes the value of a regression's output.

@@ -7,6 +7,7 @@ use igpt_firmware_core::overlay::{Bar, Mood, Panel, Saved};
 use igpt_firmware_core::verdict::{FilterSettings, Score};
 use igpt_runtime::tools::one_line;
 use igpt_runtime::{ExitCounts, StabilizerOptions};
+use serde_json::Value;
 
 use super::classify::Classify;
 use super::drops::Dropped;
@@ -19,6 +20,7 @@ use super::record::{Entry, Recorder};
 use super::render::Renderer;
 use super::report::{Report, Reporter, Start};
 use super::stats::Stats;
+use super::teach::request;
 use crate::source::FrameBuffer;
 
 /// Frames in a row that the model may fail on. One can be odd; three mean that nothing works.
@@ -70,6 +72,8 @@ pub(super) struct Worker {
     record_lost: Option<Loss>,
     /// What the last picture shows.
     shown: Vec<Ranked>,
+    /// What is being taught.
+    notice: Option<String>,
 }
 
 impl Worker {
@@ -90,6 +94,7 @@ impl Worker {
             failures_in_a_row: 0,
             record_lost: None,
             shown: Vec::new(),
+            notice: None,
         })
     }
 
@@ -114,6 +119,35 @@ impl Worker {
     /// Keeps tokens from flickering, or not, beginning afresh.
     pub(super) fn stabilize(&mut self, options: Option<StabilizerOptions>) {
         self.judge.stabilize(options);
+    }
+
+    /// The model, to be taught.
+    pub(super) fn pupil(&mut self) -> &mut dyn Classify {
+        self.judge.pupil()
+    }
+
+    /// Says from now on what is taught now, smoothed afresh.
+    pub(super) fn taught(&mut self, settings: FilterSettings, log: &Log) -> Result<(), Failure> {
+        self.judge.set_filter(settings)?;
+        self.tell_taught(log);
+        Ok(())
+    }
+
+    /// Tells what was taught, if anything can be.
+    pub(super) fn tell_taught(&mut self, log: &Log) {
+        let Some(teacher) = self.judge.pupil().teacher() else {
+            return;
+        };
+        let report = Value::Object(teacher.report());
+        let text = request::text(&report).replace('\n', "; ");
+        log.write(&Event::Taught { what: &text });
+        // A line that cannot be written is counted and told at the end.
+        let _ = self.outputs.reporter.taught(&report);
+    }
+
+    /// What is being shown, in place of a verdict on the screen; or nothing any more.
+    pub(super) fn notice(&mut self, notice: Option<String>) {
+        self.notice = notice;
     }
 
     /// Starts smoothing afresh: another source, another scene.
@@ -204,6 +238,7 @@ impl Worker {
             reused_tokens: judgement.classified.reused_tokens,
             changed_tokens: judgement.classified.changed_tokens,
             exit_layer: judgement.classified.exit_layer,
+            recognised: judgement.classified.recognised.as_ref(),
             dropped,
         };
         match self.outputs.reporter.verdict(&report) {
@@ -231,13 +266,17 @@ impl Worker {
 
     /// Draws the verdict. How many outputs failed.
     fn show(&mut self, frame: &FrameBuffer, judgement: &Judgement, dropped: u64, log: &Log) -> u64 {
+        let notice = self
+            .notice
+            .as_deref()
+            .map(|notice| one_line(notice).into_owned());
         let headline = Headline {
-            text: &judgement.word,
-            mood: match judgement.sure {
+            text: notice.as_deref().unwrap_or(&judgement.word),
+            mood: match judgement.sure && notice.is_none() {
                 true => Mood::Sure,
                 false => Mood::Unsure,
             },
-            score: Some(judgement.shown.score),
+            score: notice.is_none().then_some(judgement.shown.score),
             milliseconds: judgement.milliseconds,
             dropped,
             saved: judgement.classified.saved(),

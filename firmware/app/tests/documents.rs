@@ -49,6 +49,26 @@ fn the_manual_page_is_current() {
     is_current("igpt-cam.1", &page);
 }
 
+/// `igpt-cam-teach.1` and so on, which the page of `igpt-cam` names.
+#[test]
+fn the_manual_pages_of_what_else_it_does_are_current() {
+    let mut command = CommandLine::command();
+    command.build();
+    for part in command
+        .get_subcommands()
+        .filter(|part| part.get_name() != "help")
+    {
+        // clap keeps names for as long as the program runs.
+        let name: &'static str = format!("igpt-cam-{}", part.get_name()).leak();
+        let mut page = Vec::new();
+        Man::new(part.clone().name(name).bin_name(name))
+            .manual("igpt-edge")
+            .render(&mut page)
+            .unwrap();
+        is_current(&format!("{name}.1"), &page);
+    }
+}
+
 #[test]
 fn the_bash_completions_are_current() {
     let mut script = Vec::new();

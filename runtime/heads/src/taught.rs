@@ -57,6 +57,7 @@ pub struct Taught {
     regression: Option<LinearHead>,
     gate: Option<Gate>,
     assessment: Assessment,
+    means_accuracy: Option<f64>,
 }
 
 impl Taught {
@@ -95,7 +96,7 @@ impl Taught {
         };
         let layers = || examples.layers().iter().enumerate();
         let chosen = layers().find(|(_, layer)| layer.number == usual);
-        let Some((mut index, mut layer)) = chosen.or_else(|| layers().next()) else {
+        let Some((index, mut layer)) = chosen.or_else(|| layers().next()) else {
             return Ok(None);
         };
         let mut data = of_layer(index, layer);
@@ -105,19 +106,18 @@ impl Taught {
             // Another has to be better by more than chance would have it.
             let error = (accuracy * (1.0 - accuracy) / first.of as f64).sqrt();
             let mut best = accuracy + error;
-            let usual = index;
-            for (other, there) in layers().filter(|(other, _)| *other != usual) {
+            for (other, there) in layers().filter(|(other, _)| *other != index) {
                 let its = of_layer(other, there);
                 let its_held = its.means()?;
                 let its_accuracy = its.assess(&its_held).accuracy.unwrap_or_default();
                 if its_accuracy > best {
                     best = its_accuracy;
-                    (index, layer, data, held) = (other, there, its, its_held);
+                    (layer, data, held) = (there, its, its_held);
                 }
             }
         }
-        let _ = index;
         let sharpness = data.sharpness(&held);
+        let means_accuracy = data.assess(&held).accuracy;
         let fewest = (0..labels.len())
             .map(|class| classes.iter().filter(|of| **of == Some(class)).count())
             .min();
@@ -159,6 +159,7 @@ impl Taught {
             regression,
             gate: Gate::fit(&own, &negatives, layer.width),
             assessment,
+            means_accuracy,
             labels,
         }))
     }
@@ -185,6 +186,12 @@ impl Taught {
     #[must_use]
     pub fn assessment(&self) -> &Assessment {
         &self.assessment
+    }
+
+    /// How good the nearest mean would be at its layer, whichever method it uses.
+    #[must_use]
+    pub fn means_accuracy(&self) -> Option<f64> {
+        self.means_accuracy
     }
 
     /// What is none of the classes, if that is known.

@@ -27,6 +27,12 @@ pub(crate) enum Event<'a> {
     FellBack { reason: &'a str, instead: &'a str },
     /// The guard's record could not be read or written.
     GuardFailed { error: &'a dyn fmt::Display },
+    /// What is taught by now.
+    Taught { what: &'a str },
+    /// What was taught is of another model than the one that stands in.
+    Unusable { error: &'a str },
+    /// The control socket is there.
+    Listening { path: &'a str },
     /// The source is open.
     SourceOpened { description: &'a str },
     /// It failed; it is opened again after the pause.
@@ -80,6 +86,8 @@ impl Event<'_> {
             self,
             Self::ModelLoaded { .. }
                 | Self::ModelRepacked { .. }
+                | Self::Taught { .. }
+                | Self::Listening { .. }
                 | Self::SourceOpened { .. }
                 | Self::SinkOpened { .. }
                 | Self::Verdict { .. }
@@ -110,6 +118,9 @@ impl fmt::Display for Event<'_> {
             ),
             Self::FellBack { reason, instead } => write!(f, "{reason}; using {instead} instead"),
             Self::GuardFailed { error } => write!(f, "boot guard: {error}; going on without it"),
+            Self::Taught { what } => write!(f, "taught: {what}"),
+            Self::Unusable { error } => write!(f, "{error}; going on without what was taught"),
+            Self::Listening { path } => write!(f, "control: {path}"),
             Self::SourceOpened { description } => write!(f, "source: {description}"),
             Self::SourceLost { error, retry_in } => {
                 write!(f, "{error}; trying again in {retry_in:.1?}")

@@ -40,6 +40,11 @@ pub(super) fn defmt_point(event: &Event<'_>) {
         Event::GuardFailed { error } => {
             defmt::warn!("boot guard: {}", defmt::Display2Format(error))
         }
+        Event::Taught { what } => defmt::info!("taught: {=str}", what),
+        Event::Unusable { error } => {
+            defmt::warn!("{=str}; going on without what was taught", error);
+        }
+        Event::Listening { path } => defmt::info!("control: {=str}", path),
         Event::SourceOpened { description } => defmt::info!("source: {=str}", description),
         Event::SourceLost { error, retry_in } => defmt::warn!(
             "source lost: {}; trying again in {=u64:ms}",

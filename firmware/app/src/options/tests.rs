@@ -1,6 +1,7 @@
 //! The command line as it is read and refused.
 
-use super::{CommandLine, parse_size, parse_time};
+use super::{parse_size, parse_time};
+use crate::command_line::CommandLine;
 use clap::{CommandFactory, Parser};
 use std::time::Duration;
 

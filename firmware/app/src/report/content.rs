@@ -10,6 +10,7 @@ use igpt_runtime::tools::report::RunReport;
 
 use crate::ranked::Ranked;
 use crate::stats::Stats;
+use crate::teach::Recognised;
 
 /// One verdict, as it is printed.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Report<'a> {
     pub(crate) changed_tokens: usize,
     /// The block after which the verdict was sure enough.
     pub(crate) exit_layer: Option<usize>,
+    /// What a taught head says, before smoothing.
+    pub(crate) recognised: Option<&'a Recognised>,
     /// Dropped between the verdict before and this one.
     pub(crate) dropped: u64,
 }

@@ -45,6 +45,16 @@ pub(super) fn verdict(report: &Report<'_>) -> Value {
     put("changed_tokens", json!(report.changed_tokens));
     put("exit_layer", json!(report.exit_layer));
     put("dropped", json!(report.dropped));
+    if let Some(said) = report.recognised {
+        let taught = json!({
+            "label": said.label,
+            "score": said.score,
+            "distance": said.distance,
+            "limit": said.limit,
+            "none": said.none,
+        });
+        put("taught", taught);
+    }
     put("top", json!(top));
     // A value is neither sure nor unsure.
     if report.problem != ProblemType::Regression {

@@ -80,6 +80,7 @@ impl Classify for FakeModel {
             exits: None,
             resize: Duration::ZERO,
             model: Duration::ZERO,
+            recognised: None,
         })
     }
 }
@@ -286,6 +287,8 @@ impl Rig {
             guard: None,
             log: Arc::new(Log::open(LogTarget::None).unwrap()),
             outputs: Vec::new(),
+            control: None,
+            errand: None,
         };
         Engine::new(parts).run()
     }
