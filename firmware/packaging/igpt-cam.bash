@@ -65,7 +65,7 @@ _igpt__cam() {
 
     case "${cmd}" in
         igpt__cam)
-            opts="-h -V --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --taught --control --sink --canvas --record --json --log --help --version teach list undo forget export status help"
+            opts="-h -V --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --taught --control --sink --canvas --record --json --log --help --version teach list undo forget export status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -100,6 +100,10 @@ _igpt__cam() {
                     return 0
                     ;;
                 --stabilize)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -411,7 +415,7 @@ _igpt__cam() {
             return 0
             ;;
         igpt__subcmd__cam__subcmd__teach)
-            opts="-h --none --examples --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --taught --control --sink --canvas --record --json --log --help"
+            opts="-h --none --examples --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --taught --control --sink --canvas --record --json --log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -450,6 +454,10 @@ _igpt__cam() {
                     return 0
                     ;;
                 --stabilize)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
