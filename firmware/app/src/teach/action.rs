@@ -8,6 +8,10 @@ use super::request::Request;
 
 /// What can be done with what is taught.
 #[derive(Debug, Clone, clap::Subcommand)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one a program, read once from its command line"
+)]
 pub enum Action {
     /// Teach a class by showing it: a few frames of the source become its examples.
     ///
