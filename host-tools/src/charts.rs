@@ -2,6 +2,7 @@
 
 pub mod confusion;
 pub mod reliability;
+pub mod saving;
 mod ticks;
 mod words;
 

@@ -19,9 +19,9 @@ mod steps;
 
 pub use causal::ImageGptForCausalImageModeling;
 pub use classification::ImageGptForImageClassification;
-#[cfg(feature = "tools")]
-pub use exits::margin;
 pub use exits::{ExitCounts, ExitError, ExitLevel, ExitOptions, Exits};
+#[cfg(feature = "tools")]
+pub use exits::{argmax, margin};
 pub use features::FeatureSession;
 pub use generation::{GenerationConfig, GenerationError};
 pub(crate) use graph::Graph;

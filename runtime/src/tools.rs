@@ -27,7 +27,7 @@ pub use tract_onnx::pb;
 pub use crate::binomial::lower_bound;
 pub use crate::error::NO_PROCESSOR;
 pub use crate::features::pooled;
-pub use crate::imagegpt::margin;
+pub use crate::imagegpt::{argmax, margin};
 pub use crate::model::Packing;
 pub use crate::profile::Operator;
 pub use crate::video::{HEAD_BYTES, Video};

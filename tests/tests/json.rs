@@ -376,7 +376,19 @@ fn every_verb_prints_what_the_page_says() {
         bench.verb(&[&["eval", "first.onnx"], &eval[..], &["best.onnx"]].concat()),
         bench.verb(&["eval", "lm.onnx", "--data", "photos", "--limit", "2"]),
     ];
-    hold("igpt eval", &evaluated);
+    let exits = [
+        "eval",
+        "early.onnx",
+        "--data",
+        "photos",
+        "--exits",
+        "--plots",
+        "exits",
+    ];
+    hold(
+        "igpt eval",
+        &[&evaluated[..], &[bench.verb(&exits)]].concat(),
+    );
     let generation = ["bench", "lm.onnx", "--context", "4", "--new-tokens", "2"];
     let quick = ["--runs", "1", "--threads", "1"];
     hold(

@@ -2,6 +2,7 @@
 
 mod compare;
 mod error;
+mod exits;
 mod gather;
 mod labels;
 mod plots;
@@ -13,11 +14,13 @@ mod tally;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use igpt_runtime::{AutoModel, ImageGptForImageClassification, LoadOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub use compare::{LayerError, Turn, Turns};
 pub use error::EvalError;
+pub use exits::{ExitScore, LevelScore};
 pub use report::{
     Cell, ClassScore, Comparison, Disagreement, Flip, Hard, OtherVerdict, Report, Score, Slow,
     Verdict,
@@ -32,6 +35,7 @@ use crate::onnx::Dtype;
 use crate::output::Outputs;
 use crate::skips::{BadPictures, Reader};
 use compare::Layers;
+use exits::Probed;
 use gather::{Gathered, Record};
 use subject::Subject;
 use tally::{Judged, Tally};
@@ -98,7 +102,11 @@ pub struct Args {
     /// With --against: compare the hidden states of so many images, evenly spaced.
     #[arg(long, value_name = "N", default_value_t = 64, requires = "against")]
     pub layer_images: usize,
-    /// Draw into this folder: confusion.svg (of a classifier), reliability.svg, layers.svg (with --against).
+    /// Of a file with exits (`igpt probe --exits`): what each of its promises comes to on these images, and what else could be saved.
+    #[arg(long)]
+    pub exits: bool,
+    /// Draw into this folder: confusion.svg (of a classifier), reliability.svg, layers.svg (with --against), exits.svg
+    /// (with --exits).
     #[arg(long, value_name = "DIR")]
     pub plots: Option<PathBuf>,
     /// Write one row for each image: verdict, probability, cross-entropy, time.
@@ -177,6 +185,10 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
             bar.inc(1);
         }
     }
+    let probed = match args.exits {
+        true => Some(probed(&subject, &options, &data, &gathered, &bar)?),
+        false => None,
+    };
     bar.finish_and_clear();
     let mut late = Late::default();
     if let Some(path) = &args.predictions {
@@ -189,13 +201,47 @@ pub fn eval(args: &Args) -> Result<(Report, Late), Failure> {
         comparison.layers = layers.errors();
         comparison.layer_images = layer_images;
     }
+    report.exits = probed.as_ref().map(Probed::score);
     report.skips = skips;
     if let Some(folder) = &args.plots {
         let labels = subject.model.config().labels();
         let cells = &gathered.tally.confusion;
-        report.plots = plots::draw(folder, &report, cells, labels, &mut late);
+        report.plots = plots::draw(folder, &report, cells, labels, probed.as_ref(), &mut late);
     }
     Ok((report, late))
+}
+
+/// What the probes of a file with exits say of the images that were measured.
+fn probed(
+    subject: &Subject,
+    options: &LoadOptions,
+    data: &Data,
+    gathered: &Gathered,
+    bar: &ProgressBar,
+) -> Result<Probed, Failure> {
+    let name = subject.file.display();
+    let model = match subject.model.model() {
+        AutoModel::ImageGpt(model) => model.exits().map(|exits| (model.config().n_layer, exits)),
+        _ => None,
+    };
+    let Some((blocks, exits)) = model else {
+        return Err(anyhow!(
+            "{name}: --exits, and the file has none; `igpt probe {name} --data IMAGES --exits LAYERS -o OUT.onnx` adds them"
+        ))
+        .misused();
+    };
+    let model = ImageGptForImageClassification::load(subject.path(), options).bad_input()?;
+    let mut probed = Probed::new(exits, blocks);
+    bar.reset();
+    bar.set_length(gathered.records.len() as u64);
+    bar.set_message("exits");
+    for record in &gathered.records {
+        let read = data.input(record.index, subject).bad_input()?;
+        let added = probed.add(&model, read.tokens(), record.label);
+        added.bad_input()?;
+        bar.inc(1);
+    }
+    Ok(probed)
 }
 
 /// The images, and a classifier's label of each.

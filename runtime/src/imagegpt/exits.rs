@@ -256,7 +256,7 @@ pub fn margin(logits: &[f32]) -> f32 {
 
 /// The class with the largest logit, the first of equals.
 #[must_use]
-pub(crate) fn class(logits: &[f32]) -> usize {
+pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (class, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {
@@ -395,7 +395,7 @@ mod tests {
             (margin(&[2.0, 2.0]), margin(&[2.0]), margin(&[])),
             (0.0, 0.0, 0.0)
         );
-        assert_eq!(class(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
         let level = &exits().levels[1];
         assert!(!level.stops(0, &[9.0, 0.0]) && !level.stops(7, &[9.0, 0.0]));
         assert!(level.stops(1, &[3.25, 0.0]) && !level.stops(1, &[3.0, 0.0]));

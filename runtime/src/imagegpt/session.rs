@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::exits::{ExitCounts, ExitError, ExitOptions, Exiting, class};
+use super::exits::{ExitCounts, ExitError, ExitOptions, Exiting, argmax};
 use super::reuse::{Plan, Reuse};
 use super::shared::Shared;
 use super::stabilizer::{Stabilizer, StabilizerOptions};
@@ -216,7 +216,7 @@ impl Session {
                 continue;
             }
             if exiting.audits() {
-                audited = Some(class(&logits));
+                audited = Some(argmax(&logits));
                 continue;
             }
             exiting.counts.frames += 1;
@@ -228,7 +228,7 @@ impl Session {
         if let Some(exiting) = &mut self.exiting {
             exiting.counts.frames += 1;
             if let Some(said) = audited {
-                exiting.note(said == class(&logits));
+                exiting.note(said == argmax(&logits));
             }
         }
         let exit = None;

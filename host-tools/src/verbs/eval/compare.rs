@@ -4,7 +4,9 @@ use igpt_runtime::ModelOutput;
 use serde::Serialize;
 
 use super::subject::Logits;
-use super::tally::{argmax, log_sum_exp};
+use igpt_runtime::tools::argmax;
+
+use super::tally::log_sum_exp;
 
 /// Which way a verdict went from the other model to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

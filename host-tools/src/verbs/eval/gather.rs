@@ -105,6 +105,7 @@ impl Gathered {
             hardest: by(|r| r.nats).iter().map(hard).collect(),
             slowest: by(|r| r.seconds).iter().map(slow).collect(),
             comparison,
+            exits: None,
             skips: Skips::default(),
             plots: Vec::new(),
             score,

@@ -5,14 +5,21 @@ use std::path::{Path, PathBuf};
 
 use igpt_runtime::tools::{counted, one_line};
 
+use super::exits::Probed;
 use super::report::{Report, Score};
 use crate::charts::confusion::{self, Confusion};
 use crate::charts::errors_by_layer;
 use crate::charts::reliability::{self, Curve, Point};
+use crate::charts::saving;
 use crate::failure::{Blame as _, Late, say};
 
 /// What is drawn, at most.
-pub(super) const FILES: [&str; 3] = ["confusion.svg", "reliability.svg", "layers.svg"];
+pub(super) const FILES: [&str; 4] = [
+    "confusion.svg",
+    "reliability.svg",
+    "layers.svg",
+    "exits.svg",
+];
 
 /// Draws what there is to draw into `folder`; returns the files. `cells` are images by label and verdict,
 /// indices of `labels`. What cannot be written is kept in `late`.
@@ -21,10 +28,11 @@ pub(super) fn draw(
     report: &Report,
     cells: &BTreeMap<(usize, usize), u64>,
     labels: &[String],
+    probed: Option<&Probed>,
     late: &mut Late,
 ) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let [confusion, reliability, layers] = FILES.map(|name| folder.join(name));
+    let [confusion, reliability, layers, exits] = FILES.map(|name| folder.join(name));
     let mut drawn = |path: PathBuf, result: anyhow::Result<()>| {
         files.extend(late.note(result.failed()).map(|()| path));
     };
@@ -75,6 +83,17 @@ pub(super) fn draw(
         let errors: Vec<f64> = comparison.layers.iter().map(|l| l.relative_error).collect();
         let result = errors_by_layer(&layers, &title, &errors);
         drawn(layers, result);
+    }
+    if let Some((probed, exits_score)) = probed.zip(report.exits.as_ref()) {
+        let title = format!(
+            "{this}: stopping early, {}",
+            counted(exits_score.images, "image")
+        );
+        let promises = super::exits::promises(exits_score);
+        drawn(
+            exits.clone(),
+            saving::draw(&exits, &title, &probed.curve(), &promises),
+        );
     }
     files
 }

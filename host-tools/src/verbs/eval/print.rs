@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use igpt_runtime::tools::{counted, one_line};
 
 use super::compare::LayerError;
+use super::exits;
 use super::report::{Comparison, OtherVerdict, Report, Score, Verdict};
 
 /// Prints the report; of each list `show` lines.
@@ -41,6 +42,9 @@ pub(super) fn print(out: &mut impl Write, report: &Report, show: usize) -> io::R
     if let Some(comparison) = &report.comparison {
         verdicts(out, score, comparison, show)?;
         layers(out, comparison)?;
+    }
+    if let Some(exits) = &report.exits {
+        exits::print(out, exits)?;
     }
     confusions(out, report, show)?;
     images(out, report)?;

@@ -6,6 +6,7 @@ use igpt_runtime::tools::report::RunReport;
 use serde::Serialize;
 
 use super::compare::{LayerError, Turn, Turns};
+use super::exits::ExitScore;
 use super::tally::{Calibration, Times};
 use crate::labelled::ImageName;
 use crate::skips::Skips;
@@ -196,6 +197,9 @@ pub struct Report {
     /// Present with `--against`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Present with `--exits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exits: Option<ExitScore>,
     /// Pictures that cannot be read.
     #[serde(flatten)]
     pub skips: Skips,

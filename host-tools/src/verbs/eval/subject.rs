@@ -106,6 +106,11 @@ impl Subject {
             })
     }
 
+    /// Its model file.
+    pub(super) fn path(&self) -> &Path {
+        self.source.path()
+    }
+
     /// What reports say of it.
     pub(super) fn describe(&self) -> RunReport {
         describe_run(self.model.model(), &self.file, self.source.path())

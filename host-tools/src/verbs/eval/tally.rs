@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use igpt_runtime::tools::argmax;
 use serde::Serialize;
 
 /// Bins of equal width that the calibration error is summed over.
@@ -164,17 +165,6 @@ pub struct Times {
     pub p95: f64,
     /// The longest.
     pub max: f64,
-}
-
-/// Index of the largest value, the first of equals.
-pub(super) fn argmax(row: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, value) in row.iter().enumerate() {
-        if *value > best.1 {
-            best = (index, *value);
-        }
-    }
-    best.0
 }
 
 pub(super) fn log_sum_exp(row: &[f32]) -> f64 {

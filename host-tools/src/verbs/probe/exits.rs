@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use igpt_heads::{LinearHead, Logistic, Samples};
-use igpt_runtime::tools::{Packing, counted, margin, pooled};
+use igpt_runtime::tools::{Packing, argmax, counted, margin, pooled};
 use igpt_runtime::{
     Dtype, ExitLevel, Exits, ImageGptConfig, ImageGptForImageClassification, ImageGptModel,
     LoadOptions, ProblemType,
@@ -219,7 +219,7 @@ impl Plan<'_> {
                     .map_or(&[][..], Vec::as_slice);
                 features.extend(pooled(hidden, width, Some(epsilon)));
             }
-            fitted.verdicts.push(largest(&output.logits));
+            fitted.verdicts.push(argmax(&output.logits));
         }
         let skips = reader.end(fitted.verdicts.len())?;
         Ok((fitted, skips))
@@ -242,12 +242,12 @@ impl Plan<'_> {
                 continue;
             };
             let mut logits = model.logits_by_exit(&tokens).bad_input()?;
-            let whole = largest(&logits.pop().unwrap_or_default());
+            let whole = argmax(&logits.pop().unwrap_or_default());
             samples.push(Sample {
                 margins: logits.iter().map(|logits| margin(logits)).collect(),
                 agrees: logits
                     .iter()
-                    .map(|logits| largest(logits) == whole)
+                    .map(|logits| argmax(logits) == whole)
                     .collect(),
             });
         }
@@ -305,17 +305,6 @@ struct Fitted {
     /// For each block `[images, width]`.
     features: Vec<Vec<f32>>,
     verdicts: Vec<usize>,
-}
-
-/// The class with the largest logit, the first of equals.
-fn largest(logits: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (class, logit) in logits.iter().enumerate() {
-        if *logit > best.1 {
-            best = (class, *logit);
-        }
-    }
-    best.0
 }
 
 /// As a table.
