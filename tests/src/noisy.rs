@@ -25,14 +25,18 @@ pub fn sample() -> Vec<PathBuf> {
     files
 }
 
-/// Writes `copies` of each into `folder`, every other picture's into each of two classes.
+/// Writes `copies` of each into `folder`, in a folder a class, which is in a picture's name.
 ///
 /// # Panics
 /// If they cannot be written.
 pub fn write(folder: &Path, copies: u64) {
     for (index, path) in sample().iter().enumerate() {
         let picture = image_io::decode_file(path).expect("a picture");
-        let class = folder.join(if index % 2 == 0 { "even" } else { "odd" });
+        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let name = name
+            .expect("a name")
+            .trim_matches(|c: char| c.is_ascii_digit() || c == '-');
+        let class = folder.join(name);
         std::fs::create_dir_all(&class).expect("a folder");
         for copy in 0..copies {
             let noise = mix(copy << 32 | index as u64).map(|z| (z >> 60) as i32 - 8);

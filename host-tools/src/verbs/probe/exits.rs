@@ -139,8 +139,8 @@ impl Plan<'_> {
         let exits = calibrate(&samples, self.layers, config.n_layer);
         if exits.levels.is_empty() {
             return Err(anyhow!(
-                "{} held-out images allow no promise: half of them must stop early and agree, 28 at the very least for an \
-                 agreement of 0.9, 820 for 0.995; hold out more (--held-out, --test), or move --exits to later blocks",
+                "{} held-out images allow no promise: half of them must stop early and agree, 39 at the very least for an \
+                 agreement of 0.9, 408 for 0.99; hold out more (--held-out, --test), or move --exits to later blocks",
                 samples.len()
             ))
             .bad_input();

@@ -14,6 +14,8 @@ use crate::kmeans::cluster;
 
 /// Pixels that a frame may have.
 const MAX_PIXELS: u32 = 1 << 26;
+/// Height and width of what random weights see.
+const SIDE: usize = 32;
 /// Colours of the palette that random weights get: ImageGPT's.
 const COLORS: usize = 512;
 
@@ -82,7 +84,13 @@ impl Frames {
         &self,
         seed: u64,
     ) -> Result<ImageGptImageProcessor, Failure> {
-        let shrink = ImageGptImageProcessor::new(ProcessorConfig::new(vec![[0.0; 3]])).failed()?;
+        let processor = |clusters| {
+            let mut config = ProcessorConfig::new(clusters);
+            // What the published sizes have positions for.
+            (config.height, config.width) = (SIDE, SIDE);
+            ImageGptImageProcessor::new(config).failed()
+        };
+        let shrink = processor(vec![[0.0; 3]])?;
         let (mut decoder, mut rgb) = (Decoder::new(), Vec::new());
         let mut pixels = Vec::new();
         for jpeg in &self.jpegs {
@@ -102,7 +110,7 @@ impl Frames {
         }
         let clusters = found.centers.iter();
         let clusters = clusters.map(|color| color.map(|x| x / 127.5 - 1.0));
-        ImageGptImageProcessor::new(ProcessorConfig::new(clusters.collect())).failed()
+        processor(clusters.collect())
     }
 
     /// Decodes one of them into `rgb`; its width and height.
