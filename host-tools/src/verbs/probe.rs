@@ -189,7 +189,6 @@ pub fn with_exits(args: &Args) -> Result<(WithExits, Late), Failure> {
     } else {
         let (report, late) = probe(&Args {
             output: Some(made.clone()),
-            exits: Vec::new(),
             ..args.clone()
         })?;
         (Some(report), late)
@@ -316,8 +315,13 @@ pub fn probe(args: &Args) -> Result<(Report, Late), Failure> {
     let written = match &args.output {
         None => None,
         Some(output) => {
-            // The embeddings alone are no model: a file has one block at least.
-            let layer = asked.unwrap_or_else(|| best(layers.iter().filter(|l| l.layer > 0)));
+            // The embeddings alone are no model: a file has one block at least, and one after its last exit.
+            let exit = args
+                .exits
+                .iter()
+                .max()
+                .map_or(0, |layer| usize::from(*layer));
+            let layer = asked.unwrap_or_else(|| best(layers.iter().filter(|l| l.layer > exit)));
             let index = layer.saturating_sub(first).min(fitted.len() - 1);
             let (head, report) = fitted.swap_remove(index);
             bar.reset();
