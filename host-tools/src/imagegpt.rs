@@ -2,6 +2,7 @@
 //! of its blocks.
 
 pub mod block;
+pub mod calibration;
 pub(crate) mod conversion;
 pub(crate) mod cost;
 mod design;

@@ -1,13 +1,14 @@
 //! SegFormer's encoders as classifiers (Mix Transformers): what only this family of models has. Names and shapes of
 //! its tensors, its graph, and the exact pairs of its blocks.
 
+pub(crate) mod calibration;
 pub(crate) mod conversion;
 pub(crate) mod cost;
 mod design;
 mod functions;
 mod graph;
 pub(crate) mod names;
-mod pairs;
+pub(crate) mod pairs;
 mod parts;
 mod plan;
 pub mod prepared;

@@ -240,11 +240,10 @@ fn other_names_and_missing_tensors_are_told_with_what_to_do() {
 fn options_of_the_other_family_are_refused_by_name() {
     let case = Changed::new("hub-names", same);
     type Change = fn(&mut Args);
-    let refused: [(&str, Change); 4] = [
+    let refused: [(&str, Change); 3] = [
         ("--dtype int4", |args| args.dtype = Dtype::Int4),
         ("--task causal", |args| args.task = Some(Task::Causal)),
         ("--tokens-only", |args| args.tokens_only = true),
-        ("--calibrate", |args| args.calibrate = Some("images".into())),
     ];
     for (option, change) in refused {
         assert_says(&case.refusal(change), &["a SegFormer", option, "ImageGPT"]);

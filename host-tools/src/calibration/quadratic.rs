@@ -2,7 +2,7 @@
 
 use igpt_kernels::PackedF32;
 
-use super::forward::Forward;
+use super::products::Products;
 use crate::quantization::transpose;
 
 /// Rows of a partial product.
@@ -39,7 +39,7 @@ impl Quadratic {
     }
 
     /// Adds rows of X `[rows, in]` and R `[rows, out]`.
-    pub(super) fn add(&mut self, forward: &Forward, x: &[f32], residual: &[f32]) {
+    pub(super) fn add(&mut self, products: &Products, x: &[f32], residual: &[f32]) {
         let (inputs, outputs) = (self.inputs, self.outputs);
         let shift = self.shift.get_or_insert_with(|| {
             let mut sums = Sums::new(inputs);
@@ -57,9 +57,9 @@ impl Quadratic {
             let rows = centred.len() / inputs;
             let columns = transpose(&centred, inputs);
             let packed = PackedF32::new(&centred, rows, inputs);
-            forward.multiply(&columns, rows, &packed, &no_form_bias, &mut self.form, true);
+            products.multiply(&columns, rows, &packed, &no_form_bias, &mut self.form, true);
             let packed = PackedF32::new(residual, rows, outputs);
-            forward.multiply(
+            products.multiply(
                 &columns,
                 rows,
                 &packed,
@@ -132,15 +132,13 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
-    use igpt_runtime::ImageGptConfig;
-
     use super::*;
     use crate::quantization::Grid;
 
     /// Of columns whose means are a hundred times their deviation, in chunks whose means differ.
     #[test]
     fn chunks_give_the_centred_form() {
-        let forward = Forward::new(&ImageGptConfig::small(), Grid::Int8, 8);
+        let products = Products::new(Grid::Int8);
         let (inputs, outputs, count) = (3, 2, 600);
         let noise = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
         let drift = |row: usize| row as f32 / 300.0;
@@ -150,7 +148,7 @@ mod tests {
         let r: Vec<f32> = (0..count * outputs).map(|i| 0.3 + noise(i + 17)).collect();
         let mut quadratic = Quadratic::new(inputs, outputs);
         for (x, r) in x.chunks(200 * inputs).zip(r.chunks(200 * outputs)) {
-            quadratic.add(&forward, x, r);
+            quadratic.add(&products, x, r);
         }
         quadratic.centre();
         let mean = |values: &[f32], columns: usize, column: usize| {

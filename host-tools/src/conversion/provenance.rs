@@ -6,16 +6,15 @@ use std::path::Path;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::calibration::ImageSet;
 use crate::checkpoint::Checkpoint;
 use crate::hub::HubName;
 use crate::onnx::Dtype;
 
-/// `igpt.recipe`: enough to know how the numbers came about.
-pub(crate) fn recipe(dtype: Dtype, images: Option<&ImageSet>) -> String {
+/// `igpt.recipe` of an ImageGPT: enough to know how the numbers came about. `calibration` says on how much, if on anything.
+pub(crate) fn recipe(dtype: Dtype, calibration: Option<Value>) -> String {
     let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
     let grid = match dtype {
         Dtype::F32 => return json!({ "producer": producer }).to_string(),
@@ -24,21 +23,25 @@ pub(crate) fn recipe(dtype: Dtype, images: Option<&ImageSet>) -> String {
             "int4, symmetric, times 1 to 16 for every 32 inputs, per output channel; lm_head int8"
         }
     };
-    let chosen = match images {
-        Some(_) => "rescaled and rounded for least error of each layer's output",
-        None => "range of least squared error",
-    };
+    let chosen = rounding(calibration.is_some());
     let mut recipe = json!({
         "producer": producer,
         "weights": format!("{grid}, {chosen}"),
         "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
         "embeddings": "float16",
     });
-    if let Some(images) = images {
-        let sequences = images.tokens.len() / images.length.max(1);
-        recipe["calibration"] = json!({ "sequences": sequences, "tokens": images.length });
+    if let Some(calibration) = calibration {
+        recipe["calibration"] = calibration;
     }
     recipe.to_string()
+}
+
+/// How weights were rounded.
+pub(crate) fn rounding(calibrated: bool) -> &'static str {
+    match calibrated {
+        true => "rescaled and rounded for least error of each layer's output",
+        false => "range of least squared error",
+    }
 }
 
 /// A checkpoint's name: on the hub with the commit that it is (the last part of its folder in the cache),

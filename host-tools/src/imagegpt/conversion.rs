@@ -6,10 +6,10 @@ use anyhow::{Context, anyhow};
 use igpt_runtime::ImageGptConfig;
 use igpt_runtime::tools::report::ModelReport;
 
+use super::calibration::{self, ImageSet};
 use super::prepared::PreparedWeights;
 use super::preprocessor::{self, load_processor};
 use super::refusals::{head_is_missing, without_processor};
-use crate::calibration::{self, ImageSet};
 use crate::checkpoint::expected;
 use crate::conversion::file;
 use crate::conversion::provenance::recipe;
@@ -59,7 +59,7 @@ pub(crate) fn convert(
     let images = calibration_images(request, task, config, preprocessor.as_ref(), &mut reader)?;
     let provenance = Provenance {
         preprocessor,
-        recipe: recipe(request.dtype, images.as_ref()),
+        recipe: recipe(request.dtype, images.as_ref().map(ImageSet::summary)),
         source,
     };
     let form = Form {

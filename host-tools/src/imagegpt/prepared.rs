@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use igpt_runtime::ImageGptConfig;
 
 use super::block::{BlockWeights, block_tensor};
+use super::calibration::{Calibrator, ImageSet, LINEARS, RoundedBlock};
 use super::outliers;
-use crate::calibration::{Calibrator, ImageSet, LINEARS, RoundedBlock};
+use crate::calibration::NOT_FINITE;
 use crate::checkpoint::{CheckpointError, Weights};
 use crate::conversion::layers::LayerReport;
 use crate::quantization::{Grid, QuantizedMatrix, transpose};
@@ -99,12 +100,13 @@ impl<'a, W: Weights> PreparedWeights<'a, W> {
         let (prepared, calibration) = match &mut state.calibrator {
             None => (Prepared::Plain(Box::new(block)), None),
             Some(calibrator) => {
-                let (rounded, report) = calibrator.block(layer, block).map_err(|error| {
-                    CheckpointError::Calibration {
-                        path: self.from.place(&format!("h.{layer}.ln_1.weight")).0,
-                        message: error.to_string(),
-                    }
-                })?;
+                let (rounded, report) =
+                    calibrator
+                        .block(layer, block)
+                        .map_err(|_| CheckpointError::Calibration {
+                            path: self.from.place(&format!("h.{layer}.ln_1.weight")).0,
+                            message: format!("layer {layer}: {NOT_FINITE}"),
+                        })?;
                 (Prepared::Rounded(Box::new(rounded)), Some(report))
             }
         };

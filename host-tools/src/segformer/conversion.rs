@@ -7,16 +7,19 @@ use igpt_runtime::SegformerConfig;
 use igpt_runtime::tools::report::ModelReport;
 use serde_json::json;
 
+use super::calibration::{PictureSet, read_images};
 use super::prepared::{PreparedWeights, Rescaling};
 use super::sized::SizedModel;
 use super::{preprocessor, refusals};
 use crate::checkpoint::expected;
 use crate::conversion::file;
+use crate::conversion::provenance::rounding;
 use crate::conversion::report::Report;
 use crate::conversion::request::Request;
 use crate::conversion::steps;
 use crate::failure::{Blame, Failure};
 use crate::onnx::{Dtype, Form, Provenance, Task};
+use crate::skips::Reader;
 
 /// Converts the checkpoint in `folder`, whose configuration this is.
 pub(crate) fn convert(
@@ -39,9 +42,13 @@ pub(crate) fn convert(
         .bad_input()?;
 
     let (bar, source) = steps::checksums(request, folder, &checkpoint)?;
+    let mut reader = Reader::new(request.bad_pictures, &bar);
+    let pictures = request.calibrate.as_ref();
+    let pictures = pictures.map(|source| read_images(source, &found.processor, &mut reader));
+    let pictures = pictures.transpose()?;
     let provenance = Provenance {
         preprocessor: Some(found.preprocessor()),
-        recipe: recipe(request.dtype),
+        recipe: recipe(request.dtype, pictures.as_ref()),
         source,
     };
     let form = Form {
@@ -56,7 +63,10 @@ pub(crate) fn convert(
         (_, Task::Features) => Rescaling::Blocks,
         _ => Rescaling::All,
     };
-    let prepared = PreparedWeights::new(&checkpoint, config, rescaling);
+    let prepared = match &pictures {
+        None => PreparedWeights::new(&checkpoint, config, rescaling),
+        Some(set) => PreparedWeights::calibrated(&checkpoint, config, rescaling, set),
+    };
     let written = file::write(request, form, &model, &prepared, &provenance, &bar)?;
     bar.finish_and_clear();
     let layers = match request.dtype {
@@ -80,21 +90,27 @@ pub(crate) fn convert(
         tensors: written.tensors,
         takes_images: true,
         layers,
-        skips: None,
+        skips: pictures
+            .map(|set| reader.end(set.pictures.len()))
+            .transpose()?,
     })
 }
 
 /// `igpt.recipe`: enough to know how the numbers came about.
-pub(crate) fn recipe(dtype: Dtype) -> String {
+pub(crate) fn recipe(dtype: Dtype, pictures: Option<&PictureSet>) -> String {
     let producer = concat!("igpt ", env!("CARGO_PKG_VERSION"));
-    let recipe = match dtype {
+    let rounded = rounding(pictures.is_some());
+    let mut recipe = match dtype {
         Dtype::F32 => json!({ "producer": producer }),
         Dtype::Int8 | Dtype::Int4 => json!({
             "producer": producer,
-            "weights": "int8, symmetric per output channel, range of least squared error",
+            "weights": format!("int8, symmetric per output channel, {rounded}"),
             "activations": "int8 per row, dynamic; symmetric, and with a zero of its own after the activation",
             "depthwise": "float32",
         }),
     };
+    if let Some(pictures) = pictures {
+        recipe["calibration"] = pictures.summary();
+    }
     recipe.to_string()
 }

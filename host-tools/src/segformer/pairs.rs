@@ -9,6 +9,7 @@
 use igpt_runtime::Activation;
 
 use super::weights::{BlockWeights, NormWeights, Passage, beside};
+use crate::calibration::smooth::Rescale;
 use crate::quantization::linear_weights::LinearWeights;
 use crate::quantization::outliers::{
     PairName, Rescaled, columns, factors, factors_between, factors_of_groups, summary,
@@ -43,18 +44,132 @@ const PASSAGE: PairName = PairName {
     tensors: "the layer_norm before it and patch_embeddings.proj",
 };
 
+/// A pair of a block that can be rescaled, by the channels between its two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pair {
+    /// `layernorm_before`, and the queries and the windows that read it, or where there are none keys and values.
+    Before,
+    /// The norm of a reduced map, and keys and values.
+    Reduction,
+    /// `layernorm_after` and `mlp.fc1`.
+    After,
+    /// The depthwise convolution and `mlp.fc2`; under ReLU only: no other activation commutes with a factor.
+    Inner,
+    /// Values and `attention.o_proj`.
+    Value,
+    /// Queries and keys, which are divided.
+    QueryKey,
+}
+
+impl Pair {
+    /// Those of a block, norms first: the size of a column is that of ordinary rows.
+    pub(super) fn all(reduced: bool, activation: Activation) -> impl Iterator<Item = Self> {
+        let reduction = reduced.then_some(Self::Reduction);
+        let inner = (activation == Activation::Relu).then_some(Self::Inner);
+        let norms = [Some(Self::Before), reduction, Some(Self::After), inner];
+        let columns = [Self::Value, Self::QueryKey];
+        norms.into_iter().flatten().chain(columns)
+    }
+}
+
+impl Rescale for BlockWeights {
+    type Pair = Pair;
+
+    fn name(pair: Pair) -> PairName {
+        match pair {
+            Pair::Before => BEFORE,
+            Pair::Reduction => REDUCTION,
+            Pair::After => AFTER,
+            Pair::Inner => INNER,
+            Pair::Value => VALUE,
+            Pair::QueryKey => QUERY_KEY,
+        }
+    }
+
+    fn rescale(&mut self, pair: Pair, factors: &[f32]) {
+        match (pair, &mut self.reduction) {
+            (Pair::Before, reduction) => {
+                self.before.multiply(factors);
+                self.queries.divide_rows(factors);
+                match reduction {
+                    Some(reduction) => reduction.divide_channels(factors),
+                    None => {
+                        self.keys.divide_rows(factors);
+                        self.values.divide_rows(factors);
+                    }
+                }
+            }
+            (Pair::Reduction, Some(reduction)) => {
+                reduction.norm.multiply(factors);
+                self.keys.divide_rows(factors);
+                self.values.divide_rows(factors);
+            }
+            (Pair::Reduction, None) => {}
+            (Pair::After, _) => {
+                self.after.multiply(factors);
+                self.fc1.divide_rows(factors);
+            }
+            (Pair::Inner, _) => {
+                let rows = self.taps.chunks_exact_mut(TAPS);
+                for ((row, bias), factor) in rows.zip(&mut self.taps_bias).zip(factors) {
+                    row.iter_mut().for_each(|w| *w *= factor);
+                    *bias *= factor;
+                }
+                self.fc2.divide_rows(factors);
+            }
+            (Pair::Value, _) => {
+                self.values.multiply_columns(0, factors);
+                self.output.divide_rows(factors);
+            }
+            (Pair::QueryKey, _) => {
+                self.queries.multiply_columns(0, factors);
+                let inverse: Vec<f32> = factors.iter().map(|f| 1.0 / f).collect();
+                self.keys.multiply_columns(0, &inverse);
+            }
+        }
+    }
+}
+
+impl Rescale for Passage {
+    type Pair = ();
+
+    fn name((): ()) -> PairName {
+        PASSAGE
+    }
+
+    fn rescale(&mut self, (): (), factors: &[f32]) {
+        if let (Some(norm), Some(patches)) = (&mut self.norm, &mut self.patches) {
+            norm.multiply(factors);
+            patches.divide_channels(factors);
+        }
+    }
+}
+
 /// Brings outlier channels of every pair of `block` into line, and says which.
 pub(super) fn normalize(block: &mut BlockWeights, activation: Activation) -> Vec<Rescaled> {
-    // Norms first: the size of a column is that of ordinary rows.
-    let steps = [
-        before(block),
-        reduction(block),
-        after(block),
-        inner(block, activation),
-        value(block),
-        query_key(block),
-    ];
-    steps.into_iter().flatten().collect()
+    let mut report = Vec::new();
+    for pair in Pair::all(block.reduction.is_some(), activation) {
+        let factors = match pair {
+            Pair::Before => before(block),
+            Pair::Reduction => factors(None, &beside(&[&block.keys, &block.values])),
+            Pair::After => factors(None, &block.fc1),
+            Pair::Inner => factors(Some(&inner_sizes(block)), &block.fc2),
+            Pair::Value => {
+                let writers = columns(&block.values, &source(block).weight);
+                factors(Some(&writers), &block.output)
+            }
+            Pair::QueryKey => {
+                let queries = columns(&block.queries, &block.before.weight);
+                let keys = columns(&block.keys, &source(block).weight);
+                factors_between(&queries, &keys)
+            }
+        };
+        if let Some(rescaled) = summary(BlockWeights::name(pair), &factors) {
+            block.rescale(pair, &factors);
+            report.push(rescaled);
+        }
+    }
+    report
 }
 
 /// The norm that ends a stage, and what reads it: the next patch convolution.
@@ -62,7 +177,7 @@ pub(super) fn normalize_passage(passage: &mut Passage) -> Vec<Rescaled> {
     let Passage {
         norm: Some(norm),
         patches: Some(patches),
-    } = passage
+    } = &*passage
     else {
         return Vec::new();
     };
@@ -71,15 +186,13 @@ pub(super) fn normalize_passage(passage: &mut Passage) -> Vec<Rescaled> {
     let factors = factors_of_groups(channels, &readers);
     let report = summary(PASSAGE, &factors);
     if report.is_some() {
-        norm.multiply(&factors);
-        patches.divide_channels(&factors);
+        passage.rescale((), &factors);
     }
     report.into_iter().collect()
 }
 
-/// Read by the queries and by the windows, or where there are none by keys and values.
-fn before(block: &mut BlockWeights) -> Option<Rescaled> {
-    let channels = block.before.weight.len();
+/// By queries and windows, or where there are none by queries, keys and values.
+fn before(block: &BlockWeights) -> Vec<f32> {
     let matrix = |linear: &LinearWeights| (linear.weight.clone(), linear.outputs());
     let readers = match &block.reduction {
         Some(reduction) => vec![matrix(&block.queries), matrix(&reduction.linear)],
@@ -93,36 +206,7 @@ fn before(block: &mut BlockWeights) -> Option<Rescaled> {
         .iter()
         .map(|(weight, outputs)| (weight.as_slice(), *outputs))
         .collect();
-    let factors = factors_of_groups(channels, &readers);
-    let report = summary(BEFORE, &factors)?;
-    block.before.multiply(&factors);
-    block.queries.divide_rows(&factors);
-    match &mut block.reduction {
-        Some(reduction) => reduction.divide_channels(&factors),
-        None => {
-            block.keys.divide_rows(&factors);
-            block.values.divide_rows(&factors);
-        }
-    }
-    Some(report)
-}
-
-fn reduction(block: &mut BlockWeights) -> Option<Rescaled> {
-    let reduction = block.reduction.as_mut()?;
-    let factors = factors(None, &beside(&[&block.keys, &block.values]));
-    let report = summary(REDUCTION, &factors)?;
-    reduction.norm.multiply(&factors);
-    block.keys.divide_rows(&factors);
-    block.values.divide_rows(&factors);
-    Some(report)
-}
-
-fn after(block: &mut BlockWeights) -> Option<Rescaled> {
-    let factors = factors(None, &block.fc1);
-    let report = summary(AFTER, &factors)?;
-    block.after.multiply(&factors);
-    block.fc1.divide_rows(&factors);
-    Some(report)
+    factors_of_groups(block.before.weight.len(), &readers)
 }
 
 /// What the keys and values of a block read.
@@ -131,43 +215,6 @@ fn source(block: &BlockWeights) -> &NormWeights {
         Some(reduction) => &reduction.norm,
         None => &block.before,
     }
-}
-
-fn value(block: &mut BlockWeights) -> Option<Rescaled> {
-    let writers = columns(&block.values, &source(block).weight);
-    let factors = factors(Some(&writers), &block.output);
-    let report = summary(VALUE, &factors)?;
-    block.values.multiply_columns(0, &factors);
-    block.output.divide_rows(&factors);
-    Some(report)
-}
-
-/// Columns both, that have a scale each.
-fn query_key(block: &mut BlockWeights) -> Option<Rescaled> {
-    let queries = columns(&block.queries, &block.before.weight);
-    let keys = columns(&block.keys, &source(block).weight);
-    let factors = factors_between(&queries, &keys);
-    let report = summary(QUERY_KEY, &factors)?;
-    block.queries.multiply_columns(0, &factors);
-    let inverse: Vec<f32> = factors.iter().map(|f| 1.0 / f).collect();
-    block.keys.multiply_columns(0, &inverse);
-    Some(report)
-}
-
-/// Under ReLU alone: no other activation commutes with a factor.
-fn inner(block: &mut BlockWeights, activation: Activation) -> Option<Rescaled> {
-    if activation != Activation::Relu {
-        return None;
-    }
-    let factors = factors(Some(&inner_sizes(block)), &block.fc2);
-    let report = summary(INNER, &factors)?;
-    let rows = block.taps.chunks_exact_mut(TAPS);
-    for ((row, bias), factor) in rows.zip(&mut block.taps_bias).zip(&factors) {
-        row.iter_mut().for_each(|w| *w *= factor);
-        *bias *= factor;
-    }
-    block.fc2.divide_rows(&factors);
-    Some(report)
 }
 
 /// Taps of a channel.

@@ -22,9 +22,6 @@ pub(super) fn check_options(request: &Request, has_processor: bool) -> Result<()
          classify or features"
     } else if request.tokens_only && has_processor {
         "--tokens-only is for ImageGPT: a SegFormer reads pixels, not tokens; leave it out"
-    } else if request.calibrate.is_some() {
-        "--calibrate is for ImageGPT: rounding on images follows the stream from block to block, and is not made for maps that \
-         convolutions reduce between them; leave it out"
     } else {
         return Ok(());
     };

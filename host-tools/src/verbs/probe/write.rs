@@ -114,7 +114,7 @@ impl Cut<'_> {
             unit_gain: None,
         };
         let model = CutModel::open(self.source, names, self.head.clone()).bad_input()?;
-        let recipe = || crate::segformer::conversion::recipe(Dtype::Int8);
+        let recipe = || crate::segformer::conversion::recipe(Dtype::Int8, None);
         let provenance = self.provenance(&model, stages, accuracy, recipe);
         let design = SizedModel::new(&config, self.size).bad_input()?;
         stage(output, &model, &design, &provenance)

@@ -89,11 +89,16 @@ pub(super) fn table(out: &mut impl Write, path: &Path, report: &Report) -> io::R
     )
 }
 
-/// Per layer, the error that calibration removed.
+/// A part's name without that of the model.
+fn short(part: &str) -> &str {
+    part.split_once('.').map_or(part, |(_, part)| part)
+}
+
+/// Per part, the error that calibration removed.
 fn calibration(out: &mut impl Write, layers: &[LayerReport]) -> io::Result<()> {
     let calibrated: Vec<_> = layers
         .iter()
-        .filter_map(|layer| layer.calibration.as_ref())
+        .filter_map(|layer| Some((short(&layer.part), layer.calibration.as_ref()?)))
         .collect();
     if calibrated.is_empty() {
         return Ok(());
@@ -101,10 +106,10 @@ fn calibration(out: &mut impl Write, layers: &[LayerReport]) -> io::Result<()> {
     writeln!(
         out,
         "error of the hidden states on the calibration images, relative to f32\n\
-         {:>5} {:>10} {:>10}  smoothed (alpha)",
-        "layer", "before", "after"
+         {:<26} {:>10} {:>10}  smoothed (alpha)",
+        "part", "before", "after"
     )?;
-    for (layer, report) in calibrated.iter().enumerate() {
+    for (part, report) in &calibrated {
         let smoothed: Vec<String> = report
             .smoothed
             .iter()
@@ -112,7 +117,7 @@ fn calibration(out: &mut impl Write, layers: &[LayerReport]) -> io::Result<()> {
             .collect();
         writeln!(
             out,
-            "{layer:>5} {:>10.6} {:>10.6}  {}",
+            "{part:<26} {:>10.6} {:>10.6}  {}",
             report.error_before,
             report.error_after,
             smoothed.join(", ")

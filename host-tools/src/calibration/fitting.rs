@@ -11,10 +11,8 @@
 use igpt_kernels::INT4_LIMIT;
 use rayon::prelude::*;
 
-use super::RoundedBlock;
-use super::forward::{Forward, NotFinite, add, dequantize};
+use super::products::{PackedLinear, Products, dequantize, minus};
 use super::quadratic::Quadratic;
-use crate::imagegpt::block::BlockWeights;
 use crate::quantization::linear_weights::LinearWeights;
 use crate::quantization::{INT4_GROUP, QuantizationError, QuantizedMatrix, transpose};
 
@@ -28,94 +26,40 @@ const DAMPING: f32 = 0.01;
 /// Columns that share a row of the quadratic form while it is in the nearest cache.
 const COLUMNS: usize = 8;
 
-/// Rounds `block` for the int8 model's stream `x`, beside the f32 model's `exact`, and takes both past it, a
-/// chunk after the other: what lies between two layers is computed anew for each of them rather than held for
-/// all sequences.
-pub(super) fn round(
-    forward: &Forward,
-    layer: usize,
-    mut block: BlockWeights,
-    exact: &mut [f32],
-    x: &mut [f32],
-) -> Result<RoundedBlock, NotFinite> {
-    let c_attn = fit(forward, &block.c_attn, exact, x, |exact, x| {
-        let rows = forward.normed_rows(x, &block.ln_1);
-        Ok((rows, forward.queries_keys_values(&block, exact)))
-    })?;
-    let attended = |x: &[f32]| {
-        let rows = forward.normed_rows(x, &block.ln_1);
-        forward.attended_rows(layer, c_attn.apply(forward, &rows))
-    };
-    let attn_c_proj = fit(forward, &block.attn_c_proj, exact, x, |exact, x| {
-        let middle = forward.middle(layer, &block, exact)?;
-        exact.copy_from_slice(&middle);
-        Ok((attended(x)?, minus(&middle, x)))
-    })?;
-    for x in x.chunks_mut(forward.chunk()) {
-        let added = attn_c_proj.apply(forward, &attended(x)?);
-        add(x, &added);
-    }
-    let c_fc = fit(forward, &block.c_fc, exact, x, |exact, x| {
-        let rows = forward.normed_rows(x, &block.ln_2);
-        Ok((rows, forward.inner_rows(&block, exact)))
-    })?;
-    let active = |x: &[f32]| {
-        let rows = forward.normed_rows(x, &block.ln_2);
-        forward.active_rows(c_fc.apply(forward, &rows))
-    };
-    let mlp_c_proj = fit(forward, &block.mlp_c_proj, exact, x, |exact, x| {
-        let output = forward.output(&block, exact);
-        exact.copy_from_slice(&output);
-        Ok((active(x), minus(&output, x)))
-    })?;
-    for x in x.chunks_mut(forward.chunk()) {
-        let added = mlp_c_proj.apply(forward, &active(x));
-        add(x, &added);
-    }
-    block.c_attn.bias = c_attn.bias;
-    block.attn_c_proj.bias = attn_c_proj.bias;
-    block.c_fc.bias = c_fc.bias;
-    block.mlp_c_proj.bias = mlp_c_proj.bias;
-    let matrices = [
-        c_attn.matrix,
-        attn_c_proj.matrix,
-        c_fc.matrix,
-        mlp_c_proj.matrix,
-    ];
-    Ok(RoundedBlock { block, matrices })
-}
-
 /// A rounded layer.
-struct Fitted {
-    matrix: QuantizedMatrix,
-    bias: Vec<f32>,
+#[derive(Clone, Debug)]
+pub(crate) struct Fitted {
+    pub(crate) matrix: QuantizedMatrix,
+    pub(crate) bias: Vec<f32>,
 }
 
 impl Fitted {
-    fn apply(&self, forward: &Forward, rows: &[f32]) -> Vec<f32> {
-        forward.linear(rows, &dequantize(&self.matrix), &self.bias)
+    pub(crate) fn apply(&self, products: &Products, rows: &[f32]) -> Vec<f32> {
+        products.apply(&self.packed(), rows)
+    }
+
+    /// As a board multiplies with it.
+    pub(crate) fn packed(&self) -> PackedLinear {
+        PackedLinear::new(&dequantize(&self.matrix), self.bias.clone())
     }
 }
 
-/// Rounds `linear` and corrects its bias. Of each chunk of the two streams `of` gives what the layer reads,
-/// `[rows, in]`, and what it should then write, `[rows, out]`.
-fn fit(
-    forward: &Forward,
+/// Rounds `linear` and corrects its bias. `pieces` are, some rows at a time, what the layer reads, `[rows, in]`, and what it should
+/// then write, `[rows, out]`.
+pub(crate) fn fit<E>(
+    products: &Products,
     linear: &LinearWeights,
-    exact: &mut [f32],
-    x: &mut [f32],
-    mut of: impl FnMut(&mut [f32], &[f32]) -> Result<(Vec<f32>, Vec<f32>), NotFinite>,
-) -> Result<Fitted, NotFinite> {
+    pieces: impl Iterator<Item = Result<(Vec<f32>, Vec<f32>), E>>,
+) -> Result<Fitted, E> {
     let outputs = linear.outputs().max(1);
-    let mut matrix = forward.grid().quantize(&linear.weight, outputs);
+    let mut matrix = products.grid().quantize(&linear.weight, outputs);
     let nearest = dequantize(&matrix);
     let zeros = vec![0.0; outputs];
     let mut form = Quadratic::new(linear.weight.len() / outputs, outputs);
-    let chunk = forward.chunk();
-    for (exact, x) in exact.chunks_mut(chunk).zip(x.chunks(chunk)) {
-        let (rows, wanted) = of(exact, x)?;
-        let products = forward.linear(&rows, &nearest, &zeros);
-        form.add(forward, &rows, &minus(&wanted, &products));
+    for piece in pieces {
+        let (rows, wanted) = piece?;
+        let written = products.linear(&rows, &nearest, &zeros);
+        form.add(products, &rows, &minus(&wanted, &written));
     }
     form.centre();
     descend(&mut matrix, &linear.weight, &form.form, &form.gradient);
@@ -236,8 +180,4 @@ impl Column<'_> {
             *gradient -= h * change;
         }
     }
-}
-
-fn minus(a: &[f32], b: &[f32]) -> Vec<f32> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
 }

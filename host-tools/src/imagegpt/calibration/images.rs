@@ -1,12 +1,12 @@
 //! Calibration images, as the tokens that the model will see.
 
 use anyhow::{Context, anyhow, ensure};
-use igpt_runtime::{ImageGptConfig, ImageGptImageProcessor};
+use igpt_runtime::{DecodedImage, ImageGptConfig, ImageGptImageProcessor};
+use serde_json::{Value, json};
 
-use super::Source;
 use crate::arrays::TokenBatch;
+use crate::calibration::{Source, pictures};
 use crate::failure::{Blame as _, Failure};
-use crate::labelled::{LabelledSet, Part};
 use crate::skips::Reader;
 
 /// Sequences of one length.
@@ -18,12 +18,20 @@ pub struct ImageSet {
     pub length: usize,
 }
 
+impl ImageSet {
+    /// For the file's recipe.
+    pub(in crate::imagegpt) fn summary(&self) -> Value {
+        let sequences = self.tokens.len() / self.length.max(1);
+        json!({ "sequences": sequences, "tokens": self.length })
+    }
+}
+
 /// Reads `source`. A causal model sees the start token and all but the last pixel.
 ///
 /// # Errors
 /// Files that are missing or unreadable (a picture as `reader` says), images without a processor to read them
 /// by, tokens the model does not have: bad input all of them.
-pub fn read(
+pub(in crate::imagegpt) fn read(
     source: &Source,
     config: &ImageGptConfig,
     processor: Option<&ImageGptImageProcessor>,
@@ -34,7 +42,7 @@ pub fn read(
     let at = || path.display().to_string();
     if path.extension().is_some_and(|extension| extension == "npy") {
         let batch = TokenBatch::read(path).bad_input()?;
-        let rows: Vec<&[u16]> = spread(batch.rows().len(), source.count)
+        let rows: Vec<&[u16]> = pictures::spread(batch.rows().len(), source.count)
             .filter_map(|index| batch.rows().nth(index))
             .collect();
         let set = checked(rows.concat(), batch.tokens, config);
@@ -49,31 +57,13 @@ pub fn read(
     let (height, width) = processor.size();
     let length = height * width;
     let mut tokens = Vec::new();
-    let mut add = |ids: Vec<u16>| {
+    let add = |ids: Vec<u16>| {
         let start = causal.then_some(config.sos_token());
         tokens.extend(start.into_iter().chain(ids).take(length));
     };
-    // What it is calibrated on should not be what it is measured on.
-    let set = LabelledSet::read_unlabelled(path, Part::Train).bad_input()?;
-    reader.pass_over(set.passed_over.clone());
-    let mut read = 0;
-    for index in spread(set.len(), source.count) {
-        if let Some(ids) = reader.take(
-            set.name(index),
-            set.read_image(index, |image| processor.tokens_from_image(image)),
-        )? {
-            add(ids);
-            read += 1;
-        }
-    }
-    reader.check(read)?;
+    let read = |image: &DecodedImage| processor.tokens_from_image(image);
+    pictures::read(source, reader, read, add)?;
     checked(tokens, length, config).with_context(at).bad_input()
-}
-
-/// `count` indices below `all`, evenly spaced.
-fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> {
-    let taken = all.min(count);
-    (0..taken).map(move |i| i * all / taken.max(1))
 }
 
 fn checked(tokens: Vec<u16>, length: usize, config: &ImageGptConfig) -> anyhow::Result<ImageSet> {
