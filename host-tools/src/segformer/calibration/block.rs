@@ -13,6 +13,9 @@ use crate::quantization::{QuantizationError, QuantizedMatrix};
 use crate::segformer::pairs::Pair;
 use crate::segformer::weights::{BlockWeights, Windowed, beside};
 
+/// What a layer is given of some rows.
+type Activations<'a> = dyn Fn(&[f32]) -> Result<Vec<f32>, NonFinite> + 'a;
+
 impl Stage<'_> {
     /// Every matrix rounded by itself, as a conversion without calibration does.
     fn plain_layers(&self, block: &BlockWeights) -> Layers {
@@ -79,7 +82,7 @@ impl Stage<'_> {
     /// The largest activation and the largest weight of each channel of a pair.
     fn sizes(&self, pair: Pair, run: &Run<'_>, samples: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
         let (block, attended) = (run.block, self.attended());
-        let largest = |width, of: &dyn Fn(&[f32]) -> Result<Vec<f32>, NonFinite>| {
+        let largest = |width, of: &Activations<'_>| {
             // What is not finite was found before, in the whole block.
             let rows = samples.iter().flat_map(|x| of(x).unwrap_or_default());
             maxima(&rows.collect::<Vec<f32>>(), width)
