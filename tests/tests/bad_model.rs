@@ -423,7 +423,13 @@ fn what_a_file_says_of_its_image_processor_is_obeyed_or_refused() {
             ["igpt.processor", "opencv", "pil or torchvision"],
         ),
         ("3", "", ["igpt.processor", "\"\"", "pil or torchvision"]),
-        ("5", "pil", ["igpt.format is 5", "1 to 4", ""]),
+        ("6", "pil", ["igpt.format is 6", "1 to 5", ""]),
+        // Of a file with exits, which this one has not.
+        (
+            "5",
+            "pil",
+            ["igpt.format is 5", "1, 2 or 3", "model_type imagegpt"],
+        ),
         // A family's own.
         (
             "4",

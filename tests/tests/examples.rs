@@ -77,8 +77,18 @@ fn teach_says_which_of_the_taught_it_is() {
     let sample = |name: &str| format!("models/fashion-mnist/sample/{name}.png");
     let mut teach = example("teach");
     teach.arg(&model).arg(sample("0003-trouser"));
-    teach.arg(format!("trouser={}", sample("0002-trouser")));
-    teach.arg(format!("boot={}", sample("0000-ankle-boot")));
+    for name in [
+        "0002-trouser",
+        "0005-trouser",
+        "0015-trouser",
+        "0000-ankle-boot",
+        "0023-ankle-boot",
+        "0006-coat",
+        "0010-coat",
+    ] {
+        let label = &name["0000-".len()..];
+        teach.arg(format!("{label}={}", sample(name)));
+    }
     let said = run(&mut teach);
     assert!(said.starts_with("trouser ("), "{said}");
 }

@@ -356,6 +356,7 @@ fn every_verb_prints_what_the_page_says() {
         "2,4",
         "-o",
     ];
+    fs::write(bench.dir.path().join("noisy/bag/broken.png"), "no picture").expect("a file");
     let early = [
         bench.verb(&[&["probe", "clf.onnx"], &noisy[..], &["early.onnx"]].concat()),
         bench.verb(&[&["probe", &lm], &noisy[..], &["earlier.onnx"]].concat()),

@@ -35,7 +35,7 @@ pub enum FormatError {
     #[error("not an ONNX file: {0}")]
     NotOnnx(String),
     /// A file of a later version of the format, or of none.
-    #[error("igpt.format is {found}, this build reads 1 to 4")]
+    #[error("igpt.format is {found}, this build reads 1 to 5")]
     Version {
         /// What the file says.
         found: String,

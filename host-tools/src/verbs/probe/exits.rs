@@ -251,7 +251,8 @@ impl Plan<'_> {
                     .collect(),
             });
         }
-        Ok((samples, reader.end(chosen.len())?))
+        let skips = reader.end(samples.len())?;
+        Ok((samples, skips))
     }
 
     /// Writes the file beside `output` and renames it. Returns its bytes.
