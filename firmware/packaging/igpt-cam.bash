@@ -65,7 +65,7 @@ _igpt__cam() {
 
     case "${cmd}" in
         igpt__cam)
-            opts="-h -V --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --taught --control --sink --canvas --record --json --log --help --version teach list undo forget export status help"
+            opts="-h -V --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --events --event-frames --event-threshold --taught --control --sink --canvas --record --json --log --help --version teach list undo forget export status help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -132,6 +132,18 @@ _igpt__cam() {
                     return 0
                     ;;
                 --hysteresis)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-frames)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-threshold)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -415,7 +427,7 @@ _igpt__cam() {
             return 0
             ;;
         igpt__subcmd__cam__subcmd__teach)
-            opts="-h --none --examples --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --taught --control --sink --canvas --record --json --log --help"
+            opts="-h --none --examples --config --source --size --frames --interval --drop --no-drop --strict --retries --model --stabilize --exit --threads --isa --state-dir --top-k --threshold --smooth --hysteresis --events --event-frames --event-threshold --taught --control --sink --canvas --record --json --log --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,6 +498,18 @@ _igpt__cam() {
                     return 0
                     ;;
                 --hysteresis)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-frames)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event-threshold)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

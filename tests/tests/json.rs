@@ -138,6 +138,8 @@ fn the_camera_app_prints_what_the_page_says() {
     let mut all = bench.cam(&["--source", "photos", "--record", "run"], 0);
     all.extend(bench.cam(&["--sink", "out", "--smooth", "3"], 0));
     all.extend(bench.cam(&["--source", "photos", "--strict"], 3));
+    let events = ["--events", "-", "--event-frames", "1/1"];
+    all.extend(bench.cam(&[&["--source", "photos"], &events[..]].concat(), 0));
     all.extend(bench.cam(&["--source", "/dev/video987", "--retries", "0"], 3));
     all.extend(bench.cam(&["--source", "pattern:64x48", "--frames", "2"], 0));
     for (name, problem) in [
@@ -199,7 +201,7 @@ fn the_camera_app_prints_what_the_page_says() {
         bench.cam(&["teach", what, "--source", folder, "--taught", "t"], 0);
     }
     all.extend(bench.cam(&["--source", "photos", "--taught", "t"], 0));
-    for event in ["start", "verdict", "skipped", "taught", "end"] {
+    for event in ["start", "verdict", "skipped", "taught", "change", "end"] {
         let of_kind: Vec<Value> = all
             .iter()
             .filter(|e| e["event"] == event)
@@ -208,7 +210,7 @@ fn the_camera_app_prints_what_the_page_says() {
         bench.page.hold(&format!("igpt-cam: {event}"), &of_kind);
     }
     let known = |e: &Value| {
-        ["start", "verdict", "skipped", "taught", "end"]
+        ["start", "verdict", "skipped", "taught", "change", "end"]
             .contains(&e["event"].as_str().unwrap_or(""))
     };
     assert!(all.iter().all(known), "an event of another name");

@@ -271,6 +271,7 @@ impl Engine {
                     self.live = live;
                     self.worker.set_filter(self.settings.filter(live))?;
                     self.worker.stabilize(self.settings.stabilizer(live));
+                    self.worker.interrupt_changes();
                     self.log.write(&LogEvent::SourceOpened {
                         description: &description,
                     });

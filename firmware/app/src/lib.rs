@@ -13,6 +13,7 @@ pub mod source;
 
 mod bell;
 mod capture;
+mod changes;
 mod classify;
 mod command_line;
 mod conclusion;

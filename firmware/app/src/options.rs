@@ -100,6 +100,18 @@ pub struct Options {
     #[arg(long, value_name = "P", help_heading = "Verdict")]
     pub hysteresis: Option<f32>,
 
+    /// Tell it as an event when what is seen has changed: one JSON object a line, appended to this file, or - for among the verdicts. A file that
+    /// reaches 10 MB becomes FILE.1, in place of an older one. Of a model with one label a picture.
+    #[arg(long, value_name = "FILE.jsonl|-", help_heading = "Events")]
+    pub events: Option<String>,
+    /// It has changed if so many of the last so many frames say the same other thing: K/N, N up to 32. [default: 3/5]
+    #[arg(long, value_name = "K/N", help_heading = "Events")]
+    pub event_frames: Option<String>,
+    /// For events, the probability from which this label is believed, and below which a frame is of nothing known; of the others it is
+    /// --threshold. May be given several times.
+    #[arg(long, value_name = "LABEL=P", help_heading = "Events")]
+    pub event_threshold: Option<Vec<String>>,
+
     /// The file of classes that were taught by showing (`igpt-cam teach`), or off. If there is one they are told instead of
     /// the model's own. Default: the model's name with .taught, in --state-dir or beside the model.
     #[arg(long, value_name = "FILE|off", help_heading = "Teaching")]
@@ -173,7 +185,7 @@ impl Options {
         }
         let mut keys = Vec::new();
         let both = fill!(self, other, keys; source, size, frames, interval, drop, no_drop, strict,
-            retries, model, stabilize, exit, taught, control, threads, isa, state_dir, top_k, threshold, smooth,
+            retries, model, stabilize, exit, events, event_frames, event_threshold, taught, control, threads, isa, state_dir, top_k, threshold, smooth,
             hysteresis, sink,
             canvas, record, json, log);
         (both, keys)

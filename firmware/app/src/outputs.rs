@@ -114,11 +114,17 @@ fn outputs(settings: &Settings) -> Vec<Output<'_>> {
         .taught
         .iter()
         .map(|file| ("taught", file.as_path()));
+    let events = settings
+        .events
+        .iter()
+        .map(|file| ("events", Path::new(file)));
+    let events = events.filter(|(_, path)| *path != Path::new("-"));
     let log = match &settings.log {
         LogTarget::DefmtFile(path) => Some(("log", path.as_path())),
         LogTarget::Text | LogTarget::DefmtStdout | LogTarget::None => None,
     };
-    let all = sinks.chain(record).chain(state).chain(taught).chain(log);
+    let files = events.chain(taught).chain(log);
+    let all = sinks.chain(record).chain(state).chain(files);
     // A device, such as a screen or /dev/null, may be written by several and holds no pictures.
     let to_keep =
         |path: &Path| fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir());
@@ -131,7 +137,7 @@ fn outputs(settings: &Settings) -> Vec<Output<'_>> {
                 _ => settings.origin.setting(option, path.display()),
             },
             path,
-            is_no_picture: option == "taught",
+            is_no_picture: option == "taught" || option == "events",
             place: place_of(path, 0),
         })
         .collect()

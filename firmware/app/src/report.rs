@@ -106,11 +106,28 @@ impl Reporter {
         })
     }
 
+    /// Prints among the verdicts that what is seen has changed.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn change(&mut self, fields: Map<String, Value>) -> io::Result<()> {
+        if self.json {
+            return self.event("change", || Value::Object(fields));
+        }
+        self.verdicts.write(&text::change(&fields))
+    }
+
     /// One object on a line: which event, when, and what `fields` says.
     fn event(&mut self, name: &str, fields: impl FnOnce() -> Value) -> io::Result<()> {
         if !self.json {
             return Ok(());
         }
+        let line = self.line(name, fields());
+        self.verdicts.write(&line)
+    }
+
+    /// The line of an event.
+    pub(super) fn line(&self, name: &str, fields: Value) -> String {
         let mut object = Map::new();
         object.insert("event".to_owned(), name.into());
         object.insert("time".to_owned(), rfc3339(SystemTime::now()).into());
@@ -118,9 +135,9 @@ impl Reporter {
             "elapsed".to_owned(),
             json!(self.began.elapsed().as_secs_f64()),
         );
-        if let Value::Object(fields) = fields() {
+        if let Value::Object(fields) = fields {
             object.extend(fields);
         }
-        self.verdicts.write(&format!("{}\n", Value::Object(object)))
+        format!("{}\n", Value::Object(object))
     }
 }

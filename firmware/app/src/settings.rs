@@ -12,6 +12,7 @@ use super::log::LogTarget;
 use super::options::{NumberOrOff, Options, parse_size, parse_time};
 use super::origin::{Invalid, Origin};
 use crate::source::SourceOptions;
+use igpt_firmware_core::events::EventSettings;
 use igpt_firmware_core::pipeline::RetryPolicy;
 use igpt_firmware_core::verdict::{FilterSettings, ProblemType, VerdictFilter};
 
@@ -42,6 +43,11 @@ pub(super) struct Settings {
     pub(super) model: Option<PathBuf>,
     /// The margin, or none; absent if nothing was said.
     pub(super) stabilize: Option<Option<f32>>,
+    /// Where events go, if they are told.
+    pub(super) events: Option<String>,
+    pub(super) event_frames: EventSettings,
+    /// Labels with probabilities of their own.
+    pub(super) event_thresholds: Vec<(String, f32)>,
     /// The agreement that early exits must keep, if there are to be any.
     pub(super) exit: Option<f64>,
     pub(super) threads: Option<usize>,
@@ -123,6 +129,31 @@ fn parse_agreement(agreement: &NumberOrOff) -> Result<Option<f64>, Invalid> {
     parse_number("exit", agreement, fits, expected)
 }
 
+/// `3/5`.
+fn parse_event_frames(text: &str) -> Result<EventSettings, Invalid> {
+    let both = text.split_once('/');
+    let both = both.and_then(|(k, n)| Some((k.trim().parse().ok()?, n.trim().parse().ok()?)));
+    match both {
+        Some((k, n)) if (1..=n).contains(&k) && n <= MAX_WINDOW => Ok(EventSettings { k, n }),
+        _ => Err(Invalid::new(
+            "event-frames",
+            format!("{text:?}"),
+            &format!("K/N with K from 1 to N and N up to {MAX_WINDOW}, such as 3/5"),
+        )),
+    }
+}
+
+/// `cat=0.8`. A label may have an equals sign in it, a number has none.
+fn parse_event_threshold(text: &str) -> Result<(String, f32), Invalid> {
+    let both = text.rsplit_once('=');
+    let both = both.and_then(|(label, p)| Some((label.to_owned(), p.trim().parse().ok()?)));
+    both.filter(|(_, p)| (0.0..=1.0).contains(p))
+        .ok_or_else(|| {
+            let expected = "LABEL=P with P from 0 to 1, such as cat=0.8";
+            Invalid::new("event-threshold", format!("{text:?}"), expected)
+        })
+}
+
 /// The options as settings, with the folder that systemd gives.
 ///
 /// # Errors
@@ -170,6 +201,18 @@ impl Settings {
         let stabilize = options.stabilize.as_ref().map(parse_margin).transpose()?;
         let exit = options.exit.as_ref().map(parse_agreement).transpose()?;
         let isa = options.isa.as_deref().map(parse_isa).transpose()?;
+        let event_frames = options.event_frames.as_deref().map(parse_event_frames);
+        let event_thresholds = options.event_threshold.unwrap_or_default();
+        let event_thresholds = event_thresholds
+            .iter()
+            .map(|text| parse_event_threshold(text));
+        let event_thresholds = event_thresholds.collect::<Result<Vec<_>, _>>()?;
+        check(
+            "events",
+            options.events.as_deref(),
+            |file| !file.is_empty(),
+            "a file, or -",
+        )?;
         check("top-k", options.top_k, |k| *k > 0, "at least 1")?;
         let window = format!("1 to {MAX_WINDOW}");
         check(
@@ -250,6 +293,9 @@ impl Settings {
             retry,
             model: options.model,
             stabilize,
+            events: options.events,
+            event_frames: event_frames.transpose()?.unwrap_or_default(),
+            event_thresholds,
             exit: exit.flatten(),
             threads: options.threads,
             isa,
@@ -305,7 +351,16 @@ impl Settings {
         );
         let fits = |_: &f32| problem != ProblemType::Regression;
         check("threshold", self.threshold, fits, &none)?;
-        check("hysteresis", self.hysteresis, fits, &none)
+        check("hysteresis", self.hysteresis, fits, &none)?;
+        let one = format!(
+            "none: events are of models with one label a picture, model {model} is a {}",
+            match problem {
+                ProblemType::Regression => "regression",
+                _ => "multi-label model",
+            }
+        );
+        let fits = |_: &String| problem == ProblemType::SingleLabel;
+        check("events", self.events.clone(), fits, &one)
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::bell::Shared;
 use super::capture::Opener;
+use super::changes::{Changes, NoEvents};
 use super::classify::Classify;
 use super::command_line::CommandLine;
 use super::engine::{Engine, Parts};
@@ -116,7 +117,11 @@ fn start_logged(
         not_the_models_fault(guard.as_mut());
         return Err(Failure::Usage(settings.origin.explain(invalid)));
     }
-    let Opened { sinks, recorder } = match open_outputs(&settings, &*classifier) {
+    let Opened {
+        sinks,
+        recorder,
+        changes,
+    } = match open_outputs(&settings, &*classifier) {
         Ok(opened) => opened,
         Err(failure) => {
             not_the_models_fault(guard.as_mut());
@@ -138,6 +143,7 @@ fn start_logged(
         reporter,
         renderer: Renderer::new(sinks, settings.canvas),
         recorder,
+        changes,
     };
     let how = How {
         top_k: settings.top_k,
@@ -202,6 +208,7 @@ fn not_the_models_fault(guard: Option<&mut Guard>) {
 struct Opened {
     sinks: Vec<Box<dyn FrameSink>>,
     recorder: Option<Recorder>,
+    changes: Option<Changes>,
 }
 
 fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Opened, Failure> {
@@ -226,9 +233,18 @@ fn open_outputs(settings: &Settings, classifier: &dyn Classify) -> Result<Opened
         Recorder::create(dir, classifier)
             .map_err(|error| Failure::Output(explained("record", error, dir)))
     });
+    let changes = Changes::open(settings, classifier.labels()).map_err(|error| match error {
+        NoEvents::Label(invalid) => Failure::Usage(settings.origin.explain(invalid)),
+        NoEvents::File(error) => {
+            let path = Path::new(settings.events.as_deref().unwrap_or_default());
+            let error = anyhow::Error::new(error).context(path.display().to_string());
+            Failure::Output(explained("events", error, path))
+        }
+    });
     Ok(Opened {
         sinks,
         recorder: recorder.transpose()?,
+        changes: changes?,
     })
 }
 

@@ -9,6 +9,7 @@ use igpt_runtime::tools::one_line;
 use igpt_runtime::{ExitCounts, StabilizerOptions};
 use serde_json::Value;
 
+use super::changes::{self, Changes};
 use super::classify::Classify;
 use super::drops::Dropped;
 use super::exit::{Failure, chain};
@@ -57,6 +58,8 @@ pub(super) struct Outputs {
     pub(super) renderer: Renderer,
     /// To a record, if there is to be one.
     pub(super) recorder: Option<Recorder>,
+    /// As events, if they are told.
+    pub(super) changes: Option<Changes>,
 }
 
 /// Everything that happens to a frame.
@@ -184,11 +187,50 @@ impl Worker {
             self.report(frame, &judgement, dropped.since_last, log);
         output_failures += self.show(frame, &judgement, dropped.in_all, log);
         output_failures += self.record(frame, &judgement, log);
+        output_failures += self.tell_change(frame, &judgement, log);
         self.shown = judgement.top;
         Ok(Outcome::Classified {
             output_failures,
             in_vain,
         })
+    }
+
+    /// Another source: events begin afresh.
+    pub(super) fn interrupt_changes(&mut self) {
+        if let Some(changes) = &mut self.outputs.changes {
+            changes.interrupt();
+        }
+    }
+
+    /// Tells it if what is seen has changed. How many outputs failed.
+    fn tell_change(&mut self, frame: &FrameBuffer, judgement: &Judgement, log: &Log) -> u64 {
+        let labels = self.judge.classifier().labels();
+        let Outputs {
+            changes, reporter, ..
+        } = &mut self.outputs;
+        let Some(changes) = changes else {
+            return 0;
+        };
+        let Some(change) = changes.push(judgement, labels) else {
+            return 0;
+        };
+        let score = serde_json::json!(judgement.shown.score.number());
+        let fields = changes::fields(&change, labels, (frame.seq, frame.name.as_deref()), score);
+        let written = match changes.lines() {
+            None => reporter.change(fields),
+            Some((_, lines)) => lines.write(&reporter.line("change", Value::Object(fields))),
+        };
+        if written.is_ok() {
+            return 0;
+        }
+        if let Some(loss) = changes.lost().filter(|loss| loss.count.is_power_of_two()) {
+            log.write(&Event::LinesLost {
+                output: &loss.output,
+                error: &loss.first,
+                count: loss.count,
+            });
+        }
+        1
     }
 
     /// Says it once if early exits went off.
@@ -211,6 +253,7 @@ impl Worker {
             .into_iter()
             .chain(self.outputs.renderer.lost())
             .chain(record)
+            .chain(self.outputs.changes.as_ref().and_then(Changes::lost))
             .collect()
     }
 

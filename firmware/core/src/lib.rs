@@ -8,11 +8,13 @@
 //! | [`queue`] | frames between capture and inference: bounded, the newest wins, drops are counted |
 //! | [`pipeline`] | the app's life as a state machine: running, source lost, draining, stopped |
 //! | [`verdict`] | smoothing, hysteresis, "unsure" |
+//! | [`events`] | from verdicts to events: `k` of `n` frames say something else |
 //! | [`overlay`] | the annotated picture |
 //! | [`boot_guard`] | falling back to the last good model after a crash loop |
 #![cfg_attr(not(test), no_std)]
 
 pub mod boot_guard;
+pub mod events;
 pub mod overlay;
 pub mod pipeline;
 pub mod queue;

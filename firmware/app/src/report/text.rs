@@ -4,6 +4,7 @@ use igpt_firmware_core::pipeline::Counters;
 use igpt_firmware_core::queue::QueueCounters;
 use igpt_firmware_core::verdict::{ProblemType, Score};
 use igpt_runtime::tools::{counted, one_line};
+use serde_json::{Map, Value};
 
 use super::content::{Report, Summary};
 use crate::ranked::Ranked;
@@ -32,6 +33,22 @@ pub(super) fn verdict(report: &Report<'_>) -> String {
     }
     line.push('\n');
     line
+}
+
+/// What is seen has changed.
+pub(super) fn change(fields: &Map<String, Value>) -> String {
+    let name = |key: &str| match fields.get(key) {
+        Some(Value::String(label)) => one_line(label).into_owned(),
+        _ if key == "from" && fields.get("first") == Some(&Value::Bool(true)) => "at first".into(),
+        _ => "unknown".into(),
+    };
+    let reason = fields.get("reason").and_then(Value::as_str);
+    format!(
+        "        {} -> {} ({})\n",
+        name("from"),
+        name("to"),
+        reason.unwrap_or_default()
+    )
 }
 
 fn list<'a>(classes: impl Iterator<Item = &'a Ranked>) -> String {

@@ -270,6 +270,7 @@ impl Rig {
             .as_deref()
             .map(|dir: &Path| Recorder::create(dir, &self.model).unwrap());
         let outputs = Outputs {
+            changes: None,
             reporter,
             renderer: Renderer::new(self.sinks, None),
             recorder,
