@@ -13,6 +13,7 @@ mod ops;
 mod reuse;
 mod session;
 mod shared;
+mod sight;
 mod stabilizer;
 mod stages;
 mod steps;

@@ -6,13 +6,13 @@ use tract_onnx::prelude::TypedSimplePlan;
 
 use super::model::ImageGptModel;
 use super::reuse::Reuse;
-use super::stabilizer::{Stabilizer, StabilizerOptions};
+use super::sight::Sight;
+use super::stabilizer::StabilizerOptions;
 use crate::error::{Error, FormatError};
 use crate::features::{Features, Pool};
 use crate::image::DecodedImage;
 use crate::model::State;
 use crate::ops::op::{run_once, truncate};
-use crate::processor::{ImageGptImageProcessor, ProcessorError, ProcessorScratch};
 
 /// Takes features of one image after another: of each layer the mean over the tokens of its normalised hidden states, as
 /// `igpt probe` does. Blocks after the last of the layers are not computed, and what begins like the image before is not
@@ -20,13 +20,11 @@ use crate::processor::{ImageGptImageProcessor, ProcessorError, ProcessorScratch}
 #[derive(Debug)]
 pub struct FeatureSession {
     model: ImageGptModel,
-    processor: Arc<ImageGptImageProcessor>,
     plan: Arc<TypedSimplePlan>,
     state: State,
     pools: Vec<Pool>,
     reuse: Reuse,
-    stabilizer: Option<Stabilizer>,
-    scratch: ProcessorScratch,
+    sight: Sight,
     /// The tokens of a picture on their way.
     seen: Vec<u16>,
 }
@@ -54,11 +52,9 @@ impl ImageGptModel {
             state: self.core.spawn(&plan)?,
             pools: layers.iter().map(pool).collect(),
             model: self.clone(),
-            processor,
             plan,
             reuse: Reuse::default(),
-            stabilizer: None,
-            scratch: ProcessorScratch::default(),
+            sight: Sight::new(processor),
             seen: Vec::new(),
         })
     }
@@ -93,7 +89,7 @@ impl FeatureSession {
     /// Keeps the tokens of a stream of pictures from flickering, from the next picture on, or no longer, as
     /// [`Session::stabilize`](crate::Session::stabilize) does.
     pub fn stabilize(&mut self, options: Option<StabilizerOptions>) {
-        self.stabilizer = options.map(Stabilizer::new);
+        self.sight.stabilize(options);
         self.reuse.stabilized(options.is_some());
     }
 
@@ -108,29 +104,11 @@ impl FeatureSession {
         height: usize,
         tokens: &mut Vec<u16>,
     ) -> Result<(), Error> {
-        let seen = self.see(rgb, width, height, tokens);
+        let seen = self.sight.tokens_into(rgb, width, height, tokens);
         seen.map_err(|source| Error::Processor {
             name: self.model.core.name.clone(),
             source,
         })
-    }
-
-    fn see(
-        &mut self,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        seen: &mut Vec<u16>,
-    ) -> Result<(), ProcessorError> {
-        let (processor, scratch) = (&self.processor, &mut self.scratch);
-        let Some(stabilizer) = &mut self.stabilizer else {
-            return processor.tokens_into(rgb, width, height, scratch, seen);
-        };
-        let resized = processor.resized_into(rgb, width, height, scratch)?;
-        let (tokens, _) = stabilizer.next(processor, resized)?;
-        seen.clear();
-        seen.extend_from_slice(tokens);
-        Ok(())
     }
 
     /// The features of the tokens of one image.

@@ -36,6 +36,11 @@ impl Reuse {
         self.worth = if stabilized { 1.0 } else { 0.0 };
     }
 
+    /// The tokens of the image before; none if it was forgotten.
+    pub(super) fn tokens(&self) -> &[u16] {
+        &self.tokens
+    }
+
     /// What an image of these tokens needs. Of an equal one nothing.
     pub(super) fn plan(&mut self, tokens: &[u16]) -> Plan {
         let pairs = || self.tokens.iter().zip(tokens);

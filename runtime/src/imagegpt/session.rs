@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::exits::{ExitCounts, ExitError, ExitOptions, Exiting, argmax};
 use super::reuse::{Plan, Reuse};
 use super::shared::Shared;
-use super::stabilizer::{Stabilizer, StabilizerOptions};
+use super::sight::Sight;
+use super::stabilizer::StabilizerOptions;
 use super::stages::Stages;
 use crate::classification::Classification;
 use crate::error::Error;
 use crate::image::DecodedImage;
-use crate::processor::{ProcessorError, ProcessorScratch};
 
 /// Classifies one image after another. What begins like the image before is not computed again, with exactly
 /// the result of a fresh session.
@@ -24,14 +24,11 @@ pub struct Session {
     shared: Arc<Shared>,
     stages: Stages,
     reuse: Reuse,
-    tokens: Vec<u16>,
     /// On the last image.
     verdict: Option<Found>,
     /// Of a session that may stop early.
     exiting: Option<Exiting>,
-    /// Of a stabilised stream.
-    stabilizer: Option<Stabilizer>,
-    scratch: ProcessorScratch,
+    sight: Sight,
     /// The tokens of a picture on their way.
     seen: Vec<u16>,
 }
@@ -49,13 +46,11 @@ impl Session {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Error> {
         Ok(Self {
             stages: Stages::new(&shared.model, false)?,
+            sight: Sight::new(shared.processor.clone()),
             shared,
             reuse: Reuse::default(),
-            tokens: Vec::new(),
             verdict: None,
             exiting: None,
-            stabilizer: None,
-            scratch: ProcessorScratch::default(),
             seen: Vec::new(),
         })
     }
@@ -89,7 +84,7 @@ impl Session {
     /// Verdicts are then those of a fresh session on the stabilised tokens ([`Session::tokens`]). Only pictures are
     /// stabilised, not tokens that are handed in. Called again, as after a new source or orientation, it forgets the stream.
     pub fn stabilize(&mut self, options: Option<StabilizerOptions>) {
-        self.stabilizer = options.map(Stabilizer::new);
+        self.sight.stabilize(options);
         self.reuse.stabilized(options.is_some());
     }
 
@@ -113,7 +108,6 @@ impl Session {
         self.stages = Stages::new(model, exiting.is_some())?;
         self.exiting = exiting;
         self.reuse.forget();
-        self.tokens.clear();
         self.verdict = None;
         Ok(())
     }
@@ -127,7 +121,7 @@ impl Session {
     /// The tokens of the last image that was classified.
     #[must_use]
     pub fn tokens(&self) -> &[u16] {
-        &self.tokens
+        self.reuse.tokens()
     }
 
     /// The tokens of a picture, stabilised if the stream is, for [`Session::classify`]: the two steps of
@@ -142,30 +136,11 @@ impl Session {
         height: usize,
         tokens: &mut Vec<u16>,
     ) -> Result<(), Error> {
-        let seen = self.see(rgb, width, height, tokens);
+        let seen = self.sight.tokens_into(rgb, width, height, tokens);
         seen.map_err(|source| Error::Processor {
             name: self.shared.model.core.name.clone(),
             source,
         })
-    }
-
-    fn see(
-        &mut self,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        seen: &mut Vec<u16>,
-    ) -> Result<(), ProcessorError> {
-        let processor = &self.shared.processor;
-        let scratch = &mut self.scratch;
-        let Some(stabilizer) = &mut self.stabilizer else {
-            return processor.tokens_into(rgb, width, height, scratch, seen);
-        };
-        let resized = processor.resized_into(rgb, width, height, scratch)?;
-        let (tokens, _) = stabilizer.next(processor, resized)?;
-        seen.clear();
-        seen.extend_from_slice(tokens);
-        Ok(())
     }
 
     /// Classifies the tokens of one image.
@@ -191,10 +166,8 @@ impl Session {
     fn compute(&mut self, tokens: &[u16], plan: Plan) -> Result<(Found, usize), Error> {
         self.stages.share(plan.reused);
         self.reuse.forget();
-        self.tokens.clear();
         let done = self.run(tokens, !plan.keep)?;
         self.reuse.done(tokens, plan.keep);
-        self.tokens.extend_from_slice(tokens);
         Ok(done)
     }
 
