@@ -1,6 +1,6 @@
 //! A classifier with probes after some of its blocks: fitted to what the whole model says, calibrated as a board would run them.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -13,12 +13,12 @@ use igpt_runtime::{
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::write::stage;
 use crate::exits::{Sample, calibrate};
 use crate::failure::{Blame as _, Failure};
 use crate::imagegpt::exited::{ExitedModel, ExitedWeights};
 use crate::labelled::LabelledSet;
-use crate::onnx::{self, CutModel, CutNames, Form, Provenance, Task, WriteError};
-use crate::output::Staged;
+use crate::onnx::{CutModel, CutNames, Provenance};
 use crate::skips::{Reader, Skips};
 
 /// What the exits are worth.
@@ -275,29 +275,14 @@ impl Plan<'_> {
             recipe: metadata("igpt.recipe"),
             source: metadata("igpt.source"),
         };
-        let form = Form {
-            task: Task::Classify,
-            // The integers of an int4 file are int8 too, and stay what they are.
-            dtype: match model.metadata("igpt.dtype") {
-                Some("f32") => Dtype::F32,
-                _ => Dtype::Int8,
-            },
-            panels: None,
-            inline: false,
+        // The integers of an int4 file are int8 too, and stay what they are.
+        let dtype = match model.metadata("igpt.dtype") {
+            Some("f32") => Dtype::F32,
+            _ => Dtype::Int8,
         };
         let weights = ExitedWeights::new(&model, config.n_embd, probes);
         let design = ExitedModel { config, exits };
-        let at = || output.display().to_string();
-        let staged = Staged::create(output).with_context(at).failed()?;
-        let mut out = BufWriter::with_capacity(1 << 20, staged.file());
-        let written = onnx::write(&mut out, &weights, &design, form, &provenance, |_, _| {});
-        let bytes = written
-            .and_then(|(_, bytes)| out.flush().map_err(WriteError::from).map(|()| bytes))
-            .map_err(|error| anyhow!(error).context(at()))
-            .failed()?;
-        drop(out);
-        staged.finish().with_context(at).failed()?;
-        Ok(bytes)
+        stage(output, &weights, &design, dtype, &provenance)
     }
 }
 

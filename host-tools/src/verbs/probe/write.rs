@@ -76,10 +76,16 @@ impl Cut<'_> {
         let model = CutModel::open(self.source, names, self.head.clone()).bad_input()?;
         let provenance = self.provenance(&model, blocks, accuracy, || recipe(Dtype::Int8, None));
         match self.dtype {
-            Dtype::Int8 | Dtype::Int4 => stage(output, &model, &config, &provenance),
+            Dtype::Int8 | Dtype::Int4 => stage(output, &model, &config, Dtype::Int8, &provenance),
             Dtype::F32 => {
                 let prepared = PreparedWeights::new(&model, &config, false, Grid::Int8, None);
-                stage(output, &prepared.bad_input()?, &config, &provenance)
+                stage(
+                    output,
+                    &prepared.bad_input()?,
+                    &config,
+                    Dtype::Int8,
+                    &provenance,
+                )
             }
         }
     }
@@ -117,7 +123,7 @@ impl Cut<'_> {
         let recipe = || crate::segformer::conversion::recipe(Dtype::Int8, None);
         let provenance = self.provenance(&model, stages, accuracy, recipe);
         let design = SizedModel::new(&config, self.size).bad_input()?;
-        stage(output, &model, &design, &provenance)
+        stage(output, &model, &design, Dtype::Int8, &provenance)
     }
 
     /// That of the file that was probed, and what the probe found; `recipe` of one that is quantised only now.
@@ -150,11 +156,15 @@ impl Cut<'_> {
     }
 }
 
-/// Writes an int8 classifier beside `output` and renames it. Returns its bytes.
-fn stage(
+/// Writes a classifier beside `output` and renames it. Returns its bytes.
+///
+/// # Errors
+/// Weights that cannot be read, an output that cannot be written.
+pub(super) fn stage(
     output: &Path,
     weights: &impl Weights,
     design: &impl Design,
+    dtype: Dtype,
     provenance: &Provenance,
 ) -> Result<u64, Failure> {
     let at = || output.display().to_string();
@@ -162,7 +172,7 @@ fn stage(
     let mut out = BufWriter::with_capacity(1 << 20, staged.file());
     let form = Form {
         task: Task::Classify,
-        dtype: Dtype::Int8,
+        dtype,
         panels: None,
         inline: false,
     };
